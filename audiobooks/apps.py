@@ -1,0 +1,6 @@
+from django.apps import AppConfig
+
+
+class AudiobooksConfig(AppConfig):
+    name = "audiobooks"
+    verbose_name = "Library"

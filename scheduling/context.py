@@ -1,0 +1,98 @@
+"""What a task function is given: its log, progress, counts, the wish to stop, and a checkpoint."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator, Sized
+from typing import Any, Protocol, TypeVar
+
+T = TypeVar("T")
+logger = logging.getLogger(__name__)
+
+
+class Channel(Protocol):
+    """Where a run reports to: the scheduler process by a pipe, or the rows themselves."""
+
+    def stop_wanted(self) -> bool: ...
+
+    def report_progress(self, run: TaskRun, *, urgent: bool) -> None: ...
+
+
+class TaskRun:
+    """The first argument of every task function.
+
+    Attributes:
+        task_id: primary key of the Task row.
+        attempt: 1 for the first run, 2 for the first retry.
+        result: any JSON value; kept with the Task when the function ends without an error.
+    """
+
+    def __init__(self, *, task_id: int, attempt: int, channel: Channel, name: str = "") -> None:
+        self.task_id = task_id
+        self.attempt = attempt
+        self.result: Any = None
+        self.processed = 0
+        self.items_succeeded = 0
+        self.items_failed = 0
+        self.total: int | None = None
+        self.text = ""
+        self.saw_stop = False
+        self._channel = channel
+        self._logger = logging.getLogger(name or "task")
+
+    def log(self, message: str, *values: object, level: int = logging.INFO) -> None:
+        """A line in the Task's log, with %-style values. Lines of any `logging` logger are kept as well."""
+        self._logger.log(level, message, *values)
+
+    def warning(self, message: str, *values: object) -> None:
+        self.log(message, *values, level=logging.WARNING)
+
+    def error(self, message: str, *values: object) -> None:
+        self.log(message, *values, level=logging.ERROR)
+
+    def items(self, work: Iterable[T], *, total: int | None = None) -> Iterator[T]:
+        """Go through the work: counts each item as processed, shows progress, ends early when asked to stop."""
+        if total is None and isinstance(work, Sized):
+            total = len(work)
+        self.progress(total=total)
+        for item in work:
+            if self.should_stop:
+                return
+            yield item
+            self.progress(self.processed + 1)
+
+    def progress(self, processed: int | None = None, *, total: int | None = None, text: str | None = None) -> None:
+        """Say how far the run is. Shown at most once a second, so it may be called as often as one likes."""
+        if processed is not None:
+            self.processed = processed
+        if total is not None:
+            self.total = total
+        if text is not None:
+            self.text = text
+        self._channel.report_progress(self, urgent=False)
+
+    def succeeded(self, count: int = 1) -> None:
+        self.items_succeeded += count
+
+    def failed(self, count: int = 1) -> None:
+        self.items_failed += count
+
+    @property
+    def should_stop(self) -> bool:
+        """True once the Task is cancelled, out of time, or its scheduler stops. Look at it between items."""
+        if self._channel.stop_wanted():
+            self.saw_stop = True
+        return self.saw_stop
+
+    @property
+    def checkpoint(self) -> dict[str, Any]:
+        """What the last unfinished run of the same Job saved, or {}. One query."""
+        from .models import Task
+
+        return Task.objects.checkpoint_for(self.task_id)
+
+    def save_checkpoint(self, **values: Any) -> None:
+        """Keep JSON values for the run that goes on where this one breaks off. One query."""
+        from .models import Task
+
+        Task.objects.filter(pk=self.task_id).update(checkpoint=values)

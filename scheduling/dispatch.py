@@ -1,0 +1,244 @@
+"""Due Jobs become Tasks, in one transaction; queued Tasks are claimed.
+
+Two scheduler processes, or twenty, may do this at the same time: a Job's runtime row is locked before anything of it is
+decided, and a Task is claimed by the one UPDATE that finds it queued.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from django.db import IntegrityError, transaction
+from django.db.models import Min, Q
+from django.utils import timezone
+from django_apscheduler.models import DjangoJob
+
+from .models import Job, SchedulerProcess, Task
+from .registry import registry
+from .triggers import TriggerError, due_times
+
+logger = logging.getLogger(__name__)
+
+BATCH = 500
+"""Jobs a transaction: it bounds the time that locks are held and a turn of the loop takes."""
+CATCH_UP = 100
+"""Runs of one Job made at once where `coalesce` is off; older fire times are counted in its oldest Task."""
+
+
+@dataclass
+class Dispatched:
+    """What one transaction did. `started` are running in this process's name and must be handed to workers."""
+
+    started: list[Task] = field(default_factory=list)
+    recorded: list[Task] = field(default_factory=list)
+    """Missed and skipped ones."""
+    queued: int = 0
+    next_times: list[datetime] = field(default_factory=list)
+    waiting_jobs: set[str | None] = field(default_factory=set)
+    """Jobs of which a Task waits for an instance."""
+    full: bool = False
+    """There may be more due Jobs than one batch."""
+
+
+class Dispatcher:
+    """The database's side of one scheduler process.
+
+    Functions that this process does not know are remembered and left to others, e.g. to a newer release of the program
+    during an upgrade.
+    """
+
+    def __init__(self, process: SchedulerProcess) -> None:
+        self.process = process
+        self.unresolvable: set[str] = set()
+
+    def upcoming(self, until: datetime) -> list[datetime]:
+        """The distinct next run times up to `until`, ascending."""
+        rows = DjangoJob.objects.filter(next_run_time__lte=until, job__isnull=False)
+        if self.unresolvable:
+            rows = rows.exclude(job__function__in=self.unresolvable)
+        return list(rows.order_by("next_run_time").values_list("next_run_time", flat=True).distinct())
+
+    def dispatch_due(self, now: datetime, *, idle: int) -> Dispatched:
+        """One batch of due Jobs, in one transaction. Up to `idle` Tasks are born running, owned by this process."""
+        try:
+            with transaction.atomic():
+                return self._dispatch(self._lock_due(now), now, idle)
+        except IntegrityError:
+            # A fire time has its Task already, as after a clock was set back: one by one, so that the rest goes on.
+            return self._dispatch_singly(now)
+
+    def _lock_due(self, now: datetime, limit: int = BATCH) -> list[Job]:
+        due = Job.objects.due(now)
+        if self.unresolvable:
+            due = due.exclude(function__in=self.unresolvable)
+        return list(
+            due.select_related("runtime")
+            .select_for_update(of=("runtime",), skip_locked=True)
+            .order_by("runtime__next_run_time")[:limit]
+        )
+
+    def _dispatch_singly(self, now: datetime) -> Dispatched:
+        done = Dispatched(full=True)
+        for job_id in list(Job.objects.due(now).exclude(function__in=self.unresolvable).values_list("pk", flat=True)[:BATCH]):
+            with transaction.atomic():
+                jobs = self._lock_due_one(job_id, now)
+                try:
+                    with transaction.atomic():
+                        done.queued += self._dispatch(jobs, now, 0).queued
+                except IntegrityError:
+                    logger.warning("Job %s: this fire time was dispatched before; it is not run again.", job_id)
+                    for job in jobs:
+                        job.reschedule(now)
+        return done
+
+    def _lock_due_one(self, job_id: str, now: datetime) -> list[Job]:
+        rows = Job.objects.due(now).filter(pk=job_id).select_related("runtime")
+        return list(rows.select_for_update(of=("runtime",), skip_locked=True))
+
+    def _dispatch(self, jobs: list[Job], now: datetime, idle: int) -> Dispatched:
+        done = Dispatched(full=len(jobs) == BATCH)
+        known = [job for job in jobs if self._knows(job)]
+        if not known:
+            return done
+        active = Task.objects.active_counts([job.pk for job in known])
+        tasks: list[Task] = []
+        moves: dict[datetime | None, list[str]] = defaultdict(list)
+        for job in known:
+            try:
+                next_time = self._plan(job, now, active.get(job.pk, 0), tasks)
+            except TriggerError as error:
+                # Set past the forms. Paused rather than tried again with every turn.
+                logger.error("Job %s is paused: its schedule cannot be read: %s", job.pk, error)
+                Job.objects.filter(pk=job.pk).update(paused_at=now, paused_reason=f"Its schedule cannot be read: {error}"[:255])
+                next_time = None
+            moves[next_time].append(job.pk)
+        for task in tasks:
+            if task.status == Task.Status.QUEUED and not task.waiting:
+                if len(done.started) < idle:
+                    task.status, task.owner, task.started_at = Task.Status.RUNNING, self.process, now
+                    done.started.append(task)
+                else:
+                    done.queued += 1
+        Task.objects.bulk_create(tasks)
+        for next_time, ids in moves.items():
+            DjangoJob.objects.filter(pk__in=ids).update(next_run_time=next_time)
+        done.recorded = [task for task in tasks if task.status in (Task.Status.MISSED, Task.Status.SKIPPED)]
+        done.waiting_jobs = {task.job_id for task in tasks if task.waiting}
+        done.next_times = [moment for moment in moves if moment]
+        return done
+
+    def _knows(self, job: Job) -> bool:
+        if job.function in registry:
+            return True
+        self.unresolvable.add(job.function)
+        logger.warning("Job %s is left alone: this program has no task function %s.", job.pk, job.function)
+        return False
+
+    def _plan(self, job: Job, now: datetime, active: int, tasks: list[Task]) -> datetime | None:
+        """Append the Tasks that the due fire times of a locked Job make; return the Job's next run time."""
+        assert job.next_run_time is not None
+        trigger = job.build_trigger()
+        due = due_times(
+            trigger,
+            first=job.next_run_time,
+            now=now,
+            oldest=now - job.misfire_grace if job.misfire_grace else None,
+            limit=1 if job.coalesce else CATCH_UP,
+        )
+        if due.missed_count:
+            tasks.append(_missed(job, due.last_missed, due.missed_count, due.missed_count_is_exact, now))
+        for index, fire_time in enumerate(due.recent):
+            task = Task.for_job(job, fire_time=fire_time, date_created=now)
+            if index == 0 and due.folded:
+                task.fire_count += due.folded
+                task.reason = f"Stands for {task.fire_count} fire times that were due together."
+            if active >= job.max_instances:
+                self._hold_back(job, task, now, waits=_waits(job, tasks))
+            else:
+                active += 1
+            tasks.append(task)
+        if job.paused_at is not None:
+            # Due in spite of a pause: its until-date has passed.
+            Job.objects.filter(pk=job.pk).update(paused_at=None, paused_until=None, paused_reason="")
+        return trigger.next_after(now)
+
+    @staticmethod
+    def _hold_back(job: Job, task: Task, now: datetime, *, waits: bool) -> None:
+        if waits:
+            task.waiting = True
+            return
+        task.status, task.finished_at = Task.Status.SKIPPED, now
+        task.reason = f"An earlier run was still going on, and the Job allows {job.max_instances} at a time."
+
+    def claim(self, limit: int) -> list[Task]:
+        """Take up to `limit` queued Tasks, oldest first. They are running, in this process's name, from then on."""
+        with transaction.atomic():
+            queued = Task.objects.filter(status=Task.Status.QUEUED, waiting=False)
+            if self.unresolvable:
+                queued = queued.exclude(function__in=self.unresolvable)
+            tasks = list(
+                queued.select_related("job")
+                .defer("checkpoint", "result", "error_message")
+                .select_for_update(of=("self",), skip_locked=True)
+                .order_by("pk")[:limit]
+            )
+            known = [task for task in tasks if task.function in registry]
+            self.unresolvable.update(task.function for task in tasks if task.function not in registry)
+            if known:
+                started = timezone.now()
+                Task.objects.filter(pk__in=[task.pk for task in known]).update(
+                    status=Task.Status.RUNNING, owner=self.process, started_at=started
+                )
+                for task in known:
+                    task.started_at = started
+        return known
+
+    def admit_waiting(self, now: datetime) -> tuple[datetime | None, set[str | None]]:
+        """Queued Tasks whose time has come, and whose Job has an instance free, stop waiting.
+
+        Returns the time of the next one that waits for a time, and the Jobs whose Tasks wait for an instance.
+        """
+        waiting = Task.objects.filter(status=Task.Status.QUEUED, waiting=True)
+        ripe = waiting.filter(Q(not_before=None) | Q(not_before__lte=now)).order_by("pk")
+        held: set[str | None] = set()
+        for task_id, job_id in list(ripe.values_list("pk", "job_id")[:BATCH]):
+            with transaction.atomic():
+                if job_id:
+                    job = Job.objects.locked(job_id)
+                    if Task.objects.active_counts([job_id]).get(job_id, 0) >= job.max_instances:
+                        held.add(job_id)
+                        continue
+                waiting.filter(pk=task_id).update(waiting=False)
+        earliest: datetime | None = waiting.filter(not_before__gt=now).aggregate(Min("not_before"))["not_before__min"]
+        return earliest, held
+
+    def to_cancel(self) -> list[int]:
+        """Running Tasks of this process that someone wants cancelled."""
+        wanted = Task.objects.running_in(self.process).filter(cancel_requested_at__isnull=False)
+        return list(wanted.values_list("pk", flat=True))
+
+
+def _waits(job: Job, planned: list[Task]) -> bool:
+    """Whether a run that finds all instances busy may wait: one may, where the Job says so."""
+    if job.overlap != Job.Overlap.QUEUE:
+        return False
+    if any(task.job_id == job.pk and task.waiting for task in planned):
+        return False
+    return not Task.objects.filter(job=job, status=Task.Status.QUEUED, waiting=True).exists()
+
+
+def _missed(job: Job, last: datetime | None, count: int, exact: bool, now: datetime) -> Task:
+    grace = job.misfire_grace or timedelta(0)
+    times = f"{count:,}{'' if exact else ' or more'} fire time{'s' if count != 1 else ''}"
+    return Task.for_job(
+        job,
+        status=Task.Status.MISSED,
+        fire_time=last,
+        fire_count=count,
+        date_created=now,
+        finished_at=now,
+        reason=f"{times} could not be started within {grace} (no scheduler was running, or the database was away).",
+    )

@@ -1,0 +1,24 @@
+"""Is the scheduling well? Answered from the rows, so it can be asked in any process."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.utils import timezone
+
+from .models import Job, SchedulerProcess
+from .registry import registry
+
+
+def problems(*, overdue: timedelta) -> list[str]:
+    """A sentence per problem; empty when all is well."""
+    found = []
+    if not SchedulerProcess.objects.alive().schedulers().exists():
+        found.append("No scheduler is alive. Start one with: python manage.py runscheduler")
+    late = Job.objects.due(timezone.now() - overdue).select_related("runtime")
+    for job in late.order_by("runtime__next_run_time")[:20]:
+        if job.function in registry:
+            found.append(f"Job {job.pk} is overdue: it should have run at {job.next_run_time:%Y-%m-%d %H:%M:%S %Z}.")
+        else:
+            found.append(f"Job {job.pk} cannot run: this program has no task function {job.function}.")
+    return found

@@ -1,0 +1,466 @@
+"""The loop of a scheduler process: one thread that waits for the next event and then does one step.
+
+Events are a due time, a change made elsewhere, a word from a worker, and the pace of the heartbeat. The loop outlives
+whatever the database does: what could not be written is kept and written when it is back.
+"""
+
+from __future__ import annotations
+
+import heapq
+import logging
+import os
+import selectors
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from django import db
+from django.db import IntegrityError, connection
+from django.utils import timezone
+
+from . import wakeups
+from .conf import scheduling_settings
+from .dispatch import Dispatcher
+from .models import SchedulerProcess, Task, TaskLog
+from .outcomes import Ended, Outcome, record
+from .recovery import recover_dead_processes
+from .workers import Worker, WorkerPool
+
+logger = logging.getLogger(__name__)
+
+LOG_EVERY = 0.25
+RECOVER_EVERY = 5.0
+LONGEST_RETRY = 1.0
+TURN = 1.0
+"""Seconds without an event after which the loop turns anyway, to show that it lives."""
+
+# Counts the time a laptop sleeps as well, in which others may have taken our Tasks over.
+_SUSPEND_AWARE_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
+def _lease_clock() -> float:
+    return time.clock_gettime(_SUSPEND_AWARE_CLOCK)
+
+
+@dataclass
+class Run:
+    """A Task in the hands of a worker."""
+
+    task: Task
+    worker: Worker
+    deadline: float | None
+    """When it is out of time, CLOCK_MONOTONIC."""
+    stop: Outcome | None = None
+    """What it will be recorded as, once it was asked to stop."""
+    kill_at: float | None = None
+    log: list[str] = field(default_factory=list)
+    seq: int = 0
+    progress: dict[str, Any] | None = None
+
+
+class Loop:
+    """See the module. `announce` is called for every Task that was started, ended, missed or skipped."""
+
+    def __init__(self, announce: Callable[[str, Task], None]) -> None:
+        self._settings = scheduling_settings()
+        self._announce = announce
+        self._selector = selectors.DefaultSelector()
+        self._pool = WorkerPool(size=self._settings.WORKERS, selector=self._selector)
+        self._wake_read, self._wake_write = os.pipe()
+        os.set_blocking(self._wake_read, False)
+        os.set_blocking(self._wake_write, False)
+        self._selector.register(self._wake_read, selectors.EVENT_READ, self._hear_wakeup)
+        self._listener = wakeups.PostgresListener()
+        self._watcher = wakeups.SqliteWatcher()
+
+        self._process: SchedulerProcess | None = None
+        self._dispatcher: Dispatcher | None = None
+        self._runs: dict[int, Run] = {}
+        self._ended: list[tuple[Run, Ended]] = []
+        self._due: list[datetime] = []
+        self._horizon = timezone.now()
+        self._backlog = True
+        self._refresh = True
+        self._stopping = False
+        self._stop_at: float | None = None
+        self.finished = False
+
+        self._away_since: float | None = None
+        self._retry_delay = 0.1
+        self._next = dict.fromkeys(("poll", "watch", "heartbeat", "recover", "log", "retry"), 0.0)
+        self._lease_renewed = 0.0
+        self._connected_since = 0.0
+        self._look_at_waiting: datetime | None = None
+        self._waiting_jobs: set[str | None] = set()
+
+    # --- from other threads and signal handlers -------------------------------------------------------------------
+
+    def wake(self) -> None:
+        try:
+            os.write(self._wake_write, b"w")
+        except (BlockingIOError, OSError):
+            pass  # The pipe is full, so the loop is about to turn; or it is closed, and the loop over.
+
+    def stop(self, *, wait: float) -> None:
+        """Start nothing any more; end when the running Tasks have ended, at the latest after `wait` seconds."""
+        self._stopping = True
+        self._stop_at = time.monotonic() + wait
+        self.wake()
+
+    # --- the loop -------------------------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Turn until stopped."""
+        self._pool.open()
+        try:
+            while not self.finished:
+                self.turn()
+        finally:
+            self._close()
+
+    def turn(self) -> None:
+        """Wait for an event, then do what there is to do."""
+        self._wait()
+        self._pool.sign_of_life()
+        self._take_news()
+        self._enforce_limits()
+        if time.monotonic() >= self._next["retry"]:
+            try:
+                self._work_with_database()
+            except db.Error as error:
+                self._database_is_away(error)
+        if self._stopping:
+            self._finish_if_done()
+
+    def _wait(self) -> None:
+        seconds = self._seconds_to_next_event()
+        # The selector rounds up to whole milliseconds; the last one is slept exactly.
+        whole = int(seconds * 1000) / 1000
+        ready = self._selector.select(whole)
+        for key, _ in ready:
+            key.data()
+        if not ready and seconds > whole:
+            time.sleep(seconds - whole)
+
+    def _seconds_to_next_event(self) -> float:
+        if self._pool.news:
+            return 0.0
+        now = time.monotonic()
+        moments = [now + TURN]
+        moments += [run.kill_at or run.deadline or moments[0] for run in self._runs.values()]
+        if self._stop_at is not None:
+            moments.append(self._stop_at)
+        if self._away_since is not None:
+            moments.append(self._next["retry"])
+        else:
+            moments += [self._next["poll"], self._next["heartbeat"]]
+            if connection.vendor == "sqlite":
+                moments.append(self._next["watch"])
+            if any(run.log or run.progress for run in self._runs.values()):
+                moments.append(self._next["log"])
+            if self._due and not self._stopping:
+                moments.append(now + (self._due[0] - timezone.now()).total_seconds())
+            if self._look_at_waiting:
+                moments.append(now + (self._look_at_waiting - timezone.now()).total_seconds())
+        return max(0.0, min(moments) - now)
+
+    def _hear_wakeup(self) -> None:
+        os.read(self._wake_read, 4096)
+        self._refresh = True
+
+    def _hear_postgres(self) -> None:
+        try:
+            if self._listener.drain():
+                self._refresh = True
+        except db.Error as error:
+            self._close_listener()
+            self._database_is_away(error)
+
+    # --- the database ---------------------------------------------------------------------------------------------
+
+    def _work_with_database(self) -> None:
+        self._connect()
+        now = time.monotonic()
+        if now >= self._next["heartbeat"]:
+            self._beat()
+        self._write_ended()
+        if now >= self._next["log"]:
+            self._next["log"] = now + LOG_EVERY
+            self._write_logs()
+        if connection.vendor == "sqlite" and now >= self._next["watch"]:
+            self._next["watch"] = now + self._settings.SQLITE_POLL_EVERY
+            self._refresh |= self._watcher.has_changed()
+        if now >= self._next["poll"]:
+            self._refresh = True
+        if self._look_at_waiting and self._look_at_waiting <= timezone.now():
+            self._refresh = True
+        if self._refresh:
+            self._read_changes()
+        if not self._stopping:
+            self._dispatch()
+            self._claim()
+        if now >= self._next["recover"] and now - self._connected_since >= self._settings.LOST_AFTER:
+            # Only who has beaten for so long itself may judge others: after an outage all are late.
+            self._next["recover"] = now + RECOVER_EVERY
+            if recover_dead_processes():
+                self._refresh = True
+        if self._away_since is not None:
+            self._database_is_back()
+
+    def _connect(self) -> None:
+        if connection.connection is None:
+            connection.ensure_connection()
+            self._connected_since = time.monotonic()
+            if connection.vendor == "postgresql":
+                with connection.cursor() as cursor:
+                    # A process frozen in the middle of a transaction must not keep its locks for ever.
+                    cursor.execute("SET idle_in_transaction_session_timeout = '30s'")
+        if self._process is None:
+            self._register()
+        if connection.vendor == "postgresql" and not self._listener.is_open:
+            self._listener.open()
+            self._selector.register(self._listener, selectors.EVENT_READ, self._hear_postgres)
+            self._refresh = True
+
+    def _register(self) -> None:
+        self._lease_renewed = _lease_clock()
+        self._process = SchedulerProcess.register(SchedulerProcess.Kind.SCHEDULER)
+        self._dispatcher = Dispatcher(self._process)
+        self._next["heartbeat"] = time.monotonic() + self._settings.HEARTBEAT_EVERY
+
+    def _beat(self) -> None:
+        assert self._process is not None
+        asked = _lease_clock()
+        if self._process.beat():
+            self._lease_renewed = asked
+            self._next["heartbeat"] = time.monotonic() + self._settings.HEARTBEAT_EVERY
+            return
+        logger.error("Other schedulers have declared this process dead and taken its Tasks over; it starts anew.")
+        for run in self._runs.values():
+            self._pool.kill(run.worker)
+        self._runs.clear()
+        self._ended.clear()
+        self._register()
+
+    def _hold_lease(self) -> bool:
+        """Whether Tasks that were taken a moment ago are still ours; false after a freeze in which others took them."""
+        if _lease_clock() - self._lease_renewed < self._settings.LOST_AFTER / 2:
+            return True
+        before = self._process
+        self._beat()
+        return self._process is before
+
+    def _read_changes(self) -> None:
+        assert self._dispatcher is not None
+        self._refresh = False
+        self._backlog = True
+        self._next["poll"] = time.monotonic() + self._settings.POLL_EVERY
+        now = timezone.now()
+        # A turn longer than the poll, so that the next one never comes too late.
+        self._horizon = now + timedelta(seconds=2 * self._settings.POLL_EVERY)
+        self._due = self._dispatcher.upcoming(self._horizon)
+        self._look_at_waiting, self._waiting_jobs = self._dispatcher.admit_waiting(now)
+        if self._runs:
+            for task_id in self._dispatcher.to_cancel():
+                self._ask_to_stop(task_id, Outcome(status=Task.Status.CANCELLED, reason="Cancelled while it ran."))
+
+    def _dispatch(self) -> None:
+        assert self._dispatcher is not None
+        now = timezone.now()
+        if not self._due or self._due[0] > now:
+            return
+        done = self._dispatcher.dispatch_due(now, idle=self._pool.idle_count)
+        while self._due and self._due[0] <= now:
+            heapq.heappop(self._due)
+        for moment in done.next_times:
+            if moment <= self._horizon:
+                heapq.heappush(self._due, moment)
+        if done.full:
+            heapq.heappush(self._due, now)
+        self._backlog |= bool(done.queued)
+        self._waiting_jobs |= done.waiting_jobs
+        self._start(done.started)
+        for task in done.recorded:
+            self._announce(task.status, task)
+
+    def _claim(self) -> None:
+        assert self._dispatcher is not None
+        while self._backlog and (idle := self._pool.idle_count):
+            tasks = self._dispatcher.claim(idle)
+            self._backlog = len(tasks) == idle
+            self._start(tasks)
+
+    def _start(self, tasks: list[Task]) -> None:
+        if not tasks or not self._hold_lease():
+            return
+        for task in tasks:
+            worker = self._pool.start(
+                {"task": task.pk, "function": task.function, "arguments": task.arguments, "attempt": task.attempt}
+            )
+            timeout = task.job.timeout if task.job else None
+            deadline = time.monotonic() + timeout.total_seconds() if timeout else None
+            self._runs[task.pk] = Run(task, worker, deadline)
+            self._announce("running", task)
+
+    def _write_ended(self) -> None:
+        assert self._process is not None
+        if not self._ended:
+            return
+        self._write_log_chunks([run for run, _ in self._ended if run.log])
+        closed = record([ended for _, ended in self._ended], owner=self._process)
+        written, self._ended = self._ended, []
+        for run, ended in written:
+            if ended.task_id in closed:
+                run.task.status = ended.outcome.status
+                run.task.finished_at = ended.finished_at
+                run.task.items_processed, run.task.items_succeeded = ended.outcome.processed, ended.outcome.succeeded
+                run.task.error_message, run.task.reason = ended.outcome.error_message, ended.outcome.reason
+                self._announce(run.task.status, run.task)
+            else:
+                logger.warning("Task %s had been closed by others; its outcome here was dropped.", ended.task_id)
+            if ended.outcome.status in Task.RETRIED:
+                self._refresh = True
+            if run.task.job_id in self._waiting_jobs:
+                self._refresh = True
+
+    def _write_logs(self) -> None:
+        self._write_log_chunks([run for run in self._runs.values() if run.log])
+        for run in self._runs.values():
+            if run.progress:
+                Task.objects.filter(pk=run.task.pk, status=Task.Status.RUNNING).update(**run.progress)
+                run.progress = None
+
+    def _write_log_chunks(self, runs: list[Run]) -> None:
+        if not runs:
+            return
+        chunks = [TaskLog(task_id=run.task.pk, seq=run.seq, text="".join(run.log)) for run in runs]
+        try:
+            TaskLog.objects.bulk_create(chunks)
+        except IntegrityError:
+            known = set(Task.objects.filter(pk__in=[run.task.pk for run in runs]).values_list("pk", flat=True))
+            TaskLog.objects.bulk_create([chunk for chunk in chunks if chunk.task_id in known])
+        for run in runs:
+            run.log.clear()
+            run.seq += 1
+
+    def _database_is_away(self, error: db.Error) -> None:
+        now = time.monotonic()
+        if self._away_since is None:
+            self._away_since, self._retry_delay = now, 0.1
+            logger.error("The database does not answer; the scheduler keeps trying. %s", error)
+        self._close_listener()
+        try:
+            connection.close()
+        except db.Error:
+            connection.connection = None  # It cannot even be closed.
+        self._next["retry"] = now + self._retry_delay
+        self._retry_delay = min(2 * self._retry_delay, LONGEST_RETRY)
+        self._refresh = True
+
+    def _database_is_back(self) -> None:
+        assert self._away_since is not None
+        logger.warning(
+            "The database answers again after %.1f s; what was due meanwhile is started now, or recorded as missed.",
+            time.monotonic() - self._away_since,
+        )
+        self._away_since = None
+
+    def _close_listener(self) -> None:
+        if self._listener.is_open:
+            # By value: the file descriptor may be closed already.
+            for key in list(self._selector.get_map().values()):
+                if key.fileobj is self._listener:
+                    self._selector.unregister(self._listener)
+            self._listener.close()
+
+    # --- the workers ----------------------------------------------------------------------------------------------
+
+    def _take_news(self) -> None:
+        news = self._pool.news
+        finished_at = timezone.now()
+        while news:
+            kind, worker, task_id, payload = news.popleft()
+            run = self._runs.get(task_id) if task_id is not None else None
+            if run is not None and run.worker is not worker:
+                run = None
+            if kind == "ready":
+                self._backlog = True
+            elif run is None:
+                continue
+            elif kind == "done":
+                self._task_done(run, payload, finished_at)
+            elif kind == "gone":
+                self._worker_gone(run, payload, finished_at)
+            elif kind == "log":
+                run.log.append(payload)
+            else:
+                run.progress = payload
+
+    def _task_done(self, run: Run, payload: dict[str, Any], finished_at: datetime) -> None:
+        del self._runs[run.task.pk]
+        outcome = Outcome(**payload["outcome"])
+        if run.stop is not None and outcome.status == Task.Status.CANCELLED:
+            outcome = Outcome(**{**vars(outcome), "status": run.stop.status, "reason": run.stop.reason})
+        self._ended.append((run, Ended(run.task.pk, outcome, finished_at)))
+
+    def _worker_gone(self, run: Run, code: int, finished_at: datetime) -> None:
+        del self._runs[run.task.pk]
+        worker = run.worker
+        how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
+        outcome = run.stop or Outcome(status=Task.Status.LOST, reason=f"Its worker process {worker.pid} {how}.")
+        progress = run.progress or {}
+        outcome = Outcome(
+            **{
+                **vars(outcome),
+                "processed": progress.get("items_processed", run.task.items_processed),
+                "succeeded": progress.get("items_succeeded", run.task.items_succeeded),
+                "failed": progress.get("items_failed", run.task.items_failed),
+            }
+        )
+        self._ended.append((run, Ended(run.task.pk, outcome, finished_at)))
+
+    def _enforce_limits(self) -> None:
+        now = time.monotonic()
+        for run in list(self._runs.values()):
+            if run.kill_at is not None:
+                if now >= run.kill_at:
+                    self._pool.kill(run.worker)
+                    run.kill_at = now + self._settings.KILL_AFTER
+            elif run.deadline is not None and now >= run.deadline:
+                limit = run.task.job.timeout if run.task.job else None
+                self._ask_to_stop(run.task.pk, Outcome(status=Task.Status.TIMED_OUT, reason=f"It took longer than {limit}."))
+
+    def _ask_to_stop(self, task_id: int, outcome: Outcome) -> None:
+        run = self._runs.get(task_id)
+        if run is not None and run.stop is None:
+            run.stop = outcome
+            run.kill_at = time.monotonic() + self._settings.KILL_AFTER
+            self._pool.ask_to_stop(run.worker)
+
+    # --- the end --------------------------------------------------------------------------------------------------
+
+    def _finish_if_done(self) -> None:
+        assert self._stop_at is not None
+        now = time.monotonic()
+        if now >= self._stop_at:
+            why = Outcome(status=Task.Status.CANCELLED, reason="The scheduler was stopped before it had ended.")
+            for task_id in list(self._runs):
+                self._ask_to_stop(task_id, why)
+        patience = self._stop_at + 2 * self._settings.KILL_AFTER + 1
+        # Without a database the outcomes cannot be written; the others will close these Tasks as lost.
+        self.finished = not (self._runs or self._ended) or now >= patience
+
+    def _close(self) -> None:
+        self._pool.close()
+        self._close_listener()
+        if self._process is not None:
+            try:
+                self._process.stop("stopped")
+            except db.Error as error:
+                logger.error("The database is away, so this process could not sign off: %s", error)
+        self._selector.close()
+        for fd in (self._wake_read, self._wake_write):
+            os.close(fd)
+        connection.close()

@@ -1,0 +1,22 @@
+"""`manage.py checkscheduler`: for a health check, a cron mail or a container."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from scheduling.health import problems
+
+
+class Command(BaseCommand):
+    help = "Exit with 1, and say why, when no scheduler is alive or a Job is overdue."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--overdue", type=int, default=60, help="seconds that a Job may be late (default 60)")
+
+    def handle(self, *args: Any, overdue: int, **options: Any) -> None:
+        if found := problems(overdue=timedelta(seconds=overdue)):
+            raise CommandError("\n".join(found))
+        self.stdout.write("A scheduler is alive and no Job is overdue.")

@@ -1,0 +1,618 @@
+"""Job, Task, TaskLog and SchedulerProcess. QuerySets are the vocabulary, row methods the state machine."""
+
+from __future__ import annotations
+
+import socket
+import os
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import Any, Self
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.db import models, transaction
+from django.db.models import Count, F, Q
+from django.db.models.functions import Now
+from django.utils import timezone
+from django_apscheduler.models import DjangoJob
+
+from . import wakeups
+from .conf import scheduling_settings
+from .exceptions import ArgumentError, NotAllowedNow, UnknownJob, UnknownTaskFunction
+from .registry import JobDefaults, TaskFunction, registry
+from .triggers import CronTrigger, IntervalTrigger, OnceTrigger, Trigger, TriggerError
+
+LONGEST_RETRY_DELAY = timedelta(days=1)
+
+
+class SchedulerProcessQuerySet(models.QuerySet["SchedulerProcess"]):
+    def alive(self) -> Self:
+        """Not stopped, and with a heartbeat within the lost-after time by the database's clock."""
+        limit = timedelta(seconds=scheduling_settings().LOST_AFTER)
+        return self.filter(stopped_at=None, heartbeat_at__gt=Now() - limit)
+
+    def dead(self) -> Self:
+        limit = timedelta(seconds=scheduling_settings().LOST_AFTER)
+        return self.filter(stopped_at=None, heartbeat_at__lte=Now() - limit)
+
+    def schedulers(self) -> Self:
+        return self.filter(kind=SchedulerProcess.Kind.SCHEDULER)
+
+
+class SchedulerProcess(models.Model):
+    """A process that runs Tasks: the living owner that every running Task has."""
+
+    class Kind(models.TextChoices):
+        SCHEDULER = "scheduler", "scheduler"
+        SHELL = "shell", "shell or command"
+
+    kind = models.CharField(max_length=16, choices=Kind.choices)
+    host = models.CharField(max_length=255)
+    pid = models.PositiveIntegerField()
+    started_at = models.DateTimeField(db_default=Now())
+    heartbeat_at = models.DateTimeField(db_default=Now())
+    stopped_at = models.DateTimeField(null=True, blank=True)
+    outcome = models.CharField(max_length=255, blank=True)
+
+    objects = SchedulerProcessQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = "scheduler process"
+        verbose_name_plural = "scheduler processes"
+        indexes = [models.Index(fields=["heartbeat_at"], condition=Q(stopped_at=None), name="process_unstopped")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.host}:{self.pid}"
+
+    @classmethod
+    def register(cls, kind: str) -> SchedulerProcess:
+        return cls.objects.create(kind=kind, host=socket.gethostname()[:255], pid=os.getpid())
+
+    def beat(self) -> bool:
+        """Renew the lease. False: others have declared this process dead; nothing may be run in its name."""
+        return bool(SchedulerProcess.objects.filter(pk=self.pk, stopped_at=None).update(heartbeat_at=Now()))
+
+    def stop(self, outcome: str) -> bool:
+        """Close the row; False when it was closed already."""
+        return bool(
+            SchedulerProcess.objects.filter(pk=self.pk, stopped_at=None).update(stopped_at=Now(), outcome=outcome)
+        )
+
+
+class JobQuerySet(models.QuerySet["Job"]):
+    def due(self, now: datetime) -> Self:
+        return self.filter(runtime__next_run_time__lte=now)
+
+    def paused(self) -> Self:
+        return self.filter(paused_at__isnull=False).filter(Q(paused_until=None) | Q(paused_until__gt=timezone.now()))
+
+    def by_id(self, job_id: str) -> Job:
+        """Raises:
+        UnknownJob: there is none of that id.
+        """
+        try:
+            return self.select_related("runtime").get(pk=job_id)
+        except Job.DoesNotExist:
+            raise UnknownJob(f"There is no Job {job_id!r}. `manage.py jobs list` shows all.") from None
+
+    def locked(self, job_id: str) -> Job:
+        """The Job with its runtime row locked; to be used in a transaction.
+
+        Whoever adds a Task to a Job, or moves its next run time, holds this lock.
+        """
+        # The lock comes first: joined rows are read as they were before the wait for it.
+        if not DjangoJob.objects.select_for_update().filter(pk=job_id).values_list("pk"):
+            raise UnknownJob(f"There is no Job {job_id!r}. `manage.py jobs list` shows all.")
+        return self.by_id(job_id)
+
+
+class Job(models.Model):
+    """What runs when under which policy. The row is the whole definition; its `runtime` holds the next run time."""
+
+    class TriggerKind(models.TextChoices):
+        CRON = "cron", "cron expression"
+        INTERVAL = "interval", "every so often"
+        ONCE = "once", "once"
+
+    class Overlap(models.TextChoices):
+        SKIP = "skip", "skip the new run"
+        QUEUE = "queue", "let one run wait"
+
+    id = models.CharField(
+        max_length=255, primary_key=True, help_text="A short name for commands, e.g. mam_scraping. It cannot be changed later."
+    )
+    # PROTECT: whatever deletes rows of django-apscheduler, as its own job store does, cannot take a Job with it.
+    runtime = models.OneToOneField(DjangoJob, on_delete=models.PROTECT, related_name="job", editable=False)
+    name = models.CharField(max_length=255, help_text="What people call it, e.g. Daily MAM Scraping.")
+    function = models.CharField("task function", max_length=255, help_text="What is run.")
+    arguments = models.JSONField(default=dict, blank=True, help_text='Named arguments as JSON, e.g. {"limit": 20}.')
+
+    trigger = models.CharField(max_length=16, choices=TriggerKind.choices, default=TriggerKind.CRON)
+    cron = models.CharField(
+        max_length=255, blank=True, help_text="minute hour day-of-month month day-of-week, e.g. “0 2 * * *”: every day at 02:00."
+    )
+    interval = models.DurationField(null=True, blank=True, help_text="days hours:minutes:seconds, e.g. 00:05:00.")
+    anchor = models.DateTimeField(
+        null=True, blank=True, help_text="A moment that the interval is counted from; empty means from now."
+    )
+    run_at = models.DateTimeField(null=True, blank=True, help_text="When a one-off Job runs.")
+    timezone = models.CharField(
+        max_length=64, blank=True, help_text="Such as Europe/Berlin; empty means the project's TIME_ZONE."
+    )
+
+    max_instances = models.PositiveSmallIntegerField(default=1, help_text="How many runs of it may go on at a time.")
+    overlap = models.CharField(
+        max_length=8, choices=Overlap.choices, default=Overlap.SKIP, help_text="What happens when a run is due and all instances are busy."
+    )
+    coalesce = models.BooleanField(default=True, help_text="Several runs that are due at once become one.")
+    misfire_grace = models.DurationField(
+        null=True, blank=True, default=timedelta(seconds=900), help_text="A run that would start later than this is recorded as missed; empty means never."
+    )
+    timeout = models.DurationField(null=True, blank=True, help_text="A run is stopped after this; empty means never.")
+    retries = models.PositiveSmallIntegerField(default=0, help_text="How often a failed, lost or timed-out run is tried again.")
+    retry_delay = models.DurationField(
+        default=timedelta(minutes=1), help_text="Before the first retry; doubled before each further one."
+    )
+
+    paused_at = models.DateTimeField(null=True, blank=True, editable=False)
+    paused_until = models.DateTimeField(null=True, blank=True, editable=False)
+    paused_reason = models.CharField(max_length=255, blank=True, editable=False)
+    declared = models.JSONField(
+        null=True, blank=True, editable=False, help_text="The definition in code when this row was last brought in line with it."
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+    changed_at = models.DateTimeField(auto_now=True)
+
+    objects = JobQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["name"]
+        permissions = [
+            ("pause_job", "Can pause and resume jobs"),
+            ("run_job", "Can run jobs now"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    # --- reading -------------------------------------------------------------------------------------------------
+
+    @property
+    def next_run_time(self) -> datetime | None:
+        return self.runtime.next_run_time
+
+    @property
+    def is_paused(self) -> bool:
+        return self.paused_at is not None and (self.paused_until is None or self.paused_until > timezone.now())
+
+    @property
+    def task_function(self) -> TaskFunction | None:
+        """The function, or None while no app of this program registers it."""
+        return registry.get(self.function) if self.function in registry else None
+
+    @property
+    def state(self) -> str:
+        """unresolvable, paused, ended or active."""
+        if self.function not in registry:
+            return "unresolvable"
+        if self.is_paused:
+            return "paused"
+        return "active" if self.next_run_time else "ended"
+
+    @property
+    def zone(self) -> str:
+        return self.timezone or settings.TIME_ZONE
+
+    def build_trigger(self) -> Trigger:
+        """Raises:
+        TriggerError: the schedule's fields do not make one.
+        """
+        match self.trigger:
+            case self.TriggerKind.CRON:
+                return CronTrigger(self.cron, self.zone)
+            case self.TriggerKind.INTERVAL if self.interval:
+                return IntervalTrigger(self.interval, self.anchor or self.created_at or timezone.now(), self.zone)
+            case self.TriggerKind.ONCE if self.run_at:
+                return OnceTrigger(self.run_at)
+        raise TriggerError(f"A Job of the kind “{self.get_trigger_display()}” needs its {self.trigger} field filled in.")
+
+    def schedule_in_words(self) -> str:
+        try:
+            return self.build_trigger().in_words()
+        except TriggerError as error:
+            return f"unreadable: {error}"
+
+    def differences_from_default(self) -> dict[str, tuple[Any, Any]]:
+        """Field -> (value declared in code, value now), for a Job that code declares."""
+        current = self.definition()
+        return {
+            name: (value, current[name]) for name, value in (self.declared or {}).items() if current.get(name) != value
+        }
+
+    def definition(self) -> dict[str, Any]:
+        """The fields that code may declare, as JSON values."""
+        return {name: _as_json(getattr(self, name)) for name in DECLARED_FIELDS}
+
+    def clean(self) -> None:
+        problems: dict[str, str] = {}
+        try:
+            self.build_trigger()
+        except TriggerError as error:
+            problems[getattr(error, "field", "") or self.trigger] = str(error)
+        try:
+            if not isinstance(self.arguments, dict):
+                problems["arguments"] = 'Write the arguments as a JSON object, e.g. {"limit": 20}.'
+            else:
+                registry.get(self.function).check_arguments(self.arguments)
+        except UnknownTaskFunction as error:
+            problems["function"] = str(error)
+        except ArgumentError as error:
+            problems["arguments"] = str(error)
+        if self.max_instances is not None and self.max_instances < 1:
+            problems["max_instances"] = "At least one."
+        for name in ("timeout", "misfire_grace", "retry_delay"):
+            value = getattr(self, name)
+            if value is not None and value <= timedelta(0):
+                problems[name] = "Must be longer than nothing; leave it empty for no limit."
+        if problems:
+            raise ValidationError(problems)
+
+    # --- changing ------------------------------------------------------------------------------------------------
+
+    def reschedule(self, now: datetime) -> None:
+        """Set the next run time that follows from the definition and the pause; part of the caller's transaction."""
+        if self.is_paused and self.paused_until is None:
+            moment = None
+        else:
+            moment = self.build_trigger().next_after(max(now, self.paused_until) if self.is_paused else now)
+        self.runtime.next_run_time = moment
+        DjangoJob.objects.filter(pk=self.pk).update(next_run_time=moment)
+
+    def save_definition(self) -> None:
+        """Store a new or edited definition. The next run time moves only if the schedule changed.
+
+        Raises:
+            TriggerError: the schedule cannot be read.
+        """
+        with transaction.atomic():
+            now = timezone.now()
+            if self.trigger == self.TriggerKind.INTERVAL and self.anchor is None and self.interval:
+                self.anchor = now + self.interval
+            before = None
+            if self._state.adding:
+                self.runtime = DjangoJob.objects.create(pk=self.pk, next_run_time=None, job_state=b"")
+            else:
+                before = Job.objects.locked(self.pk)
+                self.runtime = before.runtime
+            self.save()
+            if before is None or _schedule_of(before) != _schedule_of(self):
+                self.reschedule(now)
+            wakeups.announce()
+
+    def pause(self, *, reason: str = "", until: datetime | None = None) -> None:
+        with transaction.atomic():
+            job = Job.objects.locked(self.pk)
+            job.paused_at, job.paused_reason, job.paused_until = timezone.now(), reason[:255], until
+            job.save(update_fields=["paused_at", "paused_reason", "paused_until", "changed_at"])
+            job.reschedule(timezone.now())
+            wakeups.announce()
+        self.refresh_from_db()
+
+    def resume(self) -> None:
+        """Fire times that fell into the pause are not caught up. Does nothing to a Job that is not paused."""
+        with transaction.atomic():
+            job = Job.objects.locked(self.pk)
+            if job.paused_at is not None:
+                was_paused = job.is_paused
+                job.paused_at, job.paused_reason, job.paused_until = None, "", None
+                job.save(update_fields=["paused_at", "paused_reason", "paused_until", "changed_at"])
+                if was_paused:
+                    job.reschedule(timezone.now())
+                wakeups.announce()
+        self.refresh_from_db()
+
+    def run_now(self, *, arguments: Mapping[str, Any] | None = None, user: Any = None) -> Task:
+        """Queue a run beside the schedule, also of a paused Job. It waits while all instances are busy.
+
+        Raises:
+            UnknownTaskFunction, ArgumentError
+        """
+        function = registry.get(self.function)
+        merged = {**self.arguments, **(arguments or {})}
+        function.check_arguments(merged)
+        with transaction.atomic():
+            job = Job.objects.locked(self.pk)
+            task = Task.for_job(job, cause=Task.Cause.MANUAL, arguments=merged, requested_by=user)
+            task.waiting = Task.objects.active_counts([job.pk]).get(job.pk, 0) >= job.max_instances
+            task.save()
+            wakeups.announce()
+        return task
+
+    def remove(self) -> None:
+        """Delete the Job; its Tasks stay, without it."""
+        with transaction.atomic():
+            Job.objects.locked(self.pk)
+            self.delete()
+            wakeups.announce()
+
+    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
+        with transaction.atomic():
+            runtime_id = self.runtime_id
+            deleted = super().delete(*args, **kwargs)
+            DjangoJob.objects.filter(pk=runtime_id).delete()
+            return deleted
+
+    def retry_delay_before(self, attempt: int) -> timedelta:
+        """The pause before the given attempt (2 is the first retry)."""
+        doublings = min(attempt - 2, 20)
+        return min(self.retry_delay * 2**doublings, LONGEST_RETRY_DELAY)
+
+    def take_over(self, wanted: Mapping[str, Any]) -> None:
+        """Bring the row in line with a definition in code, except where a person has changed it since."""
+        previous = self.declared or {}
+        if self._state.adding:
+            previous = self.definition()
+        for name, value in wanted.items():
+            if _as_json(getattr(self, name)) == previous.get(name):
+                setattr(self, name, _from_json(name, value))
+        self.declared = dict(wanted)
+        self.save_definition()
+
+    def restore_default(self) -> None:
+        """Take back what code declares, whatever was changed since."""
+        for name, value in (self.declared or {}).items():
+            setattr(self, name, _from_json(name, value))
+        self.save_definition()
+
+
+DECLARED_FIELDS = (
+    "name", "function", "arguments", "trigger", "cron", "interval", "run_at", "timezone",
+    "max_instances", "overlap", "coalesce", "misfire_grace", "timeout", "retries", "retry_delay",
+)
+_SCHEDULE_FIELDS = ("trigger", "cron", "interval", "anchor", "run_at", "zone")
+_DURATION_FIELDS = frozenset({"interval", "misfire_grace", "timeout", "retry_delay"})
+
+
+def _schedule_of(job: Job) -> tuple[Any, ...]:
+    return tuple(getattr(job, name) for name in _SCHEDULE_FIELDS)
+
+
+def _as_json(value: Any) -> Any:
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return value
+
+
+def _from_json(name: str, value: Any) -> Any:
+    if value is not None and name in _DURATION_FIELDS:
+        return timedelta(seconds=value)
+    if value is not None and name == "run_at":
+        return datetime.fromisoformat(value)
+    return value
+
+
+def declared_definition(defaults: JobDefaults, function_name: str) -> dict[str, Any]:
+    """The JSON form of a definition in code, to compare with `Job.definition`."""
+    return {
+        "name": defaults.name,
+        "function": function_name,
+        "arguments": dict(defaults.arguments),
+        "trigger": "cron" if defaults.cron else "interval",
+        "cron": defaults.cron,
+        "interval": _as_json(defaults.interval),
+        "run_at": None,
+        "timezone": defaults.timezone,
+        "max_instances": defaults.max_instances,
+        "overlap": defaults.overlap,
+        "coalesce": defaults.coalesce,
+        "misfire_grace": _as_json(defaults.misfire_grace),
+        "timeout": _as_json(defaults.timeout),
+        "retries": defaults.retries,
+        "retry_delay": _as_json(defaults.retry_delay),
+    }
+
+
+class TaskQuerySet(models.QuerySet["Task"]):
+    def active(self) -> Self:
+        return self.filter(status__in=Task.ACTIVE)
+
+    def ended(self) -> Self:
+        return self.exclude(status__in=Task.ACTIVE)
+
+    def running_in(self, process: SchedulerProcess) -> Self:
+        return self.filter(owner=process, status=Task.Status.RUNNING)
+
+    def active_counts(self, job_ids: Iterable[str]) -> dict[str, int]:
+        """Job id -> Tasks that hold one of its instances: running, or queued and not waiting."""
+        rows = (
+            self.filter(job_id__in=list(job_ids), status__in=Task.ACTIVE, waiting=False)
+            .order_by()
+            .values_list("job_id")
+            .annotate(Count("pk"))
+        )
+        return dict(rows)
+
+    def checkpoint_for(self, task_id: int) -> dict[str, Any]:
+        """The checkpoint of the Task before this one of the same Job (or function), if that one did not complete."""
+        task = self.get(pk=task_id)
+        if task.checkpoint:
+            return dict(task.checkpoint)
+        same = Q(job_id=task.job_id) if task.job_id else Q(job=None, function=task.function)
+        never_ran = (Task.Status.MISSED, Task.Status.SKIPPED)
+        previous = self.filter(same, pk__lt=task_id).exclude(status__in=never_ran).order_by("-pk").first()
+        if previous is None or previous.status == Task.Status.COMPLETED:
+            return {}
+        return dict(previous.checkpoint or {})
+
+
+class Task(models.Model):
+    """One execution of a task function, or the record that one was missed or skipped."""
+
+    class Status(models.TextChoices):
+        QUEUED = "queued", "queued"
+        RUNNING = "running", "running"
+        COMPLETED = "completed", "completed"
+        FAILED = "failed", "failed"
+        CANCELLED = "cancelled", "cancelled"
+        TIMED_OUT = "timed_out", "timed out"
+        LOST = "lost", "lost"
+        MISSED = "missed", "missed"
+        SKIPPED = "skipped", "skipped"
+
+    ACTIVE = (Status.QUEUED, Status.RUNNING)
+    RETRIED = (Status.FAILED, Status.TIMED_OUT, Status.LOST)
+
+    class Cause(models.TextChoices):
+        SCHEDULE = "schedule", "schedule"
+        MANUAL = "manual", "a person"
+        RETRY = "retry", "retry"
+        SHELL = "shell", "shell or command"
+        APPROVAL = "approval", "approval"
+
+    job = models.ForeignKey(Job, null=True, blank=True, on_delete=models.SET_NULL, related_name="tasks")
+    task_name = models.CharField(max_length=255, help_text="The short word for what was run, e.g. MAM.")
+    function = models.CharField(max_length=255, blank=True)
+    arguments = models.JSONField(default=dict, blank=True)
+    status = models.CharField(max_length=16, choices=Status.choices, default=Status.QUEUED)
+    reason = models.TextField(blank=True, help_text="Why it is in this state, where the state alone does not say.")
+    cause = models.CharField(max_length=16, choices=Cause.choices, default=Cause.SCHEDULE)
+    requested_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    fire_time = models.DateTimeField(null=True, blank=True, help_text="The time of the schedule that it stands for.")
+    fire_count = models.PositiveIntegerField(default=1, help_text="How many fire times it stands for.")
+    retry_of = models.ForeignKey("self", null=True, blank=True, on_delete=models.SET_NULL, related_name="retries")
+    attempt = models.PositiveSmallIntegerField(default=1)
+
+    waiting = models.BooleanField(default=False, help_text="Queued behind another run, or for a later time.")
+    not_before = models.DateTimeField(null=True, blank=True)
+    owner = models.ForeignKey(
+        SchedulerProcess, null=True, blank=True, on_delete=models.SET_NULL, related_name="tasks"
+    )
+    worker_pid = models.PositiveIntegerField(null=True, blank=True)
+    cancel_requested_at = models.DateTimeField(null=True, blank=True)
+
+    date_created = models.DateTimeField(default=timezone.now)
+    started_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    items_processed = models.PositiveIntegerField(default=0)
+    items_succeeded = models.PositiveIntegerField(default=0)
+    items_failed = models.PositiveIntegerField(default=0)
+    progress_total = models.PositiveIntegerField(null=True, blank=True)
+    progress_text = models.CharField(max_length=255, blank=True)
+    error_message = models.TextField(blank=True)
+    result = models.JSONField(null=True, blank=True)
+    checkpoint = models.JSONField(null=True, blank=True)
+
+    objects = TaskQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-pk"]
+        permissions = [("cancel_task", "Can cancel tasks"), ("retry_task", "Can retry tasks")]
+        constraints = [models.UniqueConstraint(fields=["job", "fire_time"], name="one_task_per_fire_time")]
+        indexes = [
+            models.Index(fields=["waiting", "id"], condition=Q(status="queued"), name="task_queued"),
+            models.Index(fields=["job"], condition=Q(status__in=["queued", "running"]), name="task_active"),
+            models.Index(fields=["owner"], condition=Q(status="running"), name="task_running"),
+            models.Index(fields=["status", "-id"], name="task_by_status"),
+            models.Index(fields=["job", "-id"], name="task_by_job"),
+            models.Index(fields=["date_created"], name="task_by_date"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.task_name} #{self.pk}"
+
+    @classmethod
+    def for_job(cls, job: Job, **fields: Any) -> Task:
+        """An unsaved Task of the Job, with the Job's arguments unless others are given."""
+        fields.setdefault("arguments", job.arguments)
+        return cls(job=job, function=job.function, task_name=label_of(job.function, job.name), **fields)
+
+    @property
+    def duration(self) -> timedelta | None:
+        """How long it ran; so far, if it is running."""
+        if self.started_at is None:
+            return None
+        return (self.finished_at or timezone.now()) - self.started_at
+
+    @property
+    def is_active(self) -> bool:
+        return self.status in self.ACTIVE
+
+    @property
+    def log_output(self) -> str:
+        return "".join(self.log_chunks.order_by("seq").values_list("text", flat=True))
+
+    def cancel(self) -> None:
+        """A queued Task never runs; a running one is asked to stop and, a moment later, made to.
+
+        Raises:
+            NotAllowedNow: it has ended.
+        """
+        now = timezone.now()
+        queued = Task.objects.filter(pk=self.pk, status=self.Status.QUEUED)
+        running = Task.objects.filter(pk=self.pk, status=self.Status.RUNNING)
+        if not (
+            queued.update(
+                status=self.Status.CANCELLED, waiting=False, cancel_requested_at=now, finished_at=now, reason="Cancelled before it started."
+            )
+            or running.update(cancel_requested_at=now)
+        ):
+            raise NotAllowedNow(f"Task {self.pk} has ended ({self.get_status_display()}), so it cannot be cancelled.")
+        wakeups.announce()
+        self.refresh_from_db()
+
+    def retry(self, *, user: Any = None) -> Task:
+        """Queue another run with the same arguments.
+
+        Raises:
+            NotAllowedNow: it has not ended, or was never a run of a task function.
+            UnknownTaskFunction
+        """
+        if self.is_active:
+            raise NotAllowedNow(f"Task {self.pk} has not ended yet, so it cannot be retried.")
+        registry.get(self.function)
+        with transaction.atomic():
+            new = Task.follow_up(self, job=Job.objects.locked(self.job_id) if self.job_id else None, delay=timedelta(0))
+            new.requested_by = user
+            new.save()
+            wakeups.announce()
+        return new
+
+    @classmethod
+    def follow_up(cls, task: Task, *, job: Job | None, delay: timedelta) -> Task:
+        """The unsaved retry of an ended Task; the Job, if any, is locked by the caller."""
+        return cls(
+            job=job,
+            function=task.function,
+            task_name=task.task_name,
+            arguments=task.arguments,
+            checkpoint=task.checkpoint,
+            cause=cls.Cause.RETRY,
+            retry_of_id=task.pk,
+            attempt=task.attempt + 1,
+            not_before=timezone.now() + delay if delay else None,
+            waiting=bool(delay)
+            or (job is not None and cls.objects.active_counts([job.pk]).get(job.pk, 0) >= job.max_instances),
+        )
+
+
+def label_of(function: str, otherwise: str) -> str:
+    return registry.get(function).label if function in registry else otherwise
+
+
+class TaskLog(models.Model):
+    """A chunk of a Task's log: whole lines, each `time level logger: text`."""
+
+    task = models.ForeignKey(Task, on_delete=models.CASCADE, related_name="log_chunks")
+    seq = models.PositiveIntegerField()
+    text = models.TextField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["task", "seq"], name="one_chunk_per_seq")]
+
+    def __str__(self) -> str:
+        return f"{self.task_id}/{self.seq}"

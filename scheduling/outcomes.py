@@ -1,0 +1,137 @@
+"""How a run ended, and the one way to write it into the rows, with the retry that may follow."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.core.serializers.json import DjangoJSONEncoder
+from django.db import DataError, transaction
+
+from . import wakeups
+from .conf import scheduling_settings
+from .models import Job, SchedulerProcess, Task
+from .redaction import redact
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What is written when a run has ended. `result` is JSON text ('' is none)."""
+
+    status: str
+    reason: str = ""
+    error_message: str = ""
+    result: str = ""
+    processed: int = 0
+    succeeded: int = 0
+    failed: int = 0
+    total: int | None = None
+    text: str = ""
+
+    def fields(self) -> dict[str, Any]:
+        return {
+            "status": self.status,
+            "reason": self.reason,
+            "error_message": self.error_message,
+            "result": json.loads(self.result) if self.result else None,
+            "items_processed": self.processed,
+            "items_succeeded": self.succeeded,
+            "items_failed": self.failed,
+            "progress_total": self.total,
+            "progress_text": self.text,
+        }
+
+
+@dataclass(frozen=True)
+class Ended:
+    task_id: int
+    outcome: Outcome
+    finished_at: datetime
+
+
+def storable(text: str) -> str:
+    """`text` as any database takes it: no NUL (PostgreSQL refuses it), no half surrogate pairs, no secrets."""
+    return redact(text.replace("\0", "\\0").encode("utf-8", "backslashreplace").decode())
+
+
+def capped_error(text: str) -> str:
+    """The head and the tail of an error text, where it is longer than the cap; the cut is said."""
+    text = storable(text)
+    cap = scheduling_settings().ERROR_CAP
+    if len(text) <= cap:
+        return text
+    half = cap // 2
+    return f"{text[:half]}\n… {len(text) - 2 * half:,} characters cut here (at most {cap:,} are kept) …\n{text[-half:]}"
+
+
+def result_as_json(value: Any) -> str:
+    """JSON text of a task function's result; '' for None.
+
+    Raises:
+        TypeError, ValueError: it has no JSON form.
+    """
+    if value is None:
+        return ""
+    text = storable(json.dumps(value, cls=DjangoJSONEncoder, allow_nan=False))
+    # PostgreSQL's jsonb refuses the escaped NUL as well.
+    return text.replace("\\u0000", "\\ufffd")
+
+
+def record(ended: Iterable[Ended], *, owner: SchedulerProcess) -> set[int]:
+    """Close running Tasks of `owner` and queue the retries their Jobs allow.
+
+    Returns the ids that were closed; a Task that others have closed meanwhile (as lost) is left as it is.
+    Runs that ended alike are written by one statement.
+
+    Raises:
+        django.db.Error: the database is away; nothing or a part was written, and the call may be repeated.
+    """
+    groups: dict[tuple[Outcome, datetime], list[int]] = defaultdict(list)
+    for one in ended:
+        groups[one.outcome, one.finished_at].append(one.task_id)
+    closed: set[int] = set()
+    for (outcome, finished_at), ids in groups.items():
+        try:
+            closed |= _close(ids, outcome, finished_at, owner)
+        except DataError as error:
+            logger.error("The outcome of Tasks %s cannot be stored: %s", ids, error)
+            plain = Outcome(status=Task.Status.FAILED, error_message=f"The outcome could not be stored: {storable(str(error))}")
+            closed |= _close(ids, plain, finished_at, owner)
+    return closed
+
+
+def _close(ids: list[int], outcome: Outcome, finished_at: datetime, owner: SchedulerProcess) -> set[int]:
+    mine = Task.objects.running_in(owner).filter(pk__in=ids)
+    fields = {**outcome.fields(), "finished_at": finished_at}
+    if outcome.status not in Task.RETRIED:
+        # One statement is one transaction.
+        if mine.update(**fields) == len(ids):
+            return set(ids)
+        return set(Task.objects.filter(pk__in=ids, owner=owner, finished_at=finished_at).values_list("pk", flat=True))
+    with transaction.atomic():
+        # Jobs before Tasks: the order in which every other writer takes its locks.
+        tasks = list(mine.order_by("job_id", "pk"))
+        jobs = {pk: Job.objects.locked(pk) for pk in sorted({task.job_id for task in tasks if task.job_id})}
+        held = list(mine.select_for_update().values_list("pk", flat=True))
+        mine.filter(pk__in=held).update(**fields)
+        retried = [_retry(task, jobs[task.job_id]) for task in tasks if task.pk in held and task.job_id in jobs]
+        if any(retried):
+            wakeups.announce()
+    return set(held)
+
+
+def _retry(task: Task, job: Job) -> bool:
+    """Queue the next attempt if the Job's policy has one left."""
+    if task.attempt > job.retries:
+        return False
+    delay = job.retry_delay_before(task.attempt + 1)
+    Task.follow_up(task, job=job, delay=delay).save()
+    logger.info("Task %s will be tried again in %s (attempt %s of %s).", task, delay, task.attempt + 1, job.retries + 1)
+    return True

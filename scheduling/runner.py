@@ -1,0 +1,290 @@
+"""Runs one Task: captures its log, throttles its progress, and turns whatever happens into an outcome.
+
+The same code serves a worker process, which reports by a socket, and a run in this process (shell, command), which
+writes the rows itself.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import signal
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from datetime import timedelta
+from typing import Any
+
+from django.db import close_old_connections
+from django.utils import timezone
+
+from .conf import scheduling_settings
+from .context import TaskRun
+from .exceptions import TaskFailed, TaskStopped
+from .models import SchedulerProcess, Task, TaskLog
+from .outcomes import Ended, Outcome, capped_error, record, result_as_json, storable
+from .presence import own_process
+from .registry import TaskFunction, call_arguments, registry
+
+logger = logging.getLogger(__name__)
+
+FLUSH_EVERY = 0.2
+PROGRESS_EVERY = 1.0
+
+
+class LogCapture(logging.Handler):
+    """Collects finished lines up to the cap. `take` may be called from another thread."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lines: list[str] = []
+        self._room = scheduling_settings().LOG_CAP
+        self._cut = 0
+        self._second = (0, "")
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            text = record.getMessage()
+        except (TypeError, ValueError) as error:
+            text = f"{record.msg!r} (values do not fit: {error})"
+        if record.exc_info and record.exc_info[0]:
+            text += "\n" + "".join(traceback.format_exception(*record.exc_info)).rstrip()
+        self.add(f"{self._stamp(record)} {record.levelname} {record.name}: {text}\n")
+
+    def add(self, line: str) -> None:
+        if len(line) > self._room:
+            self._cut += 1
+            return
+        self._room -= len(line)
+        self._lines.append(line)
+
+    def take(self) -> str:
+        """What has come since the last call, without secrets."""
+        lines, self._lines = self._lines, []
+        return storable("".join(lines)) if lines else ""
+
+    def take_last(self) -> str:
+        """As `take`, with a last line that says what was cut."""
+        if self._cut:
+            cap = scheduling_settings().LOG_CAP
+            self._lines.append(f"… {self._cut:,} further lines were not kept: a Task keeps {cap:,} characters of log.\n")
+        return self.take()
+
+    def _stamp(self, record: logging.LogRecord) -> str:
+        second = int(record.created)
+        if self._second[0] != second:
+            self._second = (second, time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second)))
+        return f"{self._second[1]}.{int(record.msecs):03d}Z"
+
+
+class Printed(io.TextIOBase):
+    """Turns what a task function prints into log lines."""
+
+    def __init__(self, capture: LogCapture) -> None:
+        self._capture = capture
+        self._rest = ""
+
+    def write(self, text: str) -> int:
+        *lines, self._rest = (self._rest + text).split("\n")
+        for line in lines:
+            self._capture.handle(logging.LogRecord("print", logging.INFO, "", 0, line, None, None))
+        return len(text)
+
+    def finish(self) -> None:
+        if self._rest:
+            self.write("\n")
+
+
+def execute(function: TaskFunction, run: TaskRun, arguments: Mapping[str, Any]) -> Outcome:
+    """Call the task function. Whatever it raises becomes an outcome."""
+    close_old_connections()
+    status, error = Task.Status.COMPLETED, ""
+    try:
+        function.function(run, **call_arguments(function, arguments))
+    except TaskFailed as failure:
+        status, error = Task.Status.FAILED, str(failure)
+    except (TaskStopped, KeyboardInterrupt):
+        status = Task.Status.CANCELLED
+    except (Exception, SystemExit):  # noqa: BLE001  The one place where any error of any task function ends up.
+        status, error = Task.Status.FAILED, traceback.format_exc()
+    finally:
+        close_old_connections()
+    if status == Task.Status.COMPLETED and run.saw_stop:
+        status = Task.Status.CANCELLED
+    return _outcome(run, status, error)
+
+
+def _outcome(run: TaskRun, status: str, error: str) -> Outcome:
+    try:
+        result = result_as_json(run.result) if status == Task.Status.COMPLETED else ""
+    except (TypeError, ValueError) as problem:
+        logger.warning("The result was not kept, since it has no JSON form: %s", problem)
+        result = ""
+    return Outcome(
+        status=status,
+        error_message=capped_error(error),
+        result=result,
+        processed=max(run.processed, run.items_succeeded + run.items_failed),
+        succeeded=run.items_succeeded,
+        failed=run.items_failed,
+        total=run.total,
+        text=storable(run.text)[:255],
+    )
+
+
+@contextlib.contextmanager
+def stoppable(*, enabled: bool = True) -> Iterator[None]:
+    """SIGTERM raises TaskStopped in the block, which also wakes a function from a sleep or a read."""
+
+    def stop(signum: int, frame: object) -> None:
+        raise TaskStopped
+
+    if not enabled or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+# --- a run in this process ----------------------------------------------------------------------------------------
+
+
+class RowChannel:
+    """Writes log and progress of a run in this process straight into the rows, a few times a second at most."""
+
+    def __init__(self, task: Task, watch: Callable[[TaskRun], None] | None = None) -> None:
+        self.capture = LogCapture()
+        self._task = task
+        self._watch = watch
+        self._seq = 0
+        self._flush_at = 0.0
+        self._stop = False
+
+    def stop_wanted(self) -> bool:
+        self._flush_if_time()
+        return self._stop
+
+    def report_progress(self, run: TaskRun, *, urgent: bool) -> None:
+        if self._watch:
+            self._watch(run)
+        if self._flush_if_time():
+            Task.objects.filter(pk=self._task.pk).update(**progress_fields(run))
+
+    def _flush_if_time(self) -> bool:
+        if time.monotonic() < self._flush_at:
+            return False
+        self._flush_at = time.monotonic() + PROGRESS_EVERY
+        self.write(self.capture.take())
+        self._stop = Task.objects.filter(pk=self._task.pk, cancel_requested_at__isnull=False).exists()
+        return True
+
+    def write(self, text: str) -> None:
+        if text:
+            TaskLog.objects.create(task=self._task, seq=self._seq, text=text)
+            self._seq += 1
+
+
+def progress_fields(run: TaskRun) -> dict[str, Any]:
+    return {
+        "items_processed": run.processed,
+        "items_succeeded": run.items_succeeded,
+        "items_failed": run.items_failed,
+        "progress_total": run.total,
+        "progress_text": storable(run.text)[:255],
+    }
+
+
+def run_here(
+    function: TaskFunction, arguments: Mapping[str, Any], *, watch: Callable[[TaskRun], None] | None = None
+) -> Any:
+    """Run a task function in this process, recorded with cause `shell`. `watch` sees each progress report.
+
+    Returns what the function left in `run.result`.
+
+    Raises:
+        ArgumentError: nothing was run or recorded.
+        TaskFailed: the run failed; the message is the Task's error text.
+        KeyboardInterrupt: the person stopped it; recorded as cancelled.
+    """
+    function.check_arguments(arguments)
+    owner = own_process()
+    task = Task.objects.create(
+        task_name=function.label,
+        function=function.name,
+        arguments=dict(arguments),
+        cause=Task.Cause.SHELL,
+        status=Task.Status.RUNNING,
+        owner=owner,
+        worker_pid=owner.pid,
+        started_at=timezone.now(),
+    )
+    channel = RowChannel(task, watch)
+    run = TaskRun(task_id=task.pk, attempt=1, channel=channel, name=function.name)
+    root = logging.getLogger()
+    root.addHandler(channel.capture)
+    try:
+        outcome = execute(function, run, arguments)
+    finally:
+        root.removeHandler(channel.capture)
+    channel.write(channel.capture.take_last())
+    record([Ended(task.pk, outcome, timezone.now())], owner=owner)
+    if outcome.status == Task.Status.FAILED:
+        raise TaskFailed(outcome.error_message)
+    if outcome.status == Task.Status.CANCELLED and not run.saw_stop:
+        raise KeyboardInterrupt
+    return run.result
+
+
+def run_job(job_id: str) -> None:
+    """What APScheduler is told to call for every Job; the scheduler's own loop never calls it."""
+    from .models import Job
+
+    job = Job.objects.by_id(job_id)
+    run_here(registry.get(job.function), job.arguments)
+
+
+# --- the guide's plain way to record work ---------------------------------------------------------------------------
+
+
+def create_task_record(task_name: str) -> Task:
+    """Record that work outside the scheduler has begun. It ends with one of the two functions below."""
+    owner = own_process()
+    return Task.objects.create(
+        task_name=task_name,
+        cause=Task.Cause.SHELL,
+        status=Task.Status.RUNNING,
+        owner=owner,
+        worker_pid=owner.pid,
+        started_at=timezone.now(),
+    )
+
+
+def update_task_success(
+    task: Task, items_processed: int = 0, items_succeeded: int = 0, items_failed: int = 0, log_output: str = ""
+) -> None:
+    outcome = Outcome(
+        status=Task.Status.COMPLETED, processed=items_processed, succeeded=items_succeeded, failed=items_failed
+    )
+    _end_record(task, outcome, log_output)
+
+
+def update_task_failure(task: Task, error_message: str, log_output: str = "") -> None:
+    _end_record(task, Outcome(status=Task.Status.FAILED, error_message=capped_error(error_message)), log_output)
+
+
+def _end_record(task: Task, outcome: Outcome, log_output: str) -> None:
+    if log_output:
+        capture = LogCapture()
+        for line in log_output.splitlines():
+            capture.add(line + "\n")
+        TaskLog.objects.create(task=task, seq=task.log_chunks.count(), text=capture.take_last())
+    assert isinstance(task.owner, SchedulerProcess)
+    record([Ended(task.pk, outcome, timezone.now())], owner=task.owner)
+    task.refresh_from_db()
+
+

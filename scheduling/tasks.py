@@ -1,0 +1,61 @@
+"""The task function that keeps the history small."""
+
+import time
+from datetime import timedelta
+
+from django.db import connection, transaction
+from django.utils import timezone
+
+from .conf import scheduling_settings
+from .context import TaskRun
+from .models import SchedulerProcess, Task
+from .registry import task
+
+# Rows a transaction, and the pause after it: no other writer waits long, also on SQLite, which has one writer.
+BATCH = 500
+PAUSE = 0.02
+
+
+@task(
+    "scheduling.cleanup_old_tasks",
+    id="cleanup_tasks",
+    name="Daily Task Cleanup",
+    label="CLEANUP",
+    cron="0 1 * * *",
+    timeout=timedelta(hours=2),
+)
+def cleanup_old_tasks(run: TaskRun, days: int | None = None) -> None:
+    """Delete Task records older than 30 days, or what the settings say."""
+    settings = scheduling_settings()
+    now = timezone.now()
+    keep = timedelta(days=settings.RETENTION_DAYS if days is None else days)
+    keep_failed = max(keep, timedelta(days=settings.RETENTION_FAILED_DAYS)) if days is None else keep
+    old = Task.objects.ended().filter(date_created__lt=now - keep)
+    if keep_failed > keep:
+        old = old.exclude(status__in=Task.RETRIED, date_created__gte=now - keep_failed)
+    deleted = 0
+    while not run.should_stop:
+        with transaction.atomic():
+            ids = list(old.order_by("pk").values_list("pk", flat=True)[:BATCH])
+            Task.objects.ended().filter(pk__in=ids).delete()
+        deleted += len(ids)
+        run.succeeded(len(ids))
+        run.progress(deleted, text=f"{deleted:,} deleted")
+        if len(ids) < BATCH:
+            break
+        time.sleep(PAUSE)
+    stale = SchedulerProcess.objects.filter(stopped_at__lt=now - keep, tasks=None)
+    stale.delete()
+    if deleted:
+        _vacuum()
+    run.log("%s Task records older than %s were deleted.", f"{deleted:,}", keep)
+    run.result = {"deleted": deleted}
+
+
+def _vacuum() -> None:
+    """Let the database reuse the room now. PostgreSQL's VACUUM and SQLite's PRAGMA optimize stop no writer."""
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            cursor.execute("VACUUM (ANALYZE) scheduling_task, scheduling_tasklog, django_apscheduler_djangojob")
+        else:
+            cursor.execute("PRAGMA optimize")

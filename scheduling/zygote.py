@@ -1,0 +1,204 @@
+"""The process from which workers are forked, and what a worker does.
+
+It loads Django once, opens no connection and starts no thread, so a fork is quick and clean. It is the parent of the
+workers, so it alone can signal them without hitting a process that has taken over a dead one's id. It ends, and its
+workers with it, when the scheduler process at the other end of its control socket is gone, however that happened.
+
+    python -c "from scheduling.zygote import main; main(CONTROL_FD, SHARED_FD)"
+
+Shared memory: bytes 0-7 are the scheduler's last sign of life (a double, CLOCK_MONOTONIC seconds); byte 8 + slot is 1
+when the Task in that slot should stop.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import gc
+import json
+import logging
+import mmap
+import os
+import resource
+import select
+import signal
+import socket
+import struct
+import sys
+import threading
+import time
+from typing import Any
+
+SIGN_OF_LIFE = struct.Struct("d")
+# The scheduler gives a sign of life with every turn of its loop, several times a second; a write that waits for
+# SQLite's lock may take 20 s. After this it is frozen, and others will take its Tasks over.
+SCHEDULER_SILENT_FOR = 25.0
+_PR_SET_PDEATHSIG = 1
+
+
+def main(control_fd: int, shared_fd: int) -> None:
+    """Serve the scheduler until it is gone."""
+    import django
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    django.setup()
+    gc.collect()
+    gc.freeze()
+    Zygote(socket.socket(fileno=control_fd), mmap.mmap(shared_fd, 0)).serve()
+
+
+class Zygote:
+    def __init__(self, control: socket.socket, shared: mmap.mmap) -> None:
+        self._control = control
+        self._shared = shared
+        self._slots: dict[int, int] = {}
+        """Worker's process id -> its slot."""
+        self._child_ended, child_ended_write = os.pipe()
+        os.set_blocking(child_ended_write, False)
+        os.set_blocking(self._child_ended, False)
+        signal.set_wakeup_fd(child_ended_write, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+
+    def serve(self) -> None:
+        rest = b""
+        while True:
+            readable, _, _ = select.select([self._control, self._child_ended], [], [])
+            if self._child_ended in readable:
+                with contextlib.suppress(BlockingIOError):
+                    os.read(self._child_ended, 4096)
+                self._reap()
+            if self._control in readable:
+                data, fds, _, _ = socket.recv_fds(self._control, 65536, 32)
+                if not data:
+                    self._end()
+                *lines, rest = (rest + data).split(b"\n")
+                for line in lines:
+                    self._obey(json.loads(line), fds)
+
+    def _obey(self, order: dict[str, int], fds: list[int]) -> None:
+        if "fork" in order:
+            self._fork(order["fork"], fds.pop(0))
+        else:
+            for pid, slot in self._slots.items():
+                if slot == order["signal"]:
+                    os.kill(pid, order["number"])
+
+    def _fork(self, slot: int, fd: int) -> None:
+        pid = os.fork()
+        if pid:
+            os.close(fd)
+            self._slots[pid] = slot
+            return
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        self._control.close()
+        if sys.platform == "linux":
+            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        try:
+            Worker(socket.socket(fileno=fd), self._shared, slot).serve()
+        finally:
+            # Not sys.exit: nothing of the zygote's may be run or flushed twice.
+            os._exit(0)
+
+    def _reap(self) -> None:
+        while self._slots:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if not pid:
+                return
+            slot = self._slots.pop(pid)
+            message = json.dumps({"slot": slot, "pid": pid, "code": os.waitstatus_to_exitcode(status)})
+            with contextlib.suppress(OSError):  # The scheduler is gone; the next read says so.
+                self._control.sendall(message.encode() + b"\n")
+
+    def _end(self) -> None:
+        for pid in self._slots:
+            os.kill(pid, signal.SIGKILL)
+        os._exit(0)
+
+
+class Worker:
+    """Runs one Task after another and reports by its socket: lines of JSON."""
+
+    def __init__(self, sock: socket.socket, shared: mmap.mmap, slot: int) -> None:
+        from .runner import LogCapture
+
+        self._socket = sock
+        self._shared = shared
+        self._stop_byte = SIGN_OF_LIFE.size + slot
+        self._sending = threading.Lock()
+        self._capture: LogCapture | None = None
+        self._run: Any = None
+        self._progress_due = False
+
+    def serve(self) -> None:
+        threading.Thread(target=self._housekeeping, daemon=True, name="scheduling-worker").start()
+        root = logging.getLogger()
+        root.handlers.clear()
+        self._send({"ready": os.getpid()})
+        with self._socket.makefile("rb") as orders:
+            for line in orders:
+                self._send({"done": self._run_task(json.loads(line))})
+
+    def _run_task(self, order: dict[str, Any]) -> dict[str, Any]:
+        from .context import TaskRun
+        from .registry import registry
+        from .runner import LogCapture, Printed, execute, stoppable
+
+        function = registry.get(order["function"])
+        capture = LogCapture()
+        root = logging.getLogger()
+        root.addHandler(capture)
+        run = TaskRun(task_id=order["task"], attempt=order["attempt"], channel=self, name=order["function"])
+        self._capture, self._run = capture, run
+        printed = Printed(capture)
+        began = time.perf_counter()
+        try:
+            with stoppable(), contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
+                outcome = execute(function, run, order["arguments"])
+        finally:
+            root.removeHandler(capture)
+        printed.finish()
+        self._run = self._capture = None
+        if text := capture.take_last():
+            self._send({"log": text})
+        return {
+            "task": order["task"],
+            "outcome": vars(outcome),
+            "seconds": time.perf_counter() - began,
+            # Kilobytes on Linux.
+            "peak_memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
+        }
+
+    # The Channel of a TaskRun.
+
+    def stop_wanted(self) -> bool:
+        return bool(self._shared[self._stop_byte])
+
+    def report_progress(self, run: Any, *, urgent: bool) -> None:
+        self._progress_due = True
+
+    def _send(self, message: dict[str, Any]) -> None:
+        data = json.dumps(message).encode() + b"\n"
+        with self._sending:
+            self._socket.sendall(data)
+
+    def _housekeeping(self) -> None:
+        from .runner import FLUSH_EVERY, PROGRESS_EVERY, progress_fields
+
+        progress_at = 0.0
+        while True:
+            time.sleep(FLUSH_EVERY)
+            now = time.monotonic()
+            (alive_at,) = SIGN_OF_LIFE.unpack_from(self._shared)
+            if now - alive_at > SCHEDULER_SILENT_FOR:
+                os._exit(3)
+            capture, run = self._capture, self._run
+            if capture is None or run is None:
+                continue
+            with contextlib.suppress(OSError):  # The scheduler is gone; the main thread reads that too.
+                if text := capture.take():
+                    self._send({"log": text})
+                if self._progress_due and now >= progress_at:
+                    self._progress_due, progress_at = False, now + PROGRESS_EVERY
+                    self._send({"progress": progress_fields(run)})
