@@ -261,10 +261,17 @@ class Job(models.Model):
 
     def reschedule(self, now: datetime) -> None:
         """Set the next run time that follows from the definition and the pause; part of the caller's transaction."""
-        if self.is_paused and self.paused_until is None:
-            moment = None
-        else:
-            moment = self.build_trigger().next_after(max(now, self.paused_until) if self.is_paused else now)
+        moment: datetime | None = None
+        if self.trigger == self.TriggerKind.ONCE:
+            # Also when the time has come: it runs if it never did, or is recorded as missed.
+            done = Task.objects.filter(job=self, fire_time=self.run_at).exists()
+            moment = None if done else self.run_at
+            if moment and self.is_paused:
+                moment = max(moment, self.paused_until) if self.paused_until else None
+        elif not self.is_paused:
+            moment = self.build_trigger().next_after(now)
+        elif self.paused_until:
+            moment = self.build_trigger().next_after(self.paused_until)
         self.runtime.next_run_time = moment
         DjangoJob.objects.filter(pk=self.pk).update(next_run_time=moment)
 

@@ -79,9 +79,18 @@ def result_as_json(value: Any) -> str:
     """
     if value is None:
         return ""
-    text = storable(json.dumps(value, cls=DjangoJSONEncoder, allow_nan=False))
-    # PostgreSQL's jsonb refuses the escaped NUL as well.
-    return text.replace("\\u0000", "\\ufffd")
+    plain = json.loads(json.dumps(value, cls=DjangoJSONEncoder, allow_nan=False))
+    return json.dumps(_storable_json(plain))
+
+
+def _storable_json(value: Any) -> Any:
+    if isinstance(value, str):
+        return storable(value)
+    if isinstance(value, list):
+        return [_storable_json(item) for item in value]
+    if isinstance(value, dict):
+        return {storable(key): _storable_json(item) for key, item in value.items()}
+    return value
 
 
 def record(ended: Iterable[Ended], *, owner: SchedulerProcess) -> set[int]:
