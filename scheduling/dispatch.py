@@ -35,7 +35,7 @@ class Dispatched:
     started: list[Task] = field(default_factory=list)
     recorded: list[Task] = field(default_factory=list)
     """Missed and skipped ones."""
-    queued: int = 0
+    queued: list[Task] = field(default_factory=list)
     next_times: list[datetime] = field(default_factory=list)
     waiting_jobs: set[str | None] = field(default_factory=set)
     """Jobs of which a Task waits for an instance."""
@@ -121,7 +121,7 @@ class Dispatcher:
                     task.status, task.owner, task.started_at = Task.Status.RUNNING, self.process, now
                     done.started.append(task)
                 else:
-                    done.queued += 1
+                    done.queued.append(task)
         Task.objects.bulk_create(tasks)
         for next_time, ids in moves.items():
             DjangoJob.objects.filter(pk__in=ids).update(next_run_time=next_time)
@@ -173,28 +173,27 @@ class Dispatcher:
         task.status, task.finished_at = Task.Status.SKIPPED, now
         task.reason = f"An earlier run was still going on, and the Job allows {job.max_instances} at a time."
 
-    def claim(self, limit: int) -> list[Task]:
-        """Take up to `limit` queued Tasks, oldest first. They are running, in this process's name, from then on."""
-        with transaction.atomic():
-            queued = Task.objects.filter(status=Task.Status.QUEUED, waiting=False)
-            if self.unresolvable:
-                queued = queued.exclude(function__in=self.unresolvable)
-            tasks = list(
-                queued.select_related("job")
-                .defer("checkpoint", "result", "error_message")
-                .select_for_update(of=("self",), skip_locked=True)
-                .order_by("pk")[:limit]
-            )
-            known = [task for task in tasks if task.function in registry]
-            self.unresolvable.update(task.function for task in tasks if task.function not in registry)
-            if known:
-                started = timezone.now()
-                Task.objects.filter(pk__in=[task.pk for task in known]).update(
-                    status=Task.Status.RUNNING, owner=self.process, started_at=started
-                )
-                for task in known:
-                    task.started_at = started
-        return known
+    def claim(self, tasks: list[Task]) -> list[Task]:
+        """Take these queued Tasks, as far as no other process has. They run in this process's name from then on."""
+        started = timezone.now()
+        ids = [task.pk for task in tasks]
+        queued = Task.objects.filter(pk__in=ids, status=Task.Status.QUEUED, waiting=False)
+        taken = queued.update(status=Task.Status.RUNNING, owner=self.process, started_at=started)
+        if taken < len(ids):
+            mine = set(Task.objects.running_in(self.process).filter(pk__in=ids).values_list("pk", flat=True))
+            tasks = [task for task in tasks if task.pk in mine]
+        for task in tasks:
+            task.started_at = started
+        return tasks
+
+    def queued_tasks(self, limit: int) -> list[Task]:
+        """Queued Tasks that this process could run, oldest first."""
+        queued = Task.objects.filter(status=Task.Status.QUEUED, waiting=False)
+        if self.unresolvable:
+            queued = queued.exclude(function__in=self.unresolvable)
+        tasks = list(queued.select_related("job").order_by("pk")[:limit])
+        self.unresolvable.update(task.function for task in tasks if task.function not in registry)
+        return [task for task in tasks if task.function in registry]
 
     def admit_waiting(self, now: datetime) -> tuple[datetime | None, set[str | None]]:
         """Queued Tasks whose time has come, and whose Job has an instance free, stop waiting.

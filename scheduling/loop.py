@@ -7,10 +7,12 @@ whatever the database does: what could not be written is kept and written when i
 from __future__ import annotations
 
 import heapq
+import json
 import logging
 import os
 import selectors
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -31,6 +33,7 @@ from .workers import Worker, WorkerPool
 logger = logging.getLogger(__name__)
 
 LOG_EVERY = 0.25
+QUEUE = 200
 RECOVER_EVERY = 5.0
 LONGEST_RETRY = 1.0
 TURN = 1.0
@@ -81,7 +84,10 @@ class Loop:
         self._ended: list[tuple[Run, Ended]] = []
         self._due: list[datetime] = []
         self._horizon = timezone.now()
+        self._queue: deque[Task] = deque()
+        """Queued Tasks that this process has seen; any other may take them first."""
         self._backlog = True
+        """There may be queued Tasks that it has not seen."""
         self._refresh = True
         self._stopping = False
         self._stop_at: float | None = None
@@ -279,7 +285,7 @@ class Loop:
                 heapq.heappush(self._due, moment)
         if done.full:
             heapq.heappush(self._due, now)
-        self._backlog |= bool(done.queued)
+        self._queue.extend(done.queued)
         self._waiting_jobs |= done.waiting_jobs
         self._start(done.started)
         for task in done.recorded:
@@ -287,10 +293,14 @@ class Loop:
 
     def _claim(self) -> None:
         assert self._dispatcher is not None
-        while self._backlog and (idle := self._pool.idle_count):
-            tasks = self._dispatcher.claim(idle)
-            self._backlog = len(tasks) == idle
-            self._start(tasks)
+        while idle := self._pool.idle_count:
+            if not self._queue and self._backlog:
+                self._queue.extend(self._dispatcher.queued_tasks(QUEUE))
+                self._backlog = len(self._queue) == QUEUE
+            if not self._queue:
+                return
+            chosen = [self._queue.popleft() for _ in range(min(idle, len(self._queue)))]
+            self._start(self._dispatcher.claim(chosen))
 
     def _start(self, tasks: list[Task]) -> None:
         if not tasks or not self._hold_lease():
@@ -315,6 +325,7 @@ class Loop:
             if ended.task_id in closed:
                 run.task.status = ended.outcome.status
                 run.task.finished_at = ended.finished_at
+                run.task.result = json.loads(ended.outcome.result) if ended.outcome.result else None
                 run.task.items_processed, run.task.items_succeeded = ended.outcome.processed, ended.outcome.succeeded
                 run.task.error_message, run.task.reason = ended.outcome.error_message, ended.outcome.reason
                 self._announce(run.task.status, run.task)

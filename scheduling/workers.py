@@ -159,6 +159,8 @@ class WorkerPool:
                 self._control.sendall(json.dumps({"signal": worker.slot, "number": int(number)}).encode() + b"\n")
 
     def _hear_worker(self, worker: Worker) -> None:
+        if worker.socket.fileno() < 0:
+            return  # Buried by what was heard from the zygote in this same turn.
         for message in worker.messages():
             ((kind, payload),) = message.items()
             self.news.append((kind, worker, worker.task_id, payload))
