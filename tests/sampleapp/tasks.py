@@ -67,7 +67,7 @@ def cooperate(run: TaskRun) -> None:
 @task("sample.hog")
 def hog(run: TaskRun, megabytes: int) -> None:
     """Hold memory and never end."""
-    held = bytearray(megabytes * 1_000_000)
+    held = bytearray(b"x") * (megabytes * 1_000_000)
     while True:
         time.sleep(1)
         held[0] = 1

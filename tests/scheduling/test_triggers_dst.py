@@ -44,6 +44,7 @@ SHAPES = (
     "0 3 1-31 * mon",
     "*/30 */5 * * * *",
     "15 */10 2 * * *",
+    "*/20 30 2 * * *",
 )
 
 
@@ -182,6 +183,22 @@ def test_started_in_the_second_pass_a_fixed_time_runs_on_the_next_day() -> None:
     second_pass = datetime(2026, 10, 25, 2, 15, tzinfo=BERLIN, fold=1)
     assert CronTrigger("30 2 * * *", "Europe/Berlin").next_after(second_pass) == datetime(
         2026, 10, 26, 2, 30, tzinfo=BERLIN
+    )
+
+
+def test_several_fixed_times_in_one_gap_are_counted_once() -> None:
+    trigger = CronTrigger("0,20,40 2,3 * * *", "Europe/Berlin")
+    assert trigger.count_between(GAP, GAP + timedelta(hours=4)) == (3, True)
+
+
+def test_started_in_the_second_pass_a_daily_interval_runs_on_the_next_day() -> None:
+    anchor = datetime(2026, 10, 20, 2, 30, tzinfo=BERLIN)
+    trigger = IntervalTrigger(timedelta(days=1), anchor, "Europe/Berlin")
+    second_pass = datetime(2026, 10, 25, 2, 15, tzinfo=BERLIN, fold=1)
+    assert trigger.next_after(second_pass) == datetime(2026, 10, 26, 2, 30, tzinfo=BERLIN)
+    assert trigger.count_between(anchor, second_pass) == (5, True)
+    assert trigger.latest_at_or_before(second_pass, not_before=anchor) == second_pass.replace(
+        minute=30, fold=0
     )
 
 

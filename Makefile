@@ -1,0 +1,69 @@
+# The verbs of the project. `make run` and `make test` are all that a new person needs.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: run test test-all lint format bench clean
+
+run: $(VENV)/.installed .env ## Install, set up and start: web pages on http://127.0.0.1:8000 and the scheduler.
+	@mkdir -p library
+	@echo "Bringing the database up to date."
+	@python manage.py migrate --verbosity 0
+	@python manage.py collectstatic --no-input --verbosity 0
+	@python manage.py createadmin
+	@python manage.py start
+
+$(VENV)/bin/python:
+	@echo "Making the virtual environment $(VENV)."
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; this is " + sys.version) if sys.version_info < (3, 11) else None'
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: requirements.txt | $(VENV)/bin/python
+	@echo "Installing requirements.txt."
+	@pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+$(VENV)/.installed-dev: requirements-dev.txt requirements.txt | $(VENV)/bin/python
+	@echo "Installing requirements-dev.txt."
+	@pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@ $(VENV)/.installed
+
+.env:
+	@echo "Writing .env with a random secret key."
+	@python -c 'import os, pathlib, secrets; text = pathlib.Path(".env.example").read_text().replace("SECRET_KEY=\n", f"SECRET_KEY={secrets.token_urlsafe(50)}\n", 1); os.write(os.open(".env", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), text.encode())'
+
+test: PYTEST_MARKS := -m "not slow"
+test: checks suite ## Checks and the tests, on SQLite and PostgreSQL.
+
+test-all: PYTEST_MARKS :=
+test-all: checks suite ## As test, with the slow proofs.
+
+.PHONY: checks suite
+checks: $(VENV)/.installed-dev
+	ruff check .
+	ruff format --check .
+	lint-imports
+	mypy
+	SECRET_KEY=checks python manage.py makemigrations --check --dry-run
+
+suite: $(VENV)/.installed-dev
+	@echo "Tests on SQLite."
+	TEST_DATABASE=sqlite pytest $(PYTEST_MARKS)
+	@if [ -z "$$CI$$REQUIRE_POSTGRES" ] && ! ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 && ! command -v initdb >/dev/null; then \
+		echo "The run on PostgreSQL is left out: no server is installed (apt-get install postgresql)."; \
+	else \
+		echo "Tests on PostgreSQL."; TEST_DATABASE=postgres pytest $(PYTEST_MARKS); \
+	fi
+
+lint: checks
+
+format: $(VENV)/.installed-dev
+	ruff check --fix .
+	ruff format .
+
+bench: $(VENV)/.installed-dev
+	python -m benchmarks
+
+clean: ## Remove what can be made again; .env and the database stay.
+	rm -rf $(VENV) staticfiles .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,0 +1,47 @@
+"""Fixtures for all tests. The environment is set in tests/settings.py."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import pytest
+from django.db import connections
+
+from tests.settings import CLUSTER, FOLDER
+from tests.postgres import PostgresCluster
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(django_db_modify_db_settings: None) -> None:
+    """SQLite's test database is a file, so that real processes can open it."""
+    connection = connections["default"]
+    if connection.vendor == "sqlite":
+        connection.settings_dict["TEST"]["NAME"] = str(FOLDER / "test.sqlite3")
+
+
+@pytest.fixture(scope="session")
+def database_url(django_db_setup: None) -> str:
+    """The URL of the test database, for other processes."""
+    if CLUSTER is not None:
+        return CLUSTER.url(str(connections["default"].settings_dict["NAME"]))
+    return f"sqlite:///{FOLDER / 'test.sqlite3'}"
+
+
+@pytest.fixture(scope="session")
+def process_env(database_url: str) -> dict[str, str]:
+    """The environment for a `manage.py` process on the test database."""
+    return {**os.environ, "DATABASE_URL": database_url, "DJANGO_SETTINGS_MODULE": "audiobooks.settings", "PYTHONUNBUFFERED": "1"}
+
+
+@pytest.fixture
+def cluster() -> PostgresCluster:
+    if CLUSTER is None:
+        pytest.skip("a restart of the server can be tested only on PostgreSQL")
+    return CLUSTER
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[Any]) -> None:
+    """Tests without the database first: they are quick, and the most is learnt from them."""
+    items.sort(key=lambda item: item.get_closest_marker("django_db") is not None)

@@ -1,0 +1,83 @@
+"""Real scheduler processes for tests, on the test database."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class SchedulerUnderTest:
+    """`manage.py runscheduler` as a child process. `output` is what it printed, readable at any time."""
+
+    def __init__(self, environment: dict[str, str], folder: Path) -> None:
+        self._output = (folder / f"scheduler-{time.monotonic_ns()}.log").open("w+b")
+        self.process = subprocess.Popen(
+            [sys.executable, "manage.py", "runscheduler"],
+            cwd=ROOT,
+            env=environment,
+            stdout=self._output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    @property
+    def output(self) -> str:
+        return Path(self._output.name).read_text(errors="replace")
+
+    def signal(self, number: int) -> None:
+        self.process.send_signal(number)
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self, timeout: float = 20) -> int:
+        if self.process.poll() is None:
+            self.signal(signal.SIGCONT)
+            self.signal(signal.SIGTERM)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(timeout)
+        if self.process.poll() is None:
+            self.kill()
+        self._output.close()
+        return self.process.returncode
+
+
+@contextlib.contextmanager
+def running_scheduler(environment: dict[str, str], folder: Path) -> Iterator[SchedulerUnderTest]:
+    from scheduling.models import SchedulerProcess
+
+    before = set(SchedulerProcess.objects.values_list("pk", flat=True))
+    scheduler = SchedulerUnderTest(environment, folder)
+    try:
+        wait_until(
+            lambda: SchedulerProcess.objects.filter(kind="scheduler", stopped_at=None).exclude(pk__in=before).exists(),
+            seconds=30,
+            otherwise=lambda: scheduler.output,
+        )
+        yield scheduler
+    finally:
+        scheduler.stop()
+
+
+def wait_until(
+    condition: Callable[[], bool], *, seconds: float, otherwise: Callable[[], object] = lambda: "it did not happen"
+) -> float:
+    """Wait for a condition; returns the seconds it took. Fails the test with `otherwise` when it never holds."""
+    began = time.monotonic()
+    while not condition():
+        if time.monotonic() - began > seconds:
+            raise AssertionError(f"after {seconds} s: {otherwise()}")
+        time.sleep(0.01)
+    return time.monotonic() - began

@@ -1,0 +1,306 @@
+"""The real `runscheduler`, steered from this process: every verb is obeyed, everything ends as it should."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from scheduling.models import Job, SchedulerProcess, Task
+from scheduling.scheduler import cancel_task, get_scheduler, initialize_scheduler, is_scheduler_running, pause_job, resume_job
+from tests.scheduling.processes import SchedulerUnderTest, running_scheduler, wait_until
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def scheduler(process_env: dict[str, str], tmp_path: Path) -> Iterator[SchedulerUnderTest]:
+    with running_scheduler(process_env, tmp_path) as running:
+        yield running
+
+
+def make_job(function: str, **fields: Any) -> Job:
+    fields.setdefault("trigger", "cron")
+    fields.setdefault("cron", "0 0 1 1 *")
+    job = Job(id=fields.pop("id", f"{function}-{time.monotonic_ns()}"), name=function, function=function, **fields)
+    job.save_definition()
+    return job
+
+
+def ended(task: Task, seconds: float = 15) -> Task:
+    def has_ended() -> bool:
+        task.refresh_from_db()
+        return not task.is_active
+
+    wait_until(has_ended, seconds=seconds, otherwise=lambda: (task.status, task.reason))
+    return task
+
+
+def started(task: Task) -> Task:
+    def has_started() -> bool:
+        task.refresh_from_db()
+        return task.status == Task.Status.RUNNING
+
+    wait_until(has_started, seconds=15, otherwise=lambda: task.status)
+    return task
+
+
+class TestOutcomes:
+    def test_it_runs_and_keeps_counts_log_and_result(self, scheduler: SchedulerUnderTest) -> None:
+        task = ended(make_job("sample.count", arguments={"items": 5, "fail_every": 5}).run_now())
+        assert task.status == Task.Status.COMPLETED
+        assert (task.items_processed, task.items_succeeded, task.items_failed) == (5, 4, 1)
+        assert task.result == {"items": 5}
+        assert "WARNING sample.count: item 0 failed" in task.log_output
+        assert "printed by the function" in task.log_output
+        assert task.duration is not None and task.duration < timedelta(seconds=5)
+
+    @pytest.mark.parametrize(
+        ("function", "status", "text"),
+        [
+            ("sample.fail", "failed", "ValueError: as asked"),
+            ("sample.refuse", "failed", "There is nothing to do this with."),
+            ("sample.exit", "failed", "SystemExit: bye"),
+        ],
+    )
+    def test_it_records_a_failure(self, scheduler: SchedulerUnderTest, function: str, status: str, text: str) -> None:
+        task = ended(make_job(function).run_now())
+        assert task.status == status
+        assert text in task.error_message
+
+    def test_a_dead_worker_is_a_lost_task_with_the_reason(self, scheduler: SchedulerUnderTest) -> None:
+        task = ended(make_job("sample.die").run_now())
+        assert task.status == Task.Status.LOST
+        assert "killed by signal 9" in task.reason
+        assert ended(make_job("sample.noop").run_now()).status == Task.Status.COMPLETED
+
+    @pytest.mark.parametrize("kind", ["nan", "object", "nul", "surrogate"])
+    def test_odd_results_do_not_stop_it(self, scheduler: SchedulerUnderTest, kind: str) -> None:
+        task = ended(make_job("sample.odd_result", arguments={"kind": kind}).run_now())
+        assert task.status == Task.Status.COMPLETED
+        assert "a nul \\0 and half a pair" in task.log_output
+
+    def test_retries_follow_the_policy_and_see_the_checkpoint(self, scheduler: SchedulerUnderTest) -> None:
+        job = make_job("sample.unreliable", retries=2, retry_delay=timedelta(seconds=0.2))
+        first = ended(job.run_now())
+        wait_until(lambda: job.tasks.filter(status="completed").exists(), seconds=20)
+        attempts = list(job.tasks.order_by("pk"))
+        assert [task.status for task in attempts] == ["failed", "failed", "completed"]
+        assert [task.attempt for task in attempts] == [1, 2, 3]
+        assert attempts[1].retry_of_id == first.pk
+        assert attempts[2].checkpoint["before"]["attempt"] == 2
+
+    def test_long_logs_and_errors_are_kept_up_to_the_cap_and_the_cut_is_said(self, scheduler: SchedulerUnderTest) -> None:
+        task = ended(make_job("sample.chatter", arguments={"lines": 30_000}).run_now(), 30)
+        assert task.status == Task.Status.COMPLETED
+        assert 900_000 < len(task.log_output) < 1_000_200
+        assert "further lines were not kept" in task.log_output.splitlines()[-1]
+        failed = ended(make_job("sample.fail", arguments={"message": "x" * 300_000}).run_now())
+        assert len(failed.error_message) < 101_000
+        assert "characters cut here" in failed.error_message
+
+
+class TestStopping:
+    @pytest.mark.parametrize(
+        "function", ["sample.sleep_in_c", "sample.spin", "sample.ignore_signals", "sample.cooperate"]
+    )
+    def test_a_task_can_be_cancelled_whatever_it_does(self, scheduler: SchedulerUnderTest, function: str) -> None:
+        task = started(make_job(function).run_now())
+        time.sleep(0.7)
+        cancel_task(task.pk)
+        asked = time.monotonic()
+        assert ended(task).status == Task.Status.CANCELLED
+        assert time.monotonic() - asked < 2.5
+
+    @pytest.mark.parametrize("function", ["sample.sleep_in_c", "sample.spin", "sample.ignore_signals"])
+    def test_a_task_is_stopped_at_its_timeout(self, scheduler: SchedulerUnderTest, function: str) -> None:
+        task = ended(make_job(function, timeout=timedelta(seconds=1)).run_now())
+        assert task.status == Task.Status.TIMED_OUT
+        assert task.duration is not None
+        assert timedelta(seconds=1) <= task.duration < timedelta(seconds=3)
+
+    def test_memory_of_a_killed_task_is_given_back(self, scheduler: SchedulerUnderTest) -> None:
+        def free() -> int:
+            with open("/proc/meminfo") as lines:
+                return next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable")) // 1000
+
+        task = started(make_job("sample.hog", arguments={"megabytes": 800}).run_now())
+        time.sleep(2)
+        held = free()
+        cancel_task(task.pk)
+        ended(task)
+        wait_until(lambda: free() - held > 600, seconds=5, otherwise=lambda: (held, free()))
+
+    def test_a_queued_task_that_is_cancelled_never_runs(self, scheduler: SchedulerUnderTest) -> None:
+        job = make_job("sample.sleep", arguments={"seconds": 60})
+        running = started(job.run_now())
+        waiting = job.run_now()
+        assert waiting.waiting
+        cancel_task(waiting.pk)
+        cancel_task(running.pk)
+        assert ended(running).status == Task.Status.CANCELLED
+        waiting.refresh_from_db()
+        assert (waiting.status, waiting.started_at) == (Task.Status.CANCELLED, None)
+
+    def test_the_first_signal_lets_the_work_end(self, scheduler: SchedulerUnderTest) -> None:
+        task = started(make_job("sample.sleep", arguments={"seconds": 1.5}).run_now())
+        scheduler.signal(signal.SIGTERM)
+        scheduler.process.wait(15)
+        assert scheduler.process.returncode == 0
+        task.refresh_from_db()
+        assert task.status == Task.Status.COMPLETED
+        assert not is_scheduler_running()
+
+    def test_the_second_signal_stops_at_once(self, scheduler: SchedulerUnderTest) -> None:
+        task = started(make_job("sample.sleep", arguments={"seconds": 60}).run_now())
+        scheduler.signal(signal.SIGINT)
+        time.sleep(0.5)
+        scheduler.signal(signal.SIGINT)
+        scheduler.process.wait(10)
+        task.refresh_from_db()
+        assert task.status == Task.Status.CANCELLED
+        assert "scheduler was stopped" in task.reason
+
+
+class TestSteering:
+    def test_a_new_one_off_job_runs_at_its_time_and_keeps_its_history(self, scheduler: SchedulerUnderTest) -> None:
+        due = timezone.now() + timedelta(seconds=1)
+        job = make_job("sample.noop", trigger="once", run_at=due)
+        wait_until(lambda: job.tasks.filter(status="completed").exists(), seconds=10)
+        task = job.tasks.get()
+        assert task.fire_time == due
+        assert task.started_at is not None and task.started_at - due < timedelta(seconds=0.5)
+        job = Job.objects.by_id(job.pk)
+        assert job.state == "ended"
+
+    def test_an_edited_schedule_is_obeyed(self, scheduler: SchedulerUnderTest) -> None:
+        job = make_job("sample.noop")
+        time.sleep(0.5)
+        job.trigger, job.interval, job.anchor = "interval", timedelta(seconds=0.2), timezone.now()
+        job.save_definition()
+        took = wait_until(lambda: job.tasks.count() >= 2, seconds=10)
+        assert took < 2
+
+    def test_a_paused_job_does_not_run_and_a_resumed_one_does(self, scheduler: SchedulerUnderTest) -> None:
+        job = make_job("sample.noop", trigger="interval", interval=timedelta(seconds=0.2))
+        wait_until(lambda: job.tasks.exists(), seconds=10)
+        pause_job(job.pk, reason="for a test")
+        time.sleep(0.3)
+        count = job.tasks.count()
+        time.sleep(0.7)
+        assert job.tasks.count() == count
+        resume_job(job.pk)
+        wait_until(lambda: job.tasks.count() > count, seconds=3)
+
+    def test_a_pause_with_an_end_ends_by_itself(self, scheduler: SchedulerUnderTest) -> None:
+        job = make_job("sample.noop", trigger="interval", interval=timedelta(seconds=0.2))
+        job.pause(until=timezone.now() + timedelta(seconds=1.5))
+        time.sleep(0.3)
+        count = job.tasks.count()
+        time.sleep(0.7)
+        assert job.tasks.count() == count
+        wait_until(lambda: job.tasks.count() > count, seconds=4)
+        assert Job.objects.by_id(job.pk).paused_at is None
+
+    def test_runs_overlap_only_as_far_as_the_job_allows(self, scheduler: SchedulerUnderTest) -> None:
+        often = {"trigger": "interval", "interval": timedelta(seconds=0.3), "arguments": {"seconds": 1.0}}
+        skipping = make_job("sample.sleep", **often)
+        queueing = make_job("sample.sleep", overlap="queue", **often)
+        time.sleep(4)
+        for job in (skipping, queueing):
+            pause_job(job.pk)
+        for job in (skipping, queueing):
+            runs = sorted((t.started_at, t.finished_at or timezone.now()) for t in job.tasks.exclude(started_at=None))
+            assert len(runs) >= 2
+            assert all(first[1] <= second[0] for first, second in zip(runs, runs[1:], strict=False))
+        assert skipping.tasks.filter(status="skipped", reason__contains="still going on").exists()
+        assert queueing.tasks.filter(status="skipped").exists()
+
+    def test_it_calls_a_function_with_other_arguments(self, scheduler: SchedulerUnderTest, tmp_path: Path) -> None:
+        marks = tmp_path / "marks"
+        job = make_job("sample.mark", arguments={"path": str(marks)})
+        ended(job.run_now(arguments={"text": "other"}))
+        assert marks.read_text().split()[-1] == "other"
+
+    def test_a_job_of_an_unknown_function_is_kept_and_left_alone(self, scheduler: SchedulerUnderTest) -> None:
+        job = make_job("sample.gone_by_now", trigger="once", run_at=timezone.now())
+        time.sleep(1)
+        job = Job.objects.by_id(job.pk)
+        assert job.state == "unresolvable"
+        assert not job.tasks.exists()
+        Job.objects.filter(pk=job.pk).update(function="sample.noop")
+        assert ended(make_job("sample.noop").run_now()).status == "completed"
+        with_restart = job.tasks
+        wait_until(with_restart.exists, seconds=15)
+
+    def test_is_scheduler_running_sees_other_processes(self, scheduler: SchedulerUnderTest) -> None:
+        assert is_scheduler_running()
+        scheduler.stop()
+        assert not is_scheduler_running()
+
+    def test_a_worker_killed_from_outside_is_replaced(self, scheduler: SchedulerUnderTest, tmp_path: Path) -> None:
+        marks = tmp_path / "pids"
+        job = make_job("sample.sleep", arguments={"seconds": 60}, max_instances=4)
+        tasks = [started(job.run_now()) for _ in range(4)]
+        for pid in worker_pids(scheduler.pid):
+            os.kill(pid, signal.SIGKILL)
+        assert {ended(task).status for task in tasks} == {Task.Status.LOST}
+        assert ended(make_job("sample.mark", arguments={"path": str(marks)}).run_now()).status == "completed"
+
+    def test_a_killed_zygote_costs_its_tasks_and_nothing_else(self, scheduler: SchedulerUnderTest) -> None:
+        task = started(make_job("sample.sleep", arguments={"seconds": 60}).run_now())
+        (zygote,) = children(scheduler.pid)
+        os.kill(zygote, signal.SIGKILL)
+        assert ended(task).status == Task.Status.LOST
+        assert ended(make_job("sample.noop").run_now()).status == "completed"
+
+
+def test_a_thousand_runs_recycle_workers_without_a_loss(scheduler: SchedulerUnderTest) -> None:
+    due = timezone.now() + timedelta(seconds=1)
+    for number in range(12):
+        make_job("sample.noop", id=f"burst-{number}", trigger="interval", interval=timedelta(milliseconds=10), anchor=due, coalesce=False)
+    wait_until(lambda: Task.objects.filter(status="completed").count() > 5000, seconds=60)
+    assert scheduler.process.poll() is None
+    for job in Job.objects.filter(pk__startswith="burst-"):
+        job.pause()
+    wait_until(lambda: not Task.objects.active().exists(), seconds=30)
+    assert set(Task.objects.values_list("status", flat=True).distinct()) <= {"completed", "skipped"}
+
+
+def children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def worker_pids(pid: int) -> list[int]:
+    (zygote,) = children(pid)
+    return children(zygote)
+
+
+def test_a_scheduler_in_a_thread_of_this_process_works(
+    process_env: dict[str, str], monkeypatch: pytest.MonkeyPatch, restored_scheduler: Callable[[], None]
+) -> None:
+    for name, value in process_env.items():
+        monkeypatch.setenv(name, value)
+    from scheduling.scheduler import shutdown_scheduler, start_scheduler
+
+    assert initialize_scheduler() is get_scheduler() is initialize_scheduler()
+    start_scheduler()
+    assert ended(make_job("sample.noop").run_now(), 20).status == "completed"
+    shutdown_scheduler(wait=True)
+    assert not is_scheduler_running()
+    assert set(SchedulerProcess.objects.values_list("outcome", flat=True)) == {"stopped"}
+
+
+@pytest.fixture
+def restored_scheduler() -> Iterator[Callable[[], None]]:
+    from scheduling.scheduler import shutdown_scheduler
+
+    yield lambda: None
+    shutdown_scheduler(wait=False)

@@ -1,0 +1,47 @@
+"""The settings under test: the project's own, in an environment that does not depend on `.env`.
+
+TEST_DATABASE chooses the database: sqlite (default) or postgres, a private cluster that is started for the run.
+"""
+
+import atexit
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from tests.postgres import PostgresCluster, find_server
+
+FOLDER = Path(tempfile.mkdtemp(prefix="audiobooks-tests-"))
+atexit.register(shutil.rmtree, FOLDER, ignore_errors=True)
+CLUSTER: PostgresCluster | None = None
+
+if os.environ.get("TEST_DATABASE", "sqlite") == "postgres":
+    server = find_server()
+    if server is None:
+        raise SystemExit("TEST_DATABASE=postgres, but there is no PostgreSQL server: apt-get install postgresql-15")
+    CLUSTER = PostgresCluster(server, FOLDER / "postgres")
+    atexit.register(CLUSTER.stop)
+    DATABASE_URL = CLUSTER.url("audiobooks")
+else:
+    DATABASE_URL = f"sqlite:///{FOLDER / 'audiobooks.sqlite3'}"
+
+os.environ.update(
+    {
+        "SECRET_KEY": "a-secret-key-that-only-tests-use",
+        "DATABASE_URL": DATABASE_URL,
+        "ALLOWED_HOSTS": "127.0.0.1,localhost,testserver",
+        "CSRF_TRUSTED_ORIGINS": "",
+        "TIME_ZONE": "UTC",
+        "AUDIOBOOKS_LIBRARY": str(FOLDER / "library"),
+        "AUDIOBOOKS_EXTRA_APPS": "tests.sampleapp",
+        "SCHEDULER_WORKERS": "4",
+        "SCHEDULER_SHUTDOWN_GRACE": "10",
+        "TASK_RETENTION_DAYS": "30",
+        "TASK_RETENTION_FAILED_DAYS": "30",
+        "SCHEDULER_IN_WEB": "false",
+        "LOG_LEVEL": "INFO",
+        "DEBUG": "false",
+    }
+)
+
+from audiobooks.settings import *  # noqa: E402, F403
