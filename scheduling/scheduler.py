@@ -34,7 +34,7 @@ from .loop import Loop
 from .models import Job, SchedulerProcess, Task, declared_definition
 from .registry import TaskFunction, registry
 from .runner import create_task_record, update_task_failure, update_task_success
-from .triggers import CronTrigger, IntervalTrigger, OnceTrigger, TriggerError, from_apscheduler
+from .triggers import CronTrigger, IntervalTrigger, OnceTrigger, Trigger, from_apscheduler
 
 __all__ = [
     "Scheduler",
@@ -164,7 +164,7 @@ class Scheduler(BackgroundScheduler):  # type: ignore[misc]
             raise SchedulingError("Give arguments by name: kwargs={...}.")
         if not isinstance(trigger, str | None):
             raise SchedulingError("Give the trigger by name, e.g. trigger='cron', hour=2, minute=0.")
-        made = from_apscheduler(trigger or "date", timezone=settings.TIME_ZONE, now=timezone.now(), **trigger_args)
+        made = _made(trigger, trigger_args, zone=settings.TIME_ZONE)
         job = Job(
             id=id or function.__name__,
             name=name or function.label,
@@ -215,7 +215,7 @@ class Scheduler(BackgroundScheduler):  # type: ignore[misc]
 
     def reschedule_job(self, job_id: str, jobstore: str | None = None, trigger: Any = None, **trigger_args: Any) -> ScheduledJob:
         job = _looked_up(job_id)
-        made = from_apscheduler(trigger or "date", timezone=job.zone, now=timezone.now(), **trigger_args)
+        made = _made(trigger, trigger_args, zone=job.zone)
         for field, value in _trigger_fields(made).items():
             setattr(job, field, value)
         job.save_definition()
@@ -266,6 +266,11 @@ def _looked_up(job_id: str) -> Job:
         return Job.objects.by_id(job_id)
     except UnknownJob:
         raise JobLookupError(job_id) from None
+
+
+def _made(trigger: str | None, fields: Mapping[str, Any], *, zone: str) -> Trigger:
+    given = {name: value for name, value in fields.items() if not (name == "timezone" and value is None)}
+    return from_apscheduler(trigger or "date", **{"timezone": zone, "now": timezone.now(), **given})
 
 
 def _trigger_fields(trigger: CronTrigger | IntervalTrigger | OnceTrigger) -> dict[str, Any]:
