@@ -28,12 +28,14 @@ def check_sqlite(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
         )
     if "journal_mode=wal" not in options.get("init_command", "").lower().replace(" ", ""):
         found.append(
-            Error("Without WAL every writer of SQLite stops every reader.", hint=_SQLITE_HINT, id="scheduling.E002")
+            Error(
+                "Without WAL every writer of SQLite stops every reader.",
+                hint=_SQLITE_HINT,
+                id="scheduling.E002",
+            )
         )
     if options.get("timeout", 5) < 5:
-        found.append(
-            Warning("SQLite's busy timeout is under 5 seconds.", hint=_SQLITE_HINT, id="scheduling.W001")
-        )
+        found.append(Warning("SQLite's busy timeout is under 5 seconds.", hint=_SQLITE_HINT, id="scheduling.W001"))
     return found
 
 

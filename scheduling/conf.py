@@ -49,7 +49,9 @@ def scheduling_settings() -> SchedulingSettings:
     given: dict[str, Any] = getattr(django_settings, "SCHEDULING", {})
     known = {field.name for field in dataclasses.fields(SchedulingSettings)}
     if unknown := sorted(set(given) - known):
-        raise ImproperlyConfigured(f"SCHEDULING has no setting {', '.join(unknown)}; it knows {', '.join(sorted(known))}.")
+        raise ImproperlyConfigured(
+            f"SCHEDULING has no setting {', '.join(unknown)}; it knows {', '.join(sorted(known))}."
+        )
     return SchedulingSettings(**given)
 
 

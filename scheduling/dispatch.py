@@ -82,7 +82,9 @@ class Dispatcher:
 
     def _dispatch_singly(self, now: datetime) -> Dispatched:
         done = Dispatched(full=True)
-        for job_id in list(Job.objects.due(now).exclude(function__in=self.unresolvable).values_list("pk", flat=True)[:BATCH]):
+        for job_id in list(
+            Job.objects.due(now).exclude(function__in=self.unresolvable).values_list("pk", flat=True)[:BATCH]
+        ):
             with transaction.atomic():
                 jobs = self._lock_due_one(job_id, now)
                 try:
@@ -112,7 +114,9 @@ class Dispatcher:
             except TriggerError as error:
                 # Set past the forms. Paused rather than tried again with every turn.
                 logger.error("Job %s is paused: its schedule cannot be read: %s", job.pk, error)
-                Job.objects.filter(pk=job.pk).update(paused_at=now, paused_reason=f"Its schedule cannot be read: {error}"[:255])
+                Job.objects.filter(pk=job.pk).update(
+                    paused_at=now, paused_reason=f"Its schedule cannot be read: {error}"[:255]
+                )
                 next_time = None
             moves[next_time].append(job.pk)
         for task in tasks:

@@ -68,7 +68,8 @@ class JobStore(DjangoJobStore):  # type: ignore[misc]
 
     def get_next_run_time(self) -> datetime | None:
         times = DjangoJob.objects.filter(next_run_time__isnull=False, job__isnull=False)
-        return times.order_by("next_run_time").values_list("next_run_time", flat=True).first()
+        first: datetime | None = times.order_by("next_run_time").values_list("next_run_time", flat=True).first()
+        return first
 
     def get_all_jobs(self) -> list[ScheduledJob]:
         jobs = [self._build(job) for job in Job.objects.select_related("runtime").order_by("runtime__next_run_time")]

@@ -307,7 +307,12 @@ class Loop:
             return
         for task in tasks:
             worker = self._pool.start(
-                {"task": task.pk, "function": task.function, "arguments": task.arguments, "attempt": task.attempt}
+                {
+                    "task": task.pk,
+                    "function": task.function,
+                    "arguments": task.arguments,
+                    "attempt": task.attempt,
+                }
             )
             timeout = task.job.timeout if task.job else None
             deadline = time.monotonic() + timeout.total_seconds() if timeout else None
@@ -326,7 +331,10 @@ class Loop:
                 run.task.status = ended.outcome.status
                 run.task.finished_at = ended.finished_at
                 run.task.result = json.loads(ended.outcome.result) if ended.outcome.result else None
-                run.task.items_processed, run.task.items_succeeded = ended.outcome.processed, ended.outcome.succeeded
+                run.task.items_processed, run.task.items_succeeded = (
+                    ended.outcome.processed,
+                    ended.outcome.succeeded,
+                )
                 run.task.error_message, run.task.reason = ended.outcome.error_message, ended.outcome.reason
                 self._announce(run.task.status, run.task)
             else:
@@ -441,7 +449,9 @@ class Loop:
                     run.kill_at = now + self._settings.KILL_AFTER
             elif run.deadline is not None and now >= run.deadline:
                 limit = run.task.job.timeout if run.task.job else None
-                self._ask_to_stop(run.task.pk, Outcome(status=Task.Status.TIMED_OUT, reason=f"It took longer than {limit}."))
+                self._ask_to_stop(
+                    run.task.pk, Outcome(status=Task.Status.TIMED_OUT, reason=f"It took longer than {limit}.")
+                )
 
     def _ask_to_stop(self, task_id: int, outcome: Outcome) -> None:
         run = self._runs.get(task_id)

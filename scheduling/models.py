@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import socket
 import os
+import socket
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Self
@@ -11,7 +11,7 @@ from typing import Any, Self
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import models, transaction
-from django.db.models import Count, F, Q
+from django.db.models import Count, Q
 from django.db.models.functions import Now
 from django.utils import timezone
 from django_apscheduler.models import DjangoJob
@@ -119,7 +119,9 @@ class Job(models.Model):
         QUEUE = "queue", "let one run wait"
 
     id = models.CharField(
-        max_length=255, primary_key=True, help_text="A short name for commands, e.g. mam_scraping. It cannot be changed later."
+        max_length=255,
+        primary_key=True,
+        help_text="A short name for commands, e.g. mam_scraping. It cannot be changed later.",
     )
     # PROTECT: whatever deletes rows of django-apscheduler, as its own job store does, cannot take a Job with it.
     runtime = models.OneToOneField(DjangoJob, on_delete=models.PROTECT, related_name="job", editable=False)
@@ -129,7 +131,9 @@ class Job(models.Model):
 
     trigger = models.CharField(max_length=16, choices=TriggerKind.choices, default=TriggerKind.CRON)
     cron = models.CharField(
-        max_length=255, blank=True, help_text="minute hour day-of-month month day-of-week, e.g. “0 2 * * *”: every day at 02:00."
+        max_length=255,
+        blank=True,
+        help_text="minute hour day-of-month month day-of-week, e.g. “0 2 * * *”: every day at 02:00.",
     )
     interval = models.DurationField(null=True, blank=True, help_text="days hours:minutes:seconds, e.g. 00:05:00.")
     anchor = models.DateTimeField(
@@ -142,14 +146,22 @@ class Job(models.Model):
 
     max_instances = models.PositiveSmallIntegerField(default=1, help_text="How many runs of it may go on at a time.")
     overlap = models.CharField(
-        max_length=8, choices=Overlap.choices, default=Overlap.SKIP, help_text="What happens when a run is due and all instances are busy."
+        max_length=8,
+        choices=Overlap.choices,
+        default=Overlap.SKIP,
+        help_text="What happens when a run is due and all instances are busy.",
     )
     coalesce = models.BooleanField(default=True, help_text="Several runs that are due at once become one.")
     misfire_grace = models.DurationField(
-        null=True, blank=True, default=timedelta(seconds=900), help_text="A run that would start later than this is recorded as missed; empty means never."
+        null=True,
+        blank=True,
+        default=timedelta(seconds=900),
+        help_text="A run that would start later than this is recorded as missed; empty means never.",
     )
     timeout = models.DurationField(null=True, blank=True, help_text="A run is stopped after this; empty means never.")
-    retries = models.PositiveSmallIntegerField(default=0, help_text="How often a failed, lost or timed-out run is tried again.")
+    retries = models.PositiveSmallIntegerField(
+        default=0, help_text="How often a failed, lost or timed-out run is tried again."
+    )
     retry_delay = models.DurationField(
         default=timedelta(minutes=1), help_text="Before the first retry; doubled before each further one."
     )
@@ -158,7 +170,10 @@ class Job(models.Model):
     paused_until = models.DateTimeField(null=True, blank=True, editable=False)
     paused_reason = models.CharField(max_length=255, blank=True, editable=False)
     declared = models.JSONField(
-        null=True, blank=True, editable=False, help_text="The definition in code when this row was last brought in line with it."
+        null=True,
+        blank=True,
+        editable=False,
+        help_text="The definition in code when this row was last brought in line with it.",
     )
     created_at = models.DateTimeField(auto_now_add=True)
     changed_at = models.DateTimeField(auto_now=True)
@@ -179,7 +194,8 @@ class Job(models.Model):
 
     @property
     def next_run_time(self) -> datetime | None:
-        return self.runtime.next_run_time
+        moment: datetime | None = self.runtime.next_run_time
+        return moment
 
     @property
     def is_paused(self) -> bool:
@@ -214,7 +230,9 @@ class Job(models.Model):
                 return IntervalTrigger(self.interval, self.anchor or self.created_at or timezone.now(), self.zone)
             case self.TriggerKind.ONCE if self.run_at:
                 return OnceTrigger(self.run_at)
-        raise TriggerError(f"A Job of the kind “{self.get_trigger_display()}” needs its {self.trigger} field filled in.")
+        raise TriggerError(
+            f"A Job of the kind “{self.get_trigger_display()}” needs its {self.trigger} field filled in."
+        )
 
     def schedule_in_words(self) -> str:
         try:
@@ -352,7 +370,7 @@ class Job(models.Model):
     def retry_delay_before(self, attempt: int) -> timedelta:
         """The pause before the given attempt (2 is the first retry)."""
         doublings = min(attempt - 2, 20)
-        return min(self.retry_delay * 2**doublings, LONGEST_RETRY_DELAY)
+        return min(self.retry_delay * (1 << doublings), LONGEST_RETRY_DELAY)
 
     def take_over(self, wanted: Mapping[str, Any]) -> None:
         """Bring the row in line with a definition in code, except where a person has changed it since."""
@@ -373,8 +391,21 @@ class Job(models.Model):
 
 
 DECLARED_FIELDS = (
-    "name", "function", "arguments", "trigger", "cron", "interval", "run_at", "timezone",
-    "max_instances", "overlap", "coalesce", "misfire_grace", "timeout", "retries", "retry_delay",
+    "name",
+    "function",
+    "arguments",
+    "trigger",
+    "cron",
+    "interval",
+    "run_at",
+    "timezone",
+    "max_instances",
+    "overlap",
+    "coalesce",
+    "misfire_grace",
+    "timeout",
+    "retries",
+    "retry_delay",
 )
 _SCHEDULE_FIELDS = ("trigger", "cron", "interval", "anchor", "run_at", "zone")
 _DURATION_FIELDS = frozenset({"interval", "misfire_grace", "timeout", "retry_delay"})
@@ -495,9 +526,7 @@ class Task(models.Model):
 
     waiting = models.BooleanField(default=False, help_text="Queued behind another run, or for a later time.")
     not_before = models.DateTimeField(null=True, blank=True)
-    owner = models.ForeignKey(
-        SchedulerProcess, null=True, blank=True, on_delete=models.SET_NULL, related_name="tasks"
-    )
+    owner = models.ForeignKey(SchedulerProcess, null=True, blank=True, on_delete=models.SET_NULL, related_name="tasks")
     worker_pid = models.PositiveIntegerField(null=True, blank=True)
     cancel_requested_at = models.DateTimeField(null=True, blank=True)
 
@@ -564,7 +593,11 @@ class Task(models.Model):
         running = Task.objects.filter(pk=self.pk, status=self.Status.RUNNING)
         if not (
             queued.update(
-                status=self.Status.CANCELLED, waiting=False, cancel_requested_at=now, finished_at=now, reason="Cancelled before it started."
+                status=self.Status.CANCELLED,
+                waiting=False,
+                cancel_requested_at=now,
+                finished_at=now,
+                reason="Cancelled before it started.",
             )
             or running.update(cancel_requested_at=now)
         ):

@@ -111,7 +111,10 @@ def record(ended: Iterable[Ended], *, owner: SchedulerProcess) -> set[int]:
             closed |= _close(ids, outcome, finished_at, owner)
         except DataError as error:
             logger.error("The outcome of Tasks %s cannot be stored: %s", ids, error)
-            plain = Outcome(status=Task.Status.FAILED, error_message=f"The outcome could not be stored: {storable(str(error))}")
+            plain = Outcome(
+                status=Task.Status.FAILED,
+                error_message=f"The outcome could not be stored: {storable(str(error))}",
+            )
             closed |= _close(ids, plain, finished_at, owner)
     return closed
 
@@ -142,5 +145,11 @@ def _retry(task: Task, job: Job) -> bool:
         return False
     delay = job.retry_delay_before(task.attempt + 1)
     Task.follow_up(task, job=job, delay=delay).save()
-    logger.info("Task %s will be tried again in %s (attempt %s of %s).", task, delay, task.attempt + 1, job.retries + 1)
+    logger.info(
+        "Task %s will be tried again in %s (attempt %s of %s).",
+        task,
+        delay,
+        task.attempt + 1,
+        job.retries + 1,
+    )
     return True

@@ -31,10 +31,13 @@ def recover_dead_processes() -> int:
 
 def _close_tasks(process: SchedulerProcess) -> int:
     outcome = Outcome(
-        status=Task.Status.LOST, reason=f"The process that ran it ({process}) died or lost touch with the database."
+        status=Task.Status.LOST,
+        reason=f"The process that ran it ({process}) died or lost touch with the database.",
     )
     now = timezone.now()
     ended = [Ended(pk, outcome, now) for pk in Task.objects.running_in(process).values_list("pk", flat=True)]
     closed = record(ended, owner=process)
-    logger.warning("%s is dead; %s running Task%s closed as lost.", process, len(closed), "" if len(closed) == 1 else "s")
+    logger.warning(
+        "%s is dead; %s running Task%s closed as lost.", process, len(closed), "" if len(closed) == 1 else "s"
+    )
     return len(closed)

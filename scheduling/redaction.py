@@ -13,7 +13,9 @@ _PATTERNS = (
     (re.compile(r"(?<=://)([^/\s:@]+):([^/\s@]+)(?=@)"), rf"\1:{BLANK}"),
     (re.compile(r"(?i)\b(authorization\s*[:=]\s*(?:bearer|basic)?)\s*[^\s,;]+"), rf"\1 {BLANK}"),
     (
-        re.compile(r"(?i)\b((?:[a-z_]*(?:password|passwd|secret|token|api_?key|mam_id|passkey))[\"']?\s*[=:]\s*[\"']?)[^\s\"'&,;)}]+"),
+        re.compile(
+            r"(?i)\b((?:[a-z_]*(?:password|passwd|secret|token|api_?key|mam_id|passkey))[\"']?\s*[=:]\s*[\"']?)[^\s\"'&,;)}]+"
+        ),
         rf"\1{BLANK}",
     ),
 )

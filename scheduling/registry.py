@@ -132,10 +132,14 @@ class Registry:
         known = self._functions.get(function.name)
         if known is not None and known.function.__code__ is not function.function.__code__:
             where = f"{known.function.__module__}.{known.function.__qualname__}"
-            raise SchedulingError(f"Two task functions are called {function.name}; the other one is {where}. Rename one.")
+            raise SchedulingError(
+                f"Two task functions are called {function.name}; the other one is {where}. Rename one."
+            )
         if function.defaults:
             if known is None and function.defaults.id in self._job_ids:
-                raise SchedulingError(f"Two task functions declare a Job with the id {function.defaults.id}. Rename one.")
+                raise SchedulingError(
+                    f"Two task functions declare a Job with the id {function.defaults.id}. Rename one."
+                )
             self._job_ids.add(function.defaults.id)
         self._functions[function.name] = function
 
@@ -188,7 +192,9 @@ def task(
         declared = None
         if cron or interval:
             if not id:
-                raise SchedulingError(f"@task({task_name!r}) has a schedule, so its Job needs an id: @task(..., id='...').")
+                raise SchedulingError(
+                    f"@task({task_name!r}) has a schedule, so its Job needs an id: @task(..., id='...')."
+                )
             declared = JobDefaults(id=id, name=name or task_name, cron=cron, interval=interval, **defaults)
             _check_schedule(declared, task_name)
         elif defaults or id:
@@ -218,7 +224,9 @@ def _parameters(function: Callable[..., Any], name: str) -> Iterator[Parameter]:
     if "<locals>" in function.__qualname__ and "." not in name:
         raise SchedulingError(f"@task({name!r}): name it app.function, e.g. 'audiobooks.library_scan'.")
     if inspect.iscoroutinefunction(function):
-        raise SchedulingError(f"@task({name!r}): {function.__qualname__} is async; call asyncio.run inside a plain function.")
+        raise SchedulingError(
+            f"@task({name!r}): {function.__qualname__} is async; call asyncio.run inside a plain function."
+        )
     parameters = list(inspect.signature(function).parameters.values())
     if not parameters or parameters[0].kind not in (
         inspect.Parameter.POSITIONAL_ONLY,
@@ -227,7 +235,11 @@ def _parameters(function: Callable[..., Any], name: str) -> Iterator[Parameter]:
         raise SchedulingError(f"@task({name!r}): the first parameter of {function.__qualname__} must be the TaskRun.")
     hints = typing.get_type_hints(function)
     for parameter in parameters[1:]:
-        if parameter.kind in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD, inspect.Parameter.POSITIONAL_ONLY):
+        if parameter.kind in (
+            inspect.Parameter.VAR_POSITIONAL,
+            inspect.Parameter.VAR_KEYWORD,
+            inspect.Parameter.POSITIONAL_ONLY,
+        ):
             raise SchedulingError(f"@task({name!r}): {parameter} cannot be given by name; use named arguments.")
         required = parameter.default is inspect.Parameter.empty
         yield Parameter(

@@ -14,7 +14,6 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
-from datetime import timedelta
 from typing import Any
 
 from django.db import close_old_connections
@@ -69,7 +68,9 @@ class LogCapture(logging.Handler):
         """As `take`, with a last line that says what was cut."""
         if self._cut:
             cap = scheduling_settings().LOG_CAP
-            self._lines.append(f"… {self._cut:,} further lines were not kept: a Task keeps {cap:,} characters of log.\n")
+            self._lines.append(
+                f"… {self._cut:,} further lines were not kept: a Task keeps {cap:,} characters of log.\n"
+            )
         return self.take()
 
     def _stamp(self, record: logging.LogRecord) -> str:
@@ -265,10 +266,17 @@ def create_task_record(task_name: str) -> Task:
 
 
 def update_task_success(
-    task: Task, items_processed: int = 0, items_succeeded: int = 0, items_failed: int = 0, log_output: str = ""
+    task: Task,
+    items_processed: int = 0,
+    items_succeeded: int = 0,
+    items_failed: int = 0,
+    log_output: str = "",
 ) -> None:
     outcome = Outcome(
-        status=Task.Status.COMPLETED, processed=items_processed, succeeded=items_succeeded, failed=items_failed
+        status=Task.Status.COMPLETED,
+        processed=items_processed,
+        succeeded=items_succeeded,
+        failed=items_failed,
     )
     _end_record(task, outcome, log_output)
 
@@ -286,5 +294,3 @@ def _end_record(task: Task, outcome: Outcome, log_output: str) -> None:
     assert isinstance(task.owner, SchedulerProcess)
     record([Ended(task.pk, outcome, timezone.now())], owner=task.owner)
     task.refresh_from_db()
-
-

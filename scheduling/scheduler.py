@@ -119,7 +119,9 @@ class Scheduler(BackgroundScheduler):  # type: ignore[misc]
                 self._dispatch_event(JobSubmissionEvent(EVENT_JOB_SUBMITTED, job_id, "default", [fire_time]))
             case "completed":
                 logger.info("%s completed in %s%s.", task, _seconds(task.duration), _items(task))
-                self._dispatch_event(JobExecutionEvent(EVENT_JOB_EXECUTED, job_id, "default", fire_time, retval=task.result))
+                self._dispatch_event(
+                    JobExecutionEvent(EVENT_JOB_EXECUTED, job_id, "default", fire_time, retval=task.result)
+                )
             case "missed":
                 logger.warning("%s missed: %s", task, task.reason)
                 self._dispatch_event(JobExecutionEvent(EVENT_JOB_MISSED, job_id, "default", fire_time))
@@ -131,7 +133,14 @@ class Scheduler(BackgroundScheduler):  # type: ignore[misc]
                 logger.error("%s %s after %s: %s", task, task.get_status_display(), _seconds(task.duration), last_line)
                 error = SchedulingError(task.error_message or task.reason)
                 self._dispatch_event(
-                    JobExecutionEvent(EVENT_JOB_ERROR, job_id, "default", fire_time, exception=error, traceback=task.error_message)
+                    JobExecutionEvent(
+                        EVENT_JOB_ERROR,
+                        job_id,
+                        "default",
+                        fire_time,
+                        exception=error,
+                        traceback=task.error_message,
+                    )
                 )
 
     # --- Jobs -----------------------------------------------------------------------------------------------------
@@ -213,7 +222,9 @@ class Scheduler(BackgroundScheduler):  # type: ignore[misc]
     def remove_job(self, job_id: str, jobstore: str | None = None) -> None:
         _looked_up(job_id).remove()
 
-    def reschedule_job(self, job_id: str, jobstore: str | None = None, trigger: Any = None, **trigger_args: Any) -> ScheduledJob:
+    def reschedule_job(
+        self, job_id: str, jobstore: str | None = None, trigger: Any = None, **trigger_args: Any
+    ) -> ScheduledJob:
         job = _looked_up(job_id)
         made = _made(trigger, trigger_args, zone=job.zone)
         for field, value in _trigger_fields(made).items():
@@ -279,7 +290,12 @@ def _trigger_fields(trigger: CronTrigger | IntervalTrigger | OnceTrigger) -> dic
             return {"trigger": "cron", "cron": trigger.expression, "timezone": _own_zone(trigger.timezone)}
         case IntervalTrigger():
             zone = _own_zone(trigger.timezone)
-            return {"trigger": "interval", "interval": trigger.every, "anchor": trigger.anchor, "timezone": zone}
+            return {
+                "trigger": "interval",
+                "interval": trigger.every,
+                "anchor": trigger.anchor,
+                "timezone": zone,
+            }
         case OnceTrigger():
             return {"trigger": "once", "run_at": trigger.at}
 

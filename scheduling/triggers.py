@@ -164,9 +164,7 @@ def _without_alias(expression: str) -> str:
         return ALIASES[text.lower()]
     except KeyError as error:
         known = ", ".join(ALIASES)
-        raise TriggerError(
-            f'"{text}" is not known; the short forms are {known}. {_EXAMPLE}', field="cron"
-        ) from error
+        raise TriggerError(f'"{text}" is not known; the short forms are {known}. {_EXAMPLE}', field="cron") from error
 
 
 def _cron_complaint(expression: str, parts: list[str], error: str) -> str:
@@ -310,9 +308,7 @@ class IntervalTrigger:
         _check_zone(self.timezone)
         object.__setattr__(self, "anchor", _checked_moment(self.anchor, field="anchor"))
         if not isinstance(self.every, timedelta) or self.every < SHORTEST_INTERVAL:
-            raise TriggerError(
-                "An interval must be at least one millisecond, e.g. 5 minutes.", field="interval"
-            )
+            raise TriggerError("An interval must be at least one millisecond, e.g. 5 minutes.", field="interval")
         if self.every > LONGEST_INTERVAL:
             raise TriggerError("An interval may be at most a hundred years.", field="interval")
 
@@ -438,9 +434,7 @@ class DueTimes:
     folded: int = 0
 
 
-def due_times(
-    trigger: Trigger, *, first: datetime, now: datetime, oldest: datetime | None, limit: int
-) -> DueTimes:
+def due_times(trigger: Trigger, *, first: datetime, now: datetime, oldest: datetime | None, limit: int) -> DueTimes:
     """Sort the fire times in [first, now] into the latest `limit` since `oldest` and the counts of the rest.
 
     `first` counts as a fire time even if the trigger has since changed. The work does not grow with the time
@@ -456,9 +450,7 @@ def due_times(
         missed, missed_exact = _count_from(trigger, first, end)
         last_missed = trigger.latest_at_or_before(end, not_before=first) or first.astimezone(trigger.zone)
     recent = _latest(trigger, first=first, since=since, now=now, limit=limit)
-    folded, folded_exact = _count_dropped(
-        trigger, first, since, _utc(recent[0]) - MICROSECOND if recent else now
-    )
+    folded, folded_exact = _count_dropped(trigger, first, since, _utc(recent[0]) - MICROSECOND if recent else now)
     return DueTimes(
         recent=recent,
         missed_count=missed,
@@ -468,9 +460,7 @@ def due_times(
     )
 
 
-def _latest(
-    trigger: Trigger, *, first: datetime, since: datetime, now: datetime, limit: int
-) -> list[datetime]:
+def _latest(trigger: Trigger, *, first: datetime, since: datetime, now: datetime, limit: int) -> list[datetime]:
     """The latest `limit` fire times in [since, now], ascending; `first` is one of them if it lies there."""
     times: list[datetime] = []
     end = now
@@ -488,11 +478,7 @@ def _latest(
 def _count_dropped(trigger: Trigger, first: datetime, since: datetime, end: datetime) -> tuple[int, bool]:
     if end < since:
         return 0, True
-    return (
-        _count_from(trigger, first, end)
-        if since == first
-        else trigger.count_between(since - MICROSECOND, end)
-    )
+    return _count_from(trigger, first, end) if since == first else trigger.count_between(since - MICROSECOND, end)
 
 
 def _count_from(trigger: Trigger, first: datetime, end: datetime) -> tuple[int, bool]:
@@ -754,9 +740,7 @@ def _weekday_names(cron: CronSim) -> list[str]:
         # Sunday last, as people say it: Friday to Sunday.
         labels = {day: _WEEKDAY_NAMES[day % 7] for day in range(1, 8)}
         names = _run_words({day or 7 for day in plain}, labels)
-    places = sorted(
-        {(nth, day % 7) for day, nth in (item for item in cron.weekdays if isinstance(item, tuple))}
-    )
+    places = sorted({(nth, day % 7) for day, nth in (item for item in cron.weekdays if isinstance(item, tuple))})
     return names + [
         f"the {'last' if nth == CronSim.LAST else _ordinal(nth)} {_WEEKDAY_NAMES[day]}" for nth, day in places
     ]
@@ -777,9 +761,7 @@ _APS_REFUSED = {
     "start_date": "A start date is not supported for cron; pause the job until then.",
     "end_date": "An end date is not supported; pause or delete the job when it has run long enough.",
 }
-_NUMBER_TERM = re.compile(
-    r"(?:\*|(?P<first>\d{1,4})(?:-(?P<last>\d{1,4}))?)(?:/(?P<step>\d{1,4}))?", re.ASCII
-)
+_NUMBER_TERM = re.compile(r"(?:\*|(?P<first>\d{1,4})(?:-(?P<last>\d{1,4}))?)(?:/(?P<step>\d{1,4}))?", re.ASCII)
 _NAME_TERM = re.compile(r"(?P<first>[a-z]+)(?:-(?P<last>[a-z]+))?")
 _PLACE_TERM = re.compile(r"(?P<place>1st|2nd|3rd|4th|5th|last) +(?P<weekday>\w+)")
 
@@ -812,9 +794,7 @@ def _zone_name(zone: object) -> str:
         return "UTC"
     name = zone if isinstance(zone, str) else getattr(zone, "key", None) or getattr(zone, "zone", None)
     if not isinstance(name, str):
-        raise TriggerError(
-            f"The time zone {zone!r} has no name; write one such as Europe/Berlin.", field="timezone"
-        )
+        raise TriggerError(f"The time zone {zone!r} has no name; write one such as Europe/Berlin.", field="timezone")
     return _zone(name).key
 
 
@@ -825,9 +805,7 @@ def _refuse_others(given: dict[str, object], known: Iterable[str], trigger: str)
             continue
         if trigger != "date" and name in _APS_REFUSED:
             raise TriggerError(_APS_REFUSED[name], field=name)
-        raise TriggerError(
-            f"{name!r} is not a field of the trigger {trigger!r}; it has {_join(allowed)}.", field=name
-        )
+        raise TriggerError(f"{name!r} is not a field of the trigger {trigger!r}; it has {_join(allowed)}.", field=name)
 
 
 def _aps_cron(given: dict[str, object], zone_name: str) -> CronTrigger:
@@ -835,9 +813,7 @@ def _aps_cron(given: dict[str, object], zone_name: str) -> CronTrigger:
     terms = {name: _aps_terms(value) for name, value in _aps_defaulted(given).items()}
     dates, weekdays = _aps_days(terms["day"], terms["day_of_week"])
     months = ",".join(_aps_month(term) for term in terms["month"])
-    clock = [
-        ",".join(_aps_number(name, term) for term in terms[name]) for name in ("second", "minute", "hour")
-    ]
+    clock = [",".join(_aps_number(name, term) for term in terms[name]) for name in ("second", "minute", "hour")]
     if clock[0] == "0":
         del clock[0]
     return CronTrigger(" ".join([*clock, dates, months, weekdays]), zone_name)
@@ -847,10 +823,7 @@ def _aps_defaulted(given: dict[str, object]) -> dict[str, object]:
     """APScheduler's rule: '*' above the least significant field given, the minimum below it."""
     names = list(_APS_DEFAULTS)
     least = max((names.index(name) for name in given), default=len(names))
-    return {
-        name: given.get(name, _APS_DEFAULTS[name] if index > least else "*")
-        for index, name in enumerate(names)
-    }
+    return {name: given.get(name, _APS_DEFAULTS[name] if index > least else "*") for index, name in enumerate(names)}
 
 
 def _aps_terms(value: object) -> list[str]:
@@ -862,16 +835,12 @@ def _aps_number(name: str, term: str) -> str:
     low, high = _APS_RANGES[name]
     match = _NUMBER_TERM.fullmatch(term)
     if match is None:
-        raise TriggerError(
-            f"The {name} {term!r} cannot be read; use {low}-{high}, '*/n' or 'a-b'.", field=name
-        )
+        raise TriggerError(f"The {name} {term!r} cannot be read; use {low}-{high}, '*/n' or 'a-b'.", field=name)
     first, last = int(match["first"] or low), int(match["last"] or match["first"] or high)
     if match["step"]:
         last = last if match["last"] else high
         if not 0 < int(match["step"]) <= last - first:
-            raise TriggerError(
-                f"The step of the {name} {term!r} must lie between 1 and {last - first}.", field=name
-            )
+            raise TriggerError(f"The step of the {name} {term!r} must lie between 1 and {last - first}.", field=name)
     if not low <= first <= last <= high:
         raise TriggerError(f"The {name} {term!r} must lie between {low} and {high}.", field=name)
     return term

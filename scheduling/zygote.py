@@ -63,12 +63,12 @@ class Zygote:
     def serve(self) -> None:
         rest = b""
         while True:
-            readable, _, _ = select.select([self._control, self._child_ended], [], [])
+            readable, _, _ = select.select([self._control.fileno(), self._child_ended], [], [])
             if self._child_ended in readable:
                 with contextlib.suppress(BlockingIOError):
                     os.read(self._child_ended, 4096)
                 self._reap()
-            if self._control in readable:
+            if self._control.fileno() in readable:
                 data, fds, _, _ = socket.recv_fds(self._control, 65536, 32)
                 if not data:
                     self._end()

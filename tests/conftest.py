@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from django.db import connections
 
-from tests.settings import CLUSTER, FOLDER
 from tests.postgres import PostgresCluster
+from tests.settings import CLUSTER, FOLDER
 
 
 @pytest.fixture(scope="session")
@@ -31,7 +31,12 @@ def database_url(django_db_setup: None) -> str:
 @pytest.fixture(scope="session")
 def process_env(database_url: str) -> dict[str, str]:
     """The environment for a `manage.py` process on the test database."""
-    return {**os.environ, "DATABASE_URL": database_url, "DJANGO_SETTINGS_MODULE": "audiobooks.settings", "PYTHONUNBUFFERED": "1"}
+    return {
+        **os.environ,
+        "DATABASE_URL": database_url,
+        "DJANGO_SETTINGS_MODULE": "audiobooks.settings",
+        "PYTHONUNBUFFERED": "1",
+    }
 
 
 @pytest.fixture

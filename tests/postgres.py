@@ -33,7 +33,19 @@ class PostgresCluster:
         if self._as_postgres:
             folder.parent.chmod(0o755)
             shutil.chown(folder, "postgres", "postgres")
-        self._run("initdb", "-D", str(folder / "data"), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync")
+        self._run(
+            "initdb",
+            "-D",
+            str(folder / "data"),
+            "-U",
+            "postgres",
+            "-A",
+            "trust",
+            "-E",
+            "UTF8",
+            "--locale=C.UTF-8",
+            "--no-sync",
+        )
         self.start()
 
     def url(self, database: str) -> str:

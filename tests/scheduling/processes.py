@@ -41,6 +41,7 @@ class SchedulerUnderTest:
     def kill(self) -> None:
         self.process.kill()
         self.process.wait()
+        self._output.close()
 
     def stop(self, timeout: float = 20) -> int:
         if self.process.poll() is None:
@@ -72,7 +73,10 @@ def running_scheduler(environment: dict[str, str], folder: Path) -> Iterator[Sch
 
 
 def wait_until(
-    condition: Callable[[], bool], *, seconds: float, otherwise: Callable[[], object] = lambda: "it did not happen"
+    condition: Callable[[], bool],
+    *,
+    seconds: float,
+    otherwise: Callable[[], object] = lambda: "it did not happen",
 ) -> float:
     """Wait for a condition; returns the seconds it took. Fails the test with `otherwise` when it never holds."""
     began = time.monotonic()

@@ -35,7 +35,9 @@ def assert_no_fire_time_is_lost(job: Job) -> None:
 
 
 @pytest.mark.slow
-def test_five_schedulers_killed_in_turn_give_one_task_per_fire_time(process_env: dict[str, str], tmp_path: Path) -> None:
+def test_five_schedulers_killed_in_turn_give_one_task_per_fire_time(
+    process_env: dict[str, str], tmp_path: Path
+) -> None:
     marks = tmp_path / "marks"
     start = timezone.now() + timedelta(seconds=3)
     jobs = [
@@ -63,7 +65,11 @@ def test_five_schedulers_killed_in_turn_give_one_task_per_fire_time(process_env:
             turn += 1
         for job in jobs:
             job.pause()
-        wait_until(lambda: not Task.objects.active().exists(), seconds=60, otherwise=lambda: Task.objects.active().values())
+        wait_until(
+            lambda: not Task.objects.active().exists(),
+            seconds=60,
+            otherwise=lambda: Task.objects.active().values(),
+        )
     finally:
         for scheduler in schedulers:
             scheduler.stop()
@@ -78,7 +84,9 @@ def test_five_schedulers_killed_in_turn_give_one_task_per_fire_time(process_env:
     )
 
 
-def test_the_tasks_of_a_killed_scheduler_are_lost_within_60_s_and_retried(process_env: dict[str, str], tmp_path: Path) -> None:
+def test_the_tasks_of_a_killed_scheduler_are_lost_within_60_s_and_retried(
+    process_env: dict[str, str], tmp_path: Path
+) -> None:
     job = make_job("sample.sleep", arguments={"seconds": 120}, retries=1, retry_delay=timedelta(seconds=0.1))
     with running_scheduler(process_env, tmp_path) as first:
         task = started(job.run_now())
@@ -99,7 +107,11 @@ def test_workers_do_not_outlive_a_killed_scheduler(process_env: dict[str, str], 
     job = make_job("sample.sleep", arguments={"seconds": 120})
     with running_scheduler(process_env, tmp_path) as scheduler:
         task = started(job.run_now())
-        pids = [int(p.name) for p in Path("/proc").iterdir() if p.name.isdigit() and _is_descendant(int(p.name), scheduler.pid)]
+        pids = [
+            int(p.name)
+            for p in Path("/proc").iterdir()
+            if p.name.isdigit() and _is_descendant(int(p.name), scheduler.pid)
+        ]
         assert len(pids) >= 5
         scheduler.kill()
         wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids), seconds=5)
@@ -121,9 +133,16 @@ def _is_descendant(pid: int, ancestor: int) -> bool:
 def test_a_frozen_and_thawed_scheduler_repeats_nothing(process_env: dict[str, str], tmp_path: Path) -> None:
     marks = tmp_path / "marks"
     job = make_job(
-        "sample.mark", trigger="interval", interval=timedelta(seconds=0.5), arguments={"path": str(marks)}, coalesce=False
+        "sample.mark",
+        trigger="interval",
+        interval=timedelta(seconds=0.5),
+        arguments={"path": str(marks)},
+        coalesce=False,
     )
-    with running_scheduler(process_env, tmp_path) as frozen, running_scheduler(process_env, tmp_path) as other:
+    with (
+        running_scheduler(process_env, tmp_path) as frozen,
+        running_scheduler(process_env, tmp_path) as other,
+    ):
         wait_until(lambda: job.tasks.count() > 4, seconds=15)
         frozen.signal(signal.SIGSTOP)
         time.sleep(45)
@@ -144,7 +163,8 @@ def test_the_loop_outlives_a_restart_of_the_database(
     process_env: dict[str, str], tmp_path: Path, cluster: PostgresCluster
 ) -> None:
     jobs = [
-        make_job("sample.noop", id=f"j{n}", trigger="interval", interval=timedelta(seconds=0.2), coalesce=False) for n in range(10)
+        make_job("sample.noop", id=f"j{n}", trigger="interval", interval=timedelta(seconds=0.2), coalesce=False)
+        for n in range(10)
     ]
     with running_scheduler(process_env, tmp_path) as scheduler:
         wait_until(lambda: Task.objects.count() > 100, seconds=20)
@@ -154,7 +174,9 @@ def test_the_loop_outlives_a_restart_of_the_database(
         connection.close()
 
         def runs_again() -> bool:
-            return Task.objects.filter(status="completed", started_at__gt=timezone.now() - timedelta(seconds=0.5)).exists()
+            return Task.objects.filter(
+                status="completed", started_at__gt=timezone.now() - timedelta(seconds=0.5)
+            ).exists()
 
         took = wait_until(runs_again, seconds=10, otherwise=lambda: scheduler.output[-2000:])
         assert took < 2.5
@@ -170,7 +192,10 @@ def test_the_loop_outlives_a_restart_of_the_database(
 
 def test_fire_times_while_nothing_ran_are_recorded_as_missed(process_env: dict[str, str], tmp_path: Path) -> None:
     job = make_job(
-        "sample.noop", trigger="interval", interval=timedelta(minutes=1), anchor=timezone.now() - timedelta(days=1, seconds=5)
+        "sample.noop",
+        trigger="interval",
+        interval=timedelta(minutes=1),
+        anchor=timezone.now() - timedelta(days=1, seconds=5),
     )
     first = timezone.now() - timedelta(days=1, seconds=5)
     type(job.runtime).objects.filter(pk=job.pk).update(next_run_time=job.anchor)
@@ -213,7 +238,13 @@ def test_pauses_at_the_due_moment_are_never_lost(process_env: dict[str, str], tm
     with running_scheduler(process_env, tmp_path):
         due = timezone.now() + timedelta(seconds=2)
         jobs = [
-            make_job("sample.noop", id=f"p{n}", trigger="interval", interval=timedelta(seconds=1), anchor=due + timedelta(seconds=n * 0.05))
+            make_job(
+                "sample.noop",
+                id=f"p{n}",
+                trigger="interval",
+                interval=timedelta(seconds=1),
+                anchor=due + timedelta(seconds=n * 0.05),
+            )
             for n in range(60)
         ]
         for number, job in enumerate(jobs):

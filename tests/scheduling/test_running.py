@@ -14,7 +14,14 @@ import pytest
 from django.utils import timezone
 
 from scheduling.models import Job, SchedulerProcess, Task
-from scheduling.scheduler import cancel_task, get_scheduler, initialize_scheduler, is_scheduler_running, pause_job, resume_job
+from scheduling.scheduler import (
+    cancel_task,
+    get_scheduler,
+    initialize_scheduler,
+    is_scheduler_running,
+    pause_job,
+    resume_job,
+)
 from tests.scheduling.processes import SchedulerUnderTest, running_scheduler, wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -97,7 +104,9 @@ class TestOutcomes:
         assert attempts[1].retry_of_id == first.pk
         assert attempts[2].checkpoint["before"]["attempt"] == 2
 
-    def test_long_logs_and_errors_are_kept_up_to_the_cap_and_the_cut_is_said(self, scheduler: SchedulerUnderTest) -> None:
+    def test_long_logs_and_errors_are_kept_up_to_the_cap_and_the_cut_is_said(
+        self, scheduler: SchedulerUnderTest
+    ) -> None:
         task = ended(make_job("sample.chatter", arguments={"lines": 30_000}).run_now(), 30)
         assert task.status == Task.Status.COMPLETED
         assert 900_000 < len(task.log_output) < 1_000_200
@@ -265,7 +274,14 @@ class TestSteering:
 def test_a_thousand_runs_recycle_workers_without_a_loss(scheduler: SchedulerUnderTest) -> None:
     due = timezone.now() + timedelta(seconds=1)
     for number in range(12):
-        make_job("sample.noop", id=f"burst-{number}", trigger="interval", interval=timedelta(milliseconds=10), anchor=due, coalesce=False)
+        make_job(
+            "sample.noop",
+            id=f"burst-{number}",
+            trigger="interval",
+            interval=timedelta(milliseconds=10),
+            anchor=due,
+            coalesce=False,
+        )
     wait_until(lambda: Task.objects.filter(status="completed").count() > 5000, seconds=60)
     assert scheduler.process.poll() is None
     for job in Job.objects.filter(pk__startswith="burst-"):

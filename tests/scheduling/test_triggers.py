@@ -259,9 +259,9 @@ def test_next_after_of_a_single_date() -> None:
 def test_fire_times_end_with_the_trigger() -> None:
     assert fire_times(OnceTrigger(NOW), start=NOW - timedelta(1), count=5) == [NOW]
     assert fire_times(CronTrigger("@daily", "UTC"), start=NOW, count=0) == []
-    assert [
-        f"{moment:%d %H}" for moment in fire_times(CronTrigger("0 */12 * * *", "UTC"), start=NOW, count=3)
-    ] == [*("02 12", "03 00", "03 12")]
+    assert [f"{moment:%d %H}" for moment in fire_times(CronTrigger("0 */12 * * *", "UTC"), start=NOW, count=3)] == [
+        *("02 12", "03 00", "03 12")
+    ]
 
 
 # --- properties ---------------------------------------------------------------------------------------------
@@ -372,9 +372,7 @@ def test_every_trigger_has_words(trigger: Trigger) -> None:
 
 @PROPERTY
 @given(TRIGGERS, MOMENTS, st.integers(0, 40_000_000))
-def test_the_latest_fire_time_is_one_and_none_follows_it(
-    trigger: Trigger, moment: datetime, span: int
-) -> None:
+def test_the_latest_fire_time_is_one_and_none_follows_it(trigger: Trigger, moment: datetime, span: int) -> None:
     floor = moment - timedelta(seconds=span)
     found = trigger.latest_at_or_before(moment, not_before=floor)
     following = trigger.next_after(floor - MICROSECOND if found is None else found)
@@ -389,9 +387,7 @@ def test_the_latest_fire_time_is_one_and_none_follows_it(
 # --- due_times ----------------------------------------------------------------------------------------------
 
 
-def enumerated(
-    trigger: Trigger, first: datetime, now: datetime, oldest: datetime | None, limit: int
-) -> DueTimes:
+def enumerated(trigger: Trigger, first: datetime, now: datetime, oldest: datetime | None, limit: int) -> DueTimes:
     """due_times by brute force."""
     due, moment = [], first
     while moment <= now:
@@ -474,9 +470,7 @@ def test_counting_stops_at_the_cap_and_says_so() -> None:
     assert due.recent == [NOW + timedelta(days=1)]
 
 
-@pytest.mark.parametrize(
-    ("missed", "exact"), [(COUNT_CAP - 1, True), (COUNT_CAP + 1, True), (COUNT_CAP + 2, False)]
-)
+@pytest.mark.parametrize(("missed", "exact"), [(COUNT_CAP - 1, True), (COUNT_CAP + 1, True), (COUNT_CAP + 2, False)])
 def test_the_cap_itself_is_exact(missed: int, exact: bool) -> None:
     oldest = NOW + timedelta(minutes=missed)
     due = due_times(CronTrigger("* * * * *", "UTC"), first=NOW, now=oldest, oldest=oldest, limit=1)
@@ -486,9 +480,7 @@ def test_the_cap_itself_is_exact(missed: int, exact: bool) -> None:
 
 def test_intervals_are_counted_exactly() -> None:
     trigger = IntervalTrigger(timedelta(seconds=1), NOW, "UTC")
-    due = due_times(
-        trigger, first=NOW, now=NOW + timedelta(days=365), oldest=NOW + timedelta(days=364), limit=3
-    )
+    due = due_times(trigger, first=NOW, now=NOW + timedelta(days=365), oldest=NOW + timedelta(days=364), limit=3)
     assert (due.missed_count, due.folded, due.missed_count_is_exact) == (364 * 86_400, 86_398, True)
     assert len(due.recent) == 3
 
@@ -638,9 +630,7 @@ def test_from_apscheduler_means_the_same(fields: dict[str, Any], expression: str
         ("calendarinterval", {"days": 1}, "trigger", "'cron', 'interval' or 'date'"),
     ],
 )
-def test_from_apscheduler_refuses_with_a_reason(
-    trigger: str, fields: dict[str, Any], field: str, part: str
-) -> None:
+def test_from_apscheduler_refuses_with_a_reason(trigger: str, fields: dict[str, Any], field: str, part: str) -> None:
     with pytest.raises(TriggerError) as caught:
         from_apscheduler(trigger, **{"timezone": "UTC", "now": UTC_NOW, **fields})
     assert part in str(caught.value)

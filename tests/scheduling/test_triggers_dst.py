@@ -121,9 +121,7 @@ def test_it_does_not_matter_where_one_starts(zone: str, index: int, shape: str) 
 
 @pytest.mark.parametrize(("zone", "index"), CASES)
 @pytest.mark.parametrize("hour", [0, 1, 2, 3, 9, 23])
-def test_a_daily_interval_runs_once_on_every_date_at_its_wall_clock_time(
-    zone: str, index: int, hour: int
-) -> None:
+def test_a_daily_interval_runs_once_on_every_date_at_its_wall_clock_time(zone: str, index: int, hour: int) -> None:
     start, _end = both_sides(zone, index)
     anchor = (start - timedelta(days=9)).astimezone(ZoneInfo(zone)).replace(hour=hour, minute=30, second=0)
     trigger = IntervalTrigger(timedelta(days=1), anchor, zone)
@@ -131,13 +129,9 @@ def test_a_daily_interval_runs_once_on_every_date_at_its_wall_clock_time(
     dates = [moment.date() for moment in times]
     assert dates == [dates[0] + timedelta(days=day) for day in range(4)]
     for moment in times:
-        assert moment.astimezone(UTC).astimezone(ZoneInfo(zone)).replace(tzinfo=None) == moment.replace(
-            tzinfo=None
-        )
+        assert moment.astimezone(UTC).astimezone(ZoneInfo(zone)).replace(tzinfo=None) == moment.replace(tzinfo=None)
         assert moment.fold == 0
-        assert (moment.hour, moment.minute) == (hour, 30) or dst_note(moment, trigger).startswith(
-            "moved from "
-        )
+        assert (moment.hour, moment.minute) == (hour, 30) or dst_note(moment, trigger).startswith("moved from ")
 
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -146,9 +140,7 @@ REPEATED = datetime(2026, 10, 25, tzinfo=BERLIN)
 
 
 def times_of_day(expression: str, day: datetime) -> list[str]:
-    times = by_chain(
-        CronTrigger(expression, "Europe/Berlin"), day - timedelta(seconds=1), day + timedelta(hours=20)
-    )
+    times = by_chain(CronTrigger(expression, "Europe/Berlin"), day - timedelta(seconds=1), day + timedelta(hours=20))
     return [f"{moment:%H:%M:%S%z}" for moment in times if moment.date() == day.date()]
 
 
@@ -197,9 +189,7 @@ def test_started_in_the_second_pass_a_daily_interval_runs_on_the_next_day() -> N
     second_pass = datetime(2026, 10, 25, 2, 15, tzinfo=BERLIN, fold=1)
     assert trigger.next_after(second_pass) == datetime(2026, 10, 26, 2, 30, tzinfo=BERLIN)
     assert trigger.count_between(anchor, second_pass) == (5, True)
-    assert trigger.latest_at_or_before(second_pass, not_before=anchor) == second_pass.replace(
-        minute=30, fold=0
-    )
+    assert trigger.latest_at_or_before(second_pass, not_before=anchor) == second_pass.replace(minute=30, fold=0)
 
 
 def test_nine_o_clock_stays_nine_o_clock_and_24_hours_of_seconds_do_not() -> None:

@@ -35,7 +35,9 @@ class Command(BaseCommand):
             self._clear()
             raise CommandError("Cancelled.") from None
         self._clear()
-        self.stdout.write(self.style.SUCCESS(f"{function.label} completed.") + (f" {result}" if result is not None else ""))
+        self.stdout.write(
+            self.style.SUCCESS(f"{function.label} completed.") + (f" {result}" if result is not None else "")
+        )
 
     _drawn_at = 0.0
 
@@ -60,13 +62,11 @@ def _function_and_arguments(name: str, pairs: list[str]) -> tuple[TaskFunction, 
     if name in registry:
         function = registry.get(name)
         return function, function.parse_arguments(pairs)
-    declared = next((f for f in registry if f.defaults and f.defaults.id == name), None)
+    declared: TaskFunction | None = next((f for f in registry if f.defaults and f.defaults.id == name), None)
     job = Job.objects.filter(pk=name).first()
-    if job is None and declared is None:
+    function: TaskFunction | None = registry.get(job.function) if job else declared
+    if function is None:
         names = ", ".join(sorted(function.name for function in registry))
         raise SchedulingError(f"There is no task function or Job {name!r}. The task functions are: {names}.")
-    function = registry.get(job.function) if job else declared
-    assert function is not None
-    stored = job.arguments if job else {}
-    given = function.parse_arguments([*pairs]) if pairs else {}
-    return function, {**stored, **given}
+    given = function.parse_arguments(pairs) if pairs else {}
+    return function, {**(job.arguments if job else {}), **given}
