@@ -16,7 +16,6 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from django.db import close_old_connections
 from django.utils import timezone
 
 from .conf import scheduling_settings
@@ -100,7 +99,6 @@ class Printed(io.TextIOBase):
 
 def execute(function: TaskFunction, run: TaskRun, arguments: Mapping[str, Any]) -> Outcome:
     """Call the task function. Whatever it raises becomes an outcome."""
-    close_old_connections()
     status, error = Task.Status.COMPLETED, ""
     try:
         function.function(run, **call_arguments(function, arguments))
@@ -110,8 +108,6 @@ def execute(function: TaskFunction, run: TaskRun, arguments: Mapping[str, Any]) 
         status = Task.Status.CANCELLED
     except (Exception, SystemExit):  # noqa: BLE001  The one place where any error of any task function ends up.
         status, error = Task.Status.FAILED, traceback.format_exc()
-    finally:
-        close_old_connections()
     if status == Task.Status.COMPLETED and run.saw_stop:
         status = Task.Status.CANCELLED
     return _outcome(run, status, error)

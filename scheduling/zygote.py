@@ -141,6 +141,8 @@ class Worker:
                 self._send({"done": self._run_task(json.loads(line))})
 
     def _run_task(self, order: dict[str, Any]) -> dict[str, Any]:
+        from django.db import close_old_connections
+
         from .context import TaskRun
         from .registry import registry
         from .runner import LogCapture, Printed, execute, stoppable
@@ -153,11 +155,14 @@ class Worker:
         self._capture, self._run = capture, run
         printed = Printed(capture)
         began = time.perf_counter()
+        # A connection that broke since the last Task, or is over its age, would fail this one.
+        close_old_connections()
         try:
             with stoppable(), contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
                 outcome = execute(function, run, order["arguments"])
         finally:
             root.removeHandler(capture)
+            close_old_connections()
         printed.finish()
         self._run = self._capture = None
         if text := capture.take_last():

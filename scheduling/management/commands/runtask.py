@@ -60,8 +60,8 @@ class Command(BaseCommand):
 
 def _function_and_arguments(name: str, pairs: list[str]) -> tuple[TaskFunction, dict[str, Any]]:
     if name in registry:
-        function = registry.get(name)
-        return function, function.parse_arguments(pairs)
+        named = registry.get(name)
+        return named, named.parse_arguments(pairs)
     declared: TaskFunction | None = next((f for f in registry if f.defaults and f.defaults.id == name), None)
     job = Job.objects.filter(pk=name).first()
     function: TaskFunction | None = registry.get(job.function) if job else declared
