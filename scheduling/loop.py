@@ -6,6 +6,7 @@ whatever the database does: what could not be written is kept and written when i
 
 from __future__ import annotations
 
+import contextlib
 import heapq
 import json
 import logging
@@ -19,7 +20,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django import db
-from django.db import IntegrityError, connection
+from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
 from . import wakeups
@@ -293,14 +294,19 @@ class Loop:
 
     def _claim(self) -> None:
         assert self._dispatcher is not None
-        while idle := self._pool.idle_count:
-            if not self._queue and self._backlog:
-                self._queue.extend(self._dispatcher.queued_tasks(QUEUE))
-                self._backlog = len(self._queue) == QUEUE
-            if not self._queue:
-                return
-            chosen = [self._queue.popleft() for _ in range(min(idle, len(self._queue)))]
+        while chosen := self._next_queued():
             self._start(self._dispatcher.claim(chosen))
+
+    def _next_queued(self) -> list[Task]:
+        """Queued Tasks for the idle workers, taken off our list."""
+        assert self._dispatcher is not None
+        idle = self._pool.idle_count
+        if not idle or self._stopping:
+            return []
+        if not self._queue and self._backlog:
+            self._queue.extend(self._dispatcher.queued_tasks(QUEUE))
+            self._backlog = len(self._queue) == QUEUE
+        return [self._queue.popleft() for _ in range(min(idle, len(self._queue)))]
 
     def _start(self, tasks: list[Task]) -> None:
         if not tasks or not self._hold_lease():
@@ -320,12 +326,19 @@ class Loop:
             self._announce("running", task)
 
     def _write_ended(self) -> None:
-        assert self._process is not None
+        assert self._process is not None and self._dispatcher is not None
         if not self._ended:
             return
         self._write_log_chunks([run for run, _ in self._ended if run.log])
-        closed = record([ended for _, ended in self._ended], owner=self._process)
+        ended = [ended for _, ended in self._ended]
+        # Under load the next Tasks are claimed with the same commit. Not where a retry or odd data may need its own.
+        plain = all(one.outcome.status == Task.Status.COMPLETED and not one.outcome.result for one in ended)
+        successors = self._next_queued() if plain and self._queue else []
+        with transaction.atomic() if successors else contextlib.nullcontext():
+            closed = record(ended, owner=self._process)
+            claimed = self._dispatcher.claim(successors) if successors else []
         written, self._ended = self._ended, []
+        self._start(claimed)
         for run, ended in written:
             if ended.task_id in closed:
                 run.task.status = ended.outcome.status
