@@ -1,0 +1,85 @@
+"""The task functions of the library: a few lines each, each calling a verb."""
+
+from datetime import timedelta
+
+from scheduling.context import TaskRun
+from scheduling.exceptions import TaskFailed
+from scheduling.registry import task
+
+
+@task(
+    "audiobooks.mam_scraping",
+    id="mam_scraping",
+    name="Daily MAM Scraping",
+    label="MAM",
+    cron="0 2 * * *",
+    timeout=timedelta(hours=2),
+)
+def mam_scraping_task(run: TaskRun) -> None:
+    """Crawl the tracker for new guides and torrents."""
+    raise TaskFailed("The tracker is not configured: this release cannot crawl one yet. Nothing was done.")
+
+
+@task(
+    "audiobooks.top10_discovery",
+    id="top10_discovery",
+    name="Weekly Top-10 Discovery",
+    label="TOP10",
+    cron="0 3 * * 0",
+    timeout=timedelta(hours=2),
+)
+def top10_discovery_task(run: TaskRun) -> None:
+    """Find the top 10 of the week of each enabled genre."""
+    raise TaskFailed("No source is configured: this release cannot make charts yet. Nothing was done.")
+
+
+@task(
+    "audiobooks.metadata_full",
+    id="metadata_full",
+    name="Monthly Full Metadata Refresh",
+    label="METADATA_FULL",
+    cron="0 4 1 * *",
+    timeout=timedelta(hours=12),
+)
+def metadata_full_refresh_task(run: TaskRun) -> None:
+    """Refresh the metadata of every book."""
+    raise TaskFailed("No metadata provider is configured: this release has none yet. Nothing was done.")
+
+
+@task(
+    "audiobooks.metadata_new",
+    id="metadata_new",
+    name="Weekly New Books Metadata Refresh",
+    label="METADATA_NEW",
+    cron="30 4 * * 0",
+    timeout=timedelta(hours=4),
+)
+def metadata_new_books_task(run: TaskRun) -> None:
+    """Refresh the metadata of books added in the last 7 days."""
+    raise TaskFailed("No metadata provider is configured: this release has none yet. Nothing was done.")
+
+
+@task(
+    "audiobooks.series_completion",
+    id="series_completion",
+    name="Monthly Series Completion",
+    label="SERIES",
+    cron="0 3 2 * *",
+    timeout=timedelta(hours=4),
+)
+def series_completion_task(run: TaskRun) -> None:
+    """Find and get the missing books of series."""
+    raise TaskFailed("No source is configured: this release cannot complete series yet. Nothing was done.")
+
+
+@task(
+    "audiobooks.author_completion",
+    id="author_completion",
+    name="Monthly Author Completion",
+    label="AUTHOR",
+    cron="0 3 3 * *",
+    timeout=timedelta(hours=4),
+)
+def author_completion_task(run: TaskRun) -> None:
+    """Find and get the missing audiobooks of authors."""
+    raise TaskFailed("No source is configured: this release cannot complete authors yet. Nothing was done.")
