@@ -330,12 +330,14 @@ class Loop:
         if not self._ended:
             return
         self._write_log_chunks([run for run, _ in self._ended if run.log])
-        ended = [ended for _, ended in self._ended]
+        outcomes = [ended for _, ended in self._ended]
         # Under load the next Tasks are claimed with the same commit. Not where a retry or odd data may need its own.
-        plain = all(one.outcome.status == Task.Status.COMPLETED and not one.outcome.result for one in ended)
+        plain = all(one.outcome.status == Task.Status.COMPLETED and not one.outcome.result for one in outcomes)
         successors = self._next_queued() if plain and self._queue else []
-        with transaction.atomic() if successors else contextlib.nullcontext():
-            closed = record(ended, owner=self._process)
+        with contextlib.ExitStack() as stack:
+            if successors:
+                stack.enter_context(transaction.atomic())
+            closed = record(outcomes, owner=self._process)
             claimed = self._dispatcher.claim(successors) if successors else []
         written, self._ended = self._ended, []
         self._start(claimed)

@@ -92,18 +92,19 @@ class JobAdmin(ModelAdmin):  # type: ignore[misc]
             job.delete()
 
     def get_urls(self) -> list[URLPattern]:
-        return [
+        views = [
             path(
                 f"<path:object_id>/{verb}/",
                 self.admin_site.admin_view(getattr(self, f"{verb}_view")),
                 name=f"scheduling_job_{verb}",
             )
             for verb in ("run", "pause", "resume", "restore")
-        ] + super().get_urls()  # type: ignore[no-any-return]
+        ]
+        return [*views, *super().get_urls()]
 
     # --- the list ----------------------------------------------------------------------------------------------------
 
-    @display(
+    @display(  # type: ignore[untyped-decorator]
         description="state", label={"active": "success", "paused": "warning", "unresolvable": "danger", "ended": "info"}
     )
     def state_label(self, job: Job) -> str:

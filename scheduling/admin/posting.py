@@ -47,6 +47,7 @@ def perform(model_admin: Any, request: HttpRequest, row: models.Model, verb: Ver
     except (SchedulingError, ValueError) as error:
         messages.error(request, str(error))
         return
+    assert request.user.pk is not None
     LogEntry.objects.log_actions(request.user.pk, [row], CHANGE, change_message=done, single_object=True)
     messages.success(request, f"{row}: {done}")
 

@@ -87,11 +87,12 @@ class TaskAdmin(ModelAdmin):  # type: ignore[misc]
             path("<path:object_id>/cancel/", wrap(self.cancel_view), name="scheduling_task_cancel"),
             path("<path:object_id>/retry/", wrap(self.retry_view), name="scheduling_task_retry"),
             path("<path:object_id>/live/", wrap(self.live_view), name="scheduling_task_live"),
-        ] + super().get_urls()  # type: ignore[no-any-return]
+            *super().get_urls(),
+        ]
 
     # --- columns and fields ------------------------------------------------------------------------------------------
 
-    @display(description="status", label=STATUS_LABELS)
+    @display(description="status", label=STATUS_LABELS)  # type: ignore[untyped-decorator]
     def status_label(self, task: Task) -> str:
         return str(task.get_status_display())
 

@@ -21,5 +21,5 @@ class Command(BaseCommand):
             self.stdout.write("There is an administrator already; none was created.")
             return
         password = secrets.token_urlsafe(12)
-        users.create_superuser(username=username, password=password)  # type: ignore[attr-defined]
+        users.create_superuser(username=username, password=password)
         self.stdout.write(f"Sign in as {username} with the password {password} (it is not shown again).")
