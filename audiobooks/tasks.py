@@ -2,9 +2,26 @@
 
 from datetime import timedelta
 
+from django.conf import settings
+
 from scheduling.context import TaskRun
 from scheduling.exceptions import TaskFailed
 from scheduling.registry import task
+
+from . import scan
+
+
+@task(
+    "audiobooks.library_scan",
+    id="library_scan",
+    name="Library Scan",
+    label="SCAN",
+    cron="30 0 * * *",
+    timeout=timedelta(hours=6),
+)
+def library_scan(run: TaskRun) -> None:
+    """Record the audio files of the library folder as books."""
+    scan.scan_library(run, root=settings.AUDIOBOOKS_LIBRARY)
 
 
 @task(

@@ -1,0 +1,78 @@
+"""The library as the scan found it. Written by the scan, so the pages are read-only."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+from unfold.admin import ModelAdmin, TabularInline
+
+from audiobooks.models import Author, Book, LibraryFile, Narrator, Series, SeriesEntry
+
+
+class ReadOnly:
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+class FilesInline(ReadOnly, TabularInline):  # type: ignore[misc]
+    model = LibraryFile
+    fields = ["path", "format", "size", "duration", "error", "missing_since"]
+
+
+class EntriesInline(ReadOnly, TabularInline):  # type: ignore[misc]
+    model = SeriesEntry
+    fields = ["series", "position"]
+
+
+@admin.register(Book)
+class BookAdmin(ReadOnly, ModelAdmin):  # type: ignore[misc]
+    list_display = ["title", "by", "read_by", "in_series", "runtime", "language", "added_at", "is_there"]
+    search_fields = ["title", "authors__name", "asin", "isbn"]
+    list_filter = ["abridged", ("missing_since", admin.EmptyFieldListFilter)]
+    list_per_page = 50
+    show_full_result_count = False
+    inlines = [EntriesInline, FilesInline]
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        return super().get_queryset(request).prefetch_related("authors", "narrators", "series_entries__series")
+
+    @admin.display(description="authors")
+    def by(self, book: Book) -> str:
+        return ", ".join(author.name for author in book.authors.all())
+
+    @admin.display(description="narrators")
+    def read_by(self, book: Book) -> str:
+        return ", ".join(narrator.name for narrator in book.narrators.all())
+
+    @admin.display(description="series")
+    def in_series(self, book: Book) -> str:
+        return ", ".join(str(entry) for entry in book.series_entries.all())
+
+    @admin.display(description="there", boolean=True)
+    def is_there(self, book: Book) -> bool:
+        return book.missing_since is None
+
+
+@admin.register(Author, Narrator, Series)
+class NamedAdmin(ReadOnly, ModelAdmin):  # type: ignore[misc]
+    list_display = ["name"]
+    search_fields = ["name"]
+    list_per_page = 50
+
+
+@admin.register(LibraryFile)
+class LibraryFileAdmin(ReadOnly, ModelAdmin):  # type: ignore[misc]
+    list_display = ["path", "book", "format", "size", "duration", "error"]
+    list_select_related = ["book"]
+    search_fields = ["path"]
+    list_filter = [("error", admin.EmptyFieldListFilter), ("missing_since", admin.EmptyFieldListFilter)]
+    list_per_page = 50
+    show_full_result_count = False

@@ -1,0 +1,164 @@
+"""A library that is a folder: which files make a book, and what their place says about it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import unicodedata
+from collections.abc import Callable, Iterator
+from pathlib import Path, PurePosixPath
+
+from .base import FoundBook, FoundFile, LibraryUnavailable, LocationFacts
+from .tags import split_numbered
+
+logger = logging.getLogger(__name__)
+
+AUDIO = frozenset({".mp3", ".m4b", ".m4a", ".flac", ".ogg", ".opus"})
+_PART_FOLDER = re.compile(r"^(?:dis[ck]|cd|part|side|teil|vol(?:ume)? ?(?=\d+$))[ ._-]*(?:\d+|[a-d])$", re.I)
+_JUNK = frozenset({"@eadir", "#recycle", "lost+found", "$recycle.bin", "extras", "sample", "samples"})
+
+
+def find_books(root: Path, *, on_error: Callable[[str, OSError], None]) -> Iterator[FoundBook]:
+    """Walk the folder, one book after the other in the order of their paths.
+
+    `on_error` is told of folders and files that cannot be read; the walk goes on. Links to folders are not followed, so
+    nothing outside the root is read.
+
+    Raises:
+        LibraryUnavailable: the folder itself is not there or cannot be read.
+    """
+    try:
+        os.scandir(root).close()
+    except OSError as error:
+        raise LibraryUnavailable(
+            f"The library folder {root} cannot be read ({error.strerror}). Is the disk mounted, and AUDIOBOOKS_LIBRARY right?"
+        ) from error
+    yield from _books_in(root, PurePosixPath(), on_error)
+
+
+def _books_in(root: Path, place: PurePosixPath, on_error: Callable[[str, OSError], None]) -> Iterator[FoundBook]:
+    files, folders = _entries(root, place, on_error)
+    parts = [name for name in folders if _PART_FOLDER.match(name)]
+    for name in parts:
+        # A disc's own folders, if any, are not books of their own.
+        files += _entries(root, place / name, on_error)[0]
+    others = [name for name in folders if name not in parts]
+    # Loose files beside folders of books, and files in the root, are a book each; else the folder is the book.
+    if files and str(place) != "." and not others:
+        yield FoundBook(path=str(place), files=tuple(files))
+    else:
+        for file in files:
+            yield FoundBook(path=file.path, files=(file,))
+    for name in others:
+        yield from _books_in(root, place / name, on_error)
+
+
+def _entries(
+    root: Path, place: PurePosixPath, on_error: Callable[[str, OSError], None]
+) -> tuple[list[FoundFile], list[str]]:
+    files: list[FoundFile] = []
+    folders: list[str] = []
+    try:
+        with os.scandir(root / place) as entries:
+            found = sorted(entries, key=lambda entry: entry.name)
+    except OSError as error:
+        on_error(str(place), error)
+        return [], []
+    for entry in found:
+        if entry.name.startswith((".", "._")) or entry.name.lower() in _JUNK:
+            continue
+        try:
+            if entry.is_dir(follow_symlinks=False):
+                folders.append(entry.name)
+            elif PurePosixPath(entry.name).suffix.lower() in AUDIO and entry.is_file(follow_symlinks=False):
+                status = entry.stat(follow_symlinks=False)
+                path = str(place / entry.name)
+                path.encode()  # A name that is no UTF-8 can stand in no database column.
+                files.append(FoundFile(path=path, size=status.st_size, modified_ns=status.st_mtime_ns))
+        except UnicodeEncodeError:
+            shown = os.fsencode(str(place / entry.name)).decode("utf-8", "backslashreplace")
+            on_error(shown, OSError("its name is not UTF-8; rename it"))
+        except OSError as error:
+            on_error(str(place / entry.name), error)
+    return files, folders
+
+
+# --- what a place says --------------------------------------------------------------------------------------------
+
+_ASIN = re.compile(r"[\[{(]?(?:ASIN[.:_ ])?\b(B0[0-9A-Z]{8})\b[\]})]?")
+_NARRATOR = re.compile(r"\{([^{}]+)\}")
+_YEAR_BRACKETS = re.compile(r"[(\[](1[5-9]\d\d|20\d\d)[)\]]")
+_SERIES_BRACKETS = re.compile(r"\[([^\[\]]+?)[ ,#]+(\d[\d.\-]*)\]")
+_ABRIDGED = re.compile(r"\s*[(\[](un)?abridged[)\]]", re.I)
+_VOLUME = re.compile(r"^(?:vol(?:ume)?\.?|book|bk|band)\s*(\d[\d.\-]*)\s*(?:\.|-|–|:)\s+", re.I)
+_VOLUME_INSIDE = re.compile(r"\s+vol_(\d[\d.]*)\b", re.I)
+_NUMBER = re.compile(r"^#?(\d{1,3}(?:\.\d+)?(?:-\d{1,3})?)\s*(?:\.|-|–)\s+")
+_YEAR_FIRST = re.compile(r"^(1[5-9]\d\d|20\d\d)\s*-\s+")
+_NUMBERED_SERIES = re.compile(r"^(?P<series>.+?)\s+#(?P<position>\d[\d.\-]*)\s+-\s+")
+
+
+def parse_location(path: str, *, is_file: bool) -> LocationFacts:
+    """What the path of a book says, by the layouts that library programs write.
+
+    The last part is the book, the one before it a series if there are three, and the first the author.
+    """
+    parts = [unicodedata.normalize("NFC", part) for part in PurePosixPath(path).parts]
+    name = PurePosixPath(parts[-1]).stem if is_file else parts[-1]
+    # Libation writes this letter where a colon may not stand in a file name.
+    name = name.replace("꞉", ":").replace("_ ", ": ")
+    author = parts[0] if len(parts) > 1 else ""
+    series = parts[-2] if len(parts) > 2 else ""
+    facts: dict[str, str] = {}
+
+    def take(key: str, pattern: re.Pattern[str], text: str) -> str:
+        match = pattern.search(text)
+        if match:
+            facts.setdefault(key, match[1].strip())
+            return (text[: match.start()] + " " + text[match.end() :]).strip()
+        return text
+
+    abridged = None
+    if match := _ABRIDGED.search(name):
+        abridged = match[1] is None
+        name = _ABRIDGED.sub("", name)
+    name = take("asin", _ASIN, name)
+    name = take("narrator", _NARRATOR, name)
+    name = take("year", _YEAR_BRACKETS, name)
+    if match := _SERIES_BRACKETS.search(name):
+        series, facts["position"] = match[1].strip(), match[2]
+        name = (name[: match.start()] + name[match.end() :]).strip()
+    if match := _NUMBERED_SERIES.match(name):
+        series, facts["position"] = match["series"], match["position"]
+        name = name[match.end() :]
+    name = take("position", _VOLUME, name)
+    name = take("position", _VOLUME_INSIDE, name)
+    name = take("year", _YEAR_FIRST, name)
+    if series and "position" not in facts:
+        name = take("position", _NUMBER, name)
+        name = take("year", _YEAR_FIRST, name)
+    title, subtitle = _title_and_subtitle(name, author)
+    return LocationFacts(
+        title=title,
+        subtitle=subtitle,
+        author=author,
+        narrator=facts.get("narrator", ""),
+        series=split_numbered(series)[0] if series else "",
+        position=facts.get("position", ""),
+        asin=facts.get("asin", ""),
+        year=facts.get("year", ""),
+        abridged=abridged,
+    )
+
+
+def _title_and_subtitle(name: str, author: str) -> tuple[str, str]:
+    name = re.sub(r"\s{2,}", " ", name).strip(" -–_")
+    if author and name.lower().startswith(author.lower() + " - "):
+        name = name[len(author) + 3 :]
+    if author:
+        name = re.sub(rf"\s*\({re.escape(author)}\)\s*$", "", name, flags=re.I)
+    for separator in (" - ", ": "):
+        title, found, subtitle = name.partition(separator)
+        if found:
+            return title.strip(), subtitle.strip()
+    return name, ""

@@ -1,0 +1,93 @@
+"""The tags of audio files, as players, rippers and shops write them. Reads by tinytag (MIT)."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from tinytag import TinyTag, TinyTagException
+
+from .base import FileTags, UnreadableFile
+
+# "; " "/" and NUL separate names everywhere; a comma does too, except before "Jr." and the like.
+_NAMES = re.compile(r"\s*(?:;|\0|/|,(?!\s*(?:Jr|Sr|PhD|MD|II|III)\b)|\s&\s)\s*")
+_NUMBERED = re.compile(
+    r"^(?P<name>.+?)[\s,]*(?:#|,?\s+Book\s+|,?\s+Vol\.?\s+|,?\s+Band\s+)(?P<position>\d[\d.\-–]*)$", re.I
+)
+_YEAR = re.compile(r"\b(1[5-9]\d\d|20\d\d)\b")
+_ASIN = re.compile(r"^(?:B[0-9A-Z]{9}|\d{9}[\dX])$")
+
+
+def read_tags(path: Path) -> FileTags:
+    """Read one file.
+
+    Raises:
+        UnreadableFile: it is no audio file, is broken, or may not be read.
+    """
+    try:
+        found = TinyTag.get(path)
+    except (TinyTagException, OSError) as error:
+        raise UnreadableFile(str(error) or type(error).__name__) from error
+    fields = {str(name).lower(): _texts(value) for name, value in found.as_dict().items()}
+    duration = found.duration or 0.0
+    if duration <= 0:
+        raise UnreadableFile("it has no audio")
+
+    def first(*names: str) -> str:
+        return next((fields[name][0] for name in names if fields.get(name)), "")
+
+    return FileTags(
+        title=first("title"),
+        album=first("album"),
+        subtitle=first("tit3", "subtitle"),
+        authors=split_names(fields.get("albumartist") or fields.get("artist") or []),
+        narrators=split_names(
+            fields.get("narrator") or fields.get("©nrt") or fields.get("composer") or fields.get("performer") or []
+        ),
+        series=_series(fields),
+        language=first("language"),
+        asin=_asin(first("asin", "audible_asin", "cdek", "prid")),
+        isbn=re.sub(r"[^\dXx]", "", first("isbn"))[:13],
+        publisher=first("publisher", "©pub"),
+        year=year if (year := _match(_YEAR, first("year", "date"))) else "",
+        duration=duration,
+    )
+
+
+def split_names(values: list[str]) -> tuple[str, ...]:
+    """The people named in tag values, each once, in order."""
+    names = [name.strip() for value in values for name in _NAMES.split(value)]
+    return tuple(dict.fromkeys(name for name in names if name))
+
+
+def split_numbered(text: str) -> tuple[str, str]:
+    """Series and position in texts like "The Tide #2" or "The Tide, Book 2"; the position may be empty."""
+    match = _NUMBERED.match(text.strip())
+    return (match["name"].strip(), match["position"]) if match else (text.strip(), "")
+
+
+def _texts(value: object) -> list[str]:
+    values = value if isinstance(value, list) else [value]
+    return [text for item in values if (text := str(item).replace("\0", "; ").strip("; \t\r\n"))]
+
+
+def _series(fields: dict[str, list[str]]) -> tuple[tuple[str, str], ...]:
+    """Own series tags first, then a movement, then a grouping of the form "Series #1; Other #2"."""
+    position = next((fields[name][0] for name in ("series-part", "part") if fields.get(name)), "")
+    if names := fields.get("series"):
+        return ((names[0], position or split_numbered(names[0])[1]),)
+    if names := fields.get("movement_name"):
+        movement = fields.get("movement", [""])[0].partition("/")[0]
+        return ((names[0], position or movement),)
+    parts = [part for value in fields.get("grouping", []) for part in value.split(";")]
+    numbered = (split_numbered(part) for part in parts)
+    return tuple((name, number) for name, number in numbered if name and number)
+
+
+def _asin(text: str) -> str:
+    return text.upper() if _ASIN.match(text.upper()) else ""
+
+
+def _match(pattern: re.Pattern[str], text: str) -> str:
+    match = pattern.search(text)
+    return match[1] if match else ""
