@@ -69,6 +69,8 @@ def running_scheduler(environment: dict[str, str], folder: Path) -> Iterator[Sch
         )
         yield scheduler
     finally:
+        # Shown by pytest where the test fails.
+        print(scheduler.output[-5000:])
         scheduler.stop()
 
 
