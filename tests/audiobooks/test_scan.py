@@ -1,0 +1,245 @@
+"""library_scan over real files in six formats."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from audiobooks import scan
+from audiobooks.library.base import UnreadableFile
+from audiobooks.library.tags import read_tags
+from audiobooks.models import Author, Book, LibraryFile, Series
+from audiobooks.scan import scan_library
+from scheduling.context import TaskRun
+from scheduling.exceptions import TaskFailed
+
+if shutil.which("ffmpeg") is None and not os.environ.get("CI"):
+    pytest.skip("ffmpeg makes the audio files of these tests: apt-get install ffmpeg", allow_module_level=True)
+
+from tests.samples.audio import CODECS, make_clips, make_library, write_tags
+
+pytestmark = pytest.mark.django_db
+
+
+class Quiet:
+    """A channel that reports nowhere; `stop_after` items it wants the run to stop."""
+
+    def __init__(self, stop_after: int | None = None) -> None:
+        self.stop_after = stop_after
+        self.seen = 0
+
+    def stop_wanted(self) -> bool:
+        return self.stop_after is not None and self.seen >= self.stop_after
+
+    def report_progress(self, run: TaskRun, *, urgent: bool) -> None:
+        self.seen = run.processed
+
+
+def scanned(root: Path, channel: Quiet | None = None) -> TaskRun:
+    run = TaskRun(task_id=0, attempt=1, channel=channel or Quiet())
+    scan_library(run, root=root)
+    return run
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, dict[str, str]]]:
+    root = tmp_path_factory.mktemp("audio") / "library"
+    return root, dict(make_library(root, files=60))
+
+
+@pytest.fixture
+def library(made: tuple[Path, dict[str, dict[str, str]]], tmp_path: Path) -> Path:
+    return shutil.copytree(made[0], tmp_path / "library")
+
+
+@pytest.fixture
+def clip(made: tuple[Path, Any]) -> Callable[[str], Path]:
+    return lambda ending: made[0].parent / "clips" / f"clip.{ending}"
+
+
+@pytest.mark.parametrize("ending", CODECS)
+def test_the_tags_of_every_format_are_read(ending: str, clip: Callable[[str], Path], tmp_path: Path) -> None:
+    path = tmp_path / f"a.{ending}"
+    shutil.copyfile(clip(ending), path)
+    tags = {
+        "title": "Ch",
+        "album": "Bö",
+        "author": "A; B",
+        "narrator": "N",
+        "series": "S",
+        "position": "0.5",
+        "asin": "B012345678",
+    }
+    write_tags(path, language="eng", **tags)
+    found = read_tags(path)
+    assert (found.title, found.album, found.authors, found.narrators) == ("Ch", "Bö", ("A", "B"), ("N",))
+    assert (found.series, found.asin, found.language) == ((("S", "0.5"),), "B012345678", "eng")
+    assert 0.9 < found.duration < 1.2
+
+
+@pytest.mark.parametrize("content", [b"", b"ID3", b"\0" * 5000, b"not audio at all" * 100])
+def test_what_is_no_audio_is_said(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "a.mp3"
+    path.write_bytes(content)
+    with pytest.raises(UnreadableFile):
+        read_tags(path)
+
+
+def test_books_are_recorded_as_their_tags_say(library: Path, made: tuple[Path, dict[str, dict[str, str]]]) -> None:
+    run = scanned(library)
+    files = LibraryFile.objects.count()
+    assert files >= 60 and run.items_failed == 0
+    assert run.result == {
+        "books_new": len(made[1]), "books_changed": 0, "files_read": files, "files_unchanged": 0, "files_failed": 0,
+        "files_missing": 0,
+    }  # fmt: skip
+    for path, tags in made[1].items():
+        book = Book.objects.get(path=path)
+        assert (book.title, book.asin, book.language) == (tags["album"], tags["asin"], "eng")
+        assert [author.name for author in book.authors.all()] == [tags["author"]]
+        assert [narrator.name for narrator in book.narrators.all()] == [tags["narrator"]]
+        assert [str(entry) for entry in book.series_entries.all()] == [f"{tags['series']} {tags['position']}"]
+        assert book.runtime == timedelta(seconds=book.files.count())
+    assert Author.objects.count() == 5
+
+
+def test_a_second_scan_reads_and_writes_nothing(library: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scanned(library)
+    monkeypatch.setattr(scan, "read_tags", lambda path: pytest.fail(f"{path} was read again"))
+    with CaptureQueriesContext(
+        connection,
+    ) as queries:
+        run = scanned(library)
+    assert run.result["files_unchanged"] == LibraryFile.objects.count()
+    assert not [query for query in queries if not query["sql"].startswith("SELECT")]
+    assert len(queries) < 10
+
+
+def test_only_what_changed_is_read(library: Path) -> None:
+    scanned(library)
+    book = Book.objects.filter(files__path__endswith="02.m4b").first()
+    assert book is not None
+    write_tags(library / book.files.all()[0].path, album="Another name")
+    for file in book.files.all()[1:]:
+        write_tags(library / file.path, album="Another name")
+    run = scanned(library)
+    assert run.result["files_read"] == book.files.count()
+    book.refresh_from_db()
+    assert book.title == "Another name"
+
+
+def test_a_broken_file_costs_a_line_and_not_the_run(library: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (library / "Broken").mkdir()
+    (library / "Broken" / "one.mp3").write_bytes(b"nonsense")
+    with caplog.at_level("INFO"):
+        run = scanned(library)
+    assert run.items_failed == 1
+    assert "Broken/one.mp3 could not be read" in caplog.text
+    assert LibraryFile.objects.get(path="Broken/one.mp3").error
+    assert scanned(library).result["files_read"] == 0
+
+
+@pytest.mark.parametrize("what", ["nothing there", "a file", "empty"])
+def test_a_folder_that_is_not_there_changes_nothing(library: Path, what: str) -> None:
+    scanned(library)
+    shutil.rmtree(library)
+    if what == "a file":
+        library.write_text("")
+    elif what == "empty":
+        library.mkdir()
+    with pytest.raises(TaskFailed, match="mounted"):
+        scanned(library)
+    assert not LibraryFile.objects.exclude(missing_since=None).exists()
+
+
+def test_what_vanished_is_marked_and_found_again(library: Path) -> None:
+    scanned(library)
+    book = Book.objects.order_by("pk")[0]
+    shutil.move(library / book.path, library.parent / "away")
+    run = scanned(library)
+    book.refresh_from_db()
+    assert book.missing_since is not None
+    assert run.result["files_missing"] == book.files.count()
+    shutil.move(library.parent / "away", library / book.path)
+    scanned(library)
+    book.refresh_from_db()
+    assert book.missing_since is None
+
+
+def test_a_stopped_scan_marks_nothing_as_missing(library: Path) -> None:
+    scanned(library)
+    shutil.rmtree(library / Book.objects.order_by("path").last().path)  # type: ignore[union-attr]
+    run = scanned(library, Quiet(stop_after=5))
+    assert run.saw_stop
+    assert not LibraryFile.objects.exclude(missing_since=None).exists()
+
+
+def test_odd_names_and_links_cost_a_line_and_not_the_run(
+    tmp_path: Path, clip: Callable[[str], Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    root, outside = tmp_path / "library", tmp_path / "outside"
+    outside.mkdir()
+    shutil.copyfile(clip("mp3"), outside / "secret.mp3")
+    names = ["‮rtl", "tab\tand\nline", "x" * 240, "quo'te\"; DROP", "💿", "e\u0301"]
+    for name in names:
+        (root / "A" / name).mkdir(parents=True)
+        shutil.copyfile(clip("mp3"), root / "A" / name / "1.mp3")
+    (root / "A" / "link").symlink_to(outside)
+    (root / "A" / "loop").symlink_to(root)
+    shutil.copyfile(clip("mp3"), os.fsencode(root / "A") + b"/\xff.mp3")
+    (root / "A" / "._1.mp3").write_bytes(b"")
+    (root / "A" / "2.mp3.part").write_bytes(b"")
+    run = scanned(root)
+    assert run.items_failed == 1
+    assert "not UTF-8" in caplog.text
+    assert Book.objects.count() == len(names)
+    assert not LibraryFile.objects.filter(path__contains="secret").exists()
+
+
+def test_two_editions_in_one_folder_are_two_books(tmp_path: Path, clip: Callable[[str], Path]) -> None:
+    folder = tmp_path / "Ilse Varga"
+    folder.mkdir()
+    for name in ("One", "Two"):
+        shutil.copyfile(clip("m4b"), folder / f"{name}.m4b")
+        write_tags(folder / f"{name}.m4b", album=name, author="Ilse Varga")
+    scanned(tmp_path)
+    assert set(Book.objects.values_list("title", flat=True)) == {"One", "Two"}
+
+
+def test_spellings_of_a_name_are_one_person(tmp_path: Path, clip: Callable[[str], Path]) -> None:
+    for number, author in enumerate(["J. R. R. Reed", "J.R.R. Reed", "j r r reed"]):
+        (tmp_path / str(number)).mkdir()
+        shutil.copyfile(clip("flac"), tmp_path / str(number) / "1.flac")
+        write_tags(
+            tmp_path / str(number) / "1.flac", album=f"B{number}", author=author, series="The Tide", position="1-3"
+        )
+    scanned(tmp_path)
+    assert (Author.objects.count(), Series.objects.count()) == (1, 1)
+    assert {entry.order for entry in Series.objects.get().entries.all()} == {1.0}
+
+
+def test_the_six_jobs_of_later_releases_fail_honestly() -> None:
+    from audiobooks import tasks
+
+    for name in (
+        "mam_scraping",
+        "top10_discovery",
+        "metadata_full_refresh",
+        "metadata_new_books",
+        "series_completion",
+        "author_completion",
+    ):
+        with pytest.raises(TaskFailed, match=r"not configured|is configured"):
+            getattr(tasks, f"{name}_task")()
+
+
+def test_clips_can_be_made(tmp_path: Path) -> None:
+    assert set(make_clips(tmp_path)) == set(CODECS)
