@@ -8,9 +8,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from django.conf import settings
 from django.core.checks import run_checks
 from django.core.management import call_command
 from django.test import override_settings
+
+from scheduling.checks import check_sqlite
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -42,11 +45,12 @@ def test_the_settings_pass_the_checks() -> None:
         ),
     ],
 )
-def test_undone_sqlite_options_are_said(options: dict[str, object], ids: set[str]) -> None:
-    from scheduling.checks import check_sqlite
-
-    with override_settings(DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "OPTIONS": options}}):
-        assert {message.id for message in check_sqlite(None)} == ids
+def test_undone_sqlite_options_are_said(
+    options: dict[str, object], ids: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changed = {"ENGINE": "django.db.backends.sqlite3", "OPTIONS": options}
+    monkeypatch.setitem(settings.DATABASES, "default", changed)
+    assert {message.id for message in check_sqlite(None)} == ids
 
 
 @pytest.mark.django_db
