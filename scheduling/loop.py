@@ -208,8 +208,8 @@ class Loop:
         if not self._stopping:
             self._dispatch()
             self._claim()
-        if now >= self._next["recover"] and now - self._connected_since >= self._settings.LOST_AFTER:
-            # Only who has beaten for so long itself may judge others: after an outage all are late.
+        if now >= self._next["recover"] and now - self._connected_since >= 2 * self._settings.HEARTBEAT_EVERY:
+            # After an outage all are late: those who live get the time for a heartbeat before they are judged.
             self._next["recover"] = now + RECOVER_EVERY
             if recover_dead_processes():
                 self._refresh = True

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from typing import Any
 
 import pytest
 from django.db import connections
@@ -44,9 +43,3 @@ def cluster() -> PostgresCluster:
     if CLUSTER is None:
         pytest.skip("a restart of the server can be tested only on PostgreSQL")
     return CLUSTER
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[Any]) -> None:
-    """Tests without the database first: they are quick, and the most is learnt from them."""
-    items.sort(key=lambda item: item.get_closest_marker("django_db") is not None)
