@@ -119,7 +119,7 @@ def test_a_second_scan_reads_and_writes_nothing(library: Path, monkeypatch: pyte
     ) as queries:
         run = scanned(library)
     assert run.result["files_unchanged"] == LibraryFile.objects.count()
-    assert not [query for query in queries if not query["sql"].startswith("SELECT")]
+    assert not [query for query in queries if query["sql"].startswith(("INSERT", "UPDATE", "DELETE"))]
     assert len(queries) < 10
 
 
