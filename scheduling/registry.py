@@ -51,6 +51,9 @@ class Parameter:
 class TaskFunction:
     """A registered function. Calling it runs it in this process and records a Task with cause `shell`."""
 
+    do_not_call_in_templates = True
+    """A template that merely names one must not run it."""
+
     def __init__(self, function: Callable[..., Any], *, name: str, label: str, defaults: JobDefaults | None) -> None:
         self.function = function
         self.name = name

@@ -2,61 +2,118 @@
 
 from __future__ import annotations
 
-import json
+from datetime import datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
-from django import forms
-from django.contrib import admin
-from django.db.models import OuterRef, QuerySet, Subquery
-from django.http import HttpRequest
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.db.models import OuterRef, Q, QuerySet, Subquery
+from django.http import HttpRequest, HttpResponse
+from django.template.loader import render_to_string
+from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
-from django.utils.dateparse import parse_datetime
-from django.utils.html import format_html, format_html_join
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from unfold.admin import ModelAdmin
-from unfold.decorators import display
+from django.utils.timesince import timeuntil
+from unfold.views import ChangeList
 
-from scheduling.exceptions import SchedulingError
+from scheduling.display import (
+    NOTHING,
+    change_url,
+    length,
+    moment,
+    pause_in_words,
+    short,
+    state_label,
+    status_label,
+    step_url,
+    two_lines,
+    zone_of,
+)
+from scheduling.exceptions import NotAllowedNow
+from scheduling.forms import JobForm, PauseForm, RunNowForm, ScheduleForm, checked
 from scheduling.models import Job, Task
 from scheduling.registry import registry
 from scheduling.triggers import TriggerError, dst_note, fire_times
 
-from .posting import perform, post_action
+from .posting import SchedulingAdmin, perform_each, post_action
 
 PREVIEWED = 10
+RECENT = 5
 
 
-class JobForm(forms.ModelForm):  # type: ignore[type-arg]
-    function = forms.ChoiceField(help_text="What is run. Functions are found in the tasks.py of the installed apps.")
+class StateFilter(admin.SimpleListFilter):
+    """The states of `Job.state`, asked of the database."""
 
-    class Meta:
-        model = Job
-        exclude = ()
+    title = "state"
+    parameter_name = "state"
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        choices = registry.choices()
-        current = self.instance.function
-        if current and current not in registry:
-            choices.append((current, f"{current} (this program has no such function)"))
-        if "function" in self.fields:
-            self.fields["function"].choices = choices  # type: ignore[attr-defined]
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(state, state) for state in ("active", "paused", "ended", "unresolvable")]
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        known = Q(function__in=[function.name for function in registry])
+        paused = Q(pk__in=Job.objects.paused().values("pk"))
+        over = Q(runtime__next_run_time=None)
+        states = {
+            "unresolvable": ~known,
+            "paused": known & paused,
+            "ended": known & ~paused & over,
+            "active": known & ~paused & ~over,
+        }
+        return queryset.filter(states.get(self.value() or "", Q()))
+
+
+class JobChangeList(ChangeList):  # type: ignore[misc]
+    """A page of the list, with each Job's last Task: two more queries, however many Jobs."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        jobs: list[Any] = list(self.result_list)  # type: ignore[has-type]
+        self.result_list = jobs
+        attach_last_tasks(jobs)
+        may_run = self.model_admin.has_run_permission(request)
+        may_pause = self.model_admin.has_pause_permission(request)
+        for job in jobs:
+            job.steps = _row_steps(job, may_run=may_run, may_pause=may_pause)
+
+
+def attach_last_tasks(jobs: list[Any]) -> None:
+    """Set `last_task` of each: the newest that began or was passed over, or None."""
+    newest = Task.objects.filter(job=OuterRef("pk")).exclude(status=Task.Status.QUEUED).order_by("-pk")
+    ids = dict(
+        Job.objects.filter(pk__in=[job.pk for job in jobs])
+        .order_by()
+        .values_list("pk", Subquery(newest.values("pk")[:1]))
+    )
+    wanted = Task.objects.only("status", "started_at", "finished_at", "date_created", "task_name")
+    tasks = wanted.in_bulk([pk for pk in ids.values() if pk is not None])
+    for job in jobs:
+        job.last_task = tasks.get(ids.get(job.pk))
+
+
+def _row_steps(job: Job, *, may_run: bool, may_pause: bool) -> list[tuple[str, str]]:
+    steps = []
+    if may_run and job.task_function is not None:
+        steps.append((step_url(job, "run"), "Run now"))
+    if may_pause:
+        verb = "resume" if job.is_paused else "pause"
+        steps.append((step_url(job, verb), verb.capitalize()))
+    return steps
 
 
 @admin.register(Job)
-class JobAdmin(ModelAdmin):  # type: ignore[misc]
+class JobAdmin(SchedulingAdmin):
     form = JobForm
-    list_display = ["name", "id", "state_label", "schedule", "next_run", "last_run", "buttons"]
-    list_display_links = ["name"]
+    list_display = ["title", "state_column", "schedule", "next_run", "last_run", "buttons"]
     list_select_related = ["runtime"]
-    list_per_page = 50
     search_fields = ["id", "name", "function"]
-    list_filter = ["trigger"]
+    list_filter = [StateFilter, "trigger"]
+    show_facets = admin.ShowFacets.NEVER
     actions = ["run_selected", "pause_selected", "resume_selected"]
-    readonly_fields = ["preview", "difference"]
     change_form_template = "admin/scheduling/job/change_form.html"
+    readonly_fields = ["preview"]
     fieldsets = [
         ("What runs", {"fields": ["id", "name", "function", "arguments"]}),
         ("When", {"fields": ["trigger", "cron", "interval", "anchor", "run_at", "timezone", "preview"]}),
@@ -64,22 +121,29 @@ class JobAdmin(ModelAdmin):  # type: ignore[misc]
             "Under which policy",
             {
                 "fields": [
-                    "max_instances", "overlap", "coalesce", "misfire_grace", "timeout", "retries", "retry_delay",
-                    "difference",
+                    "max_instances",
+                    "overlap",
+                    "coalesce",
+                    "misfire_grace",
+                    "timeout",
+                    "retries",
+                    "retry_delay",
                 ]
             },
         ),
-    ]  # fmt: skip
+    ]
+
+    # Not Unfold's conditional_fields: they make each field a name in scripts, and one of ours is `function`.
+
+    class Media:
+        js = ["scheduling/preview.js"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Job]:
-        last = Task.objects.filter(job=OuterRef("pk")).exclude(started_at=None).order_by("-pk")
-        jobs: QuerySet[Job] = super().get_queryset(request)
-        return jobs.annotate(
-            **{
-                f"last_{name}": Subquery(last.values(name)[:1])
-                for name in ("pk", "status", "started_at", "finished_at")
-            }
-        )
+        jobs: QuerySet[Job] = super().get_queryset(request).select_related("runtime")
+        return jobs
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[JobChangeList]:
+        return JobChangeList
 
     def get_readonly_fields(self, request: HttpRequest, obj: Job | None = None) -> list[str]:
         return [*self.readonly_fields, *(["id"] if obj else [])]
@@ -87,131 +151,135 @@ class JobAdmin(ModelAdmin):  # type: ignore[misc]
     def save_model(self, request: HttpRequest, obj: Job, form: Any, change: bool) -> None:
         obj.save_definition()
 
+    def delete_model(self, request: HttpRequest, obj: Job) -> None:
+        job_id = obj.pk
+        obj.remove()
+        if any(function.defaults and function.defaults.id == job_id for function in registry):
+            messages.warning(
+                request,
+                f"Code declares the Job {job_id}: the next scheduler that starts makes it again. Pause it instead.",
+            )
+
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Job]) -> None:
         for job in queryset:
-            job.delete()
+            self.delete_model(request, job)
 
     def get_urls(self) -> list[URLPattern]:
-        views = [
-            path(
-                f"<path:object_id>/{verb}/",
-                self.admin_site.admin_view(getattr(self, f"{verb}_view")),
-                name=f"scheduling_job_{verb}",
-            )
-            for verb in ("run", "pause", "resume", "restore")
+        wrap = self.admin_site.admin_view
+        steps = [
+            path(f"<path:object_id>/{step}/", wrap(getattr(self, f"{step}_view")), name=f"scheduling_job_{step}")
+            for step in ("run", "pause", "resume", "restore")
         ]
-        return [*views, *super().get_urls()]
+        preview = path("preview/", wrap(self.preview_view), name="scheduling_job_preview")
+        return [preview, *steps, *super().get_urls()]
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        forms = {"run_form": RunNowForm(auto_id="run_%s"), "pause_form": PauseForm(auto_id="pause_%s")}
+        return super().change_view(request, object_id, form_url, {**forms, **(extra_context or {})})  # type: ignore[no-any-return]
+
+    def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        if (job := kwargs.get("obj")) is not None:
+            # The form has put what was typed into the row given; what holds is in the database.
+            stored = self.get_queryset(request).get(pk=job.pk)
+            context.update(
+                stored=stored,
+                # Not `stored.task_function` in the template: templates call what can be called, which would run it.
+                is_runnable=stored.task_function is not None,
+                differences=_differences(stored),
+                recent=list(stored.tasks.all()[:RECENT]),
+            )
+        return super().render_change_form(request, context, *args, **kwargs)
 
     # --- the list ----------------------------------------------------------------------------------------------------
 
-    @display(  # type: ignore[untyped-decorator]
-        description="state", label={"active": "success", "paused": "warning", "unresolvable": "danger", "ended": "info"}
-    )
-    def state_label(self, job: Job) -> str:
-        return job.state
+    @admin.display(description="job", ordering="name")
+    def title(self, job: Job) -> SafeString:
+        return two_lines(job.name, job.pk)
 
-    def schedule(self, job: Job) -> str:
-        return job.schedule_in_words()
+    @admin.display(description="state")
+    def state_column(self, job: Job) -> SafeString:
+        return two_lines(state_label(job), pause_in_words(job))
+
+    def schedule(self, job: Job) -> SafeString:
+        return format_html('<span class="scheduling-wrap">{}</span>', job.schedule_in_words())
 
     @admin.display(description="next run", ordering="runtime__next_run_time")
-    def next_run(self, job: Job) -> str:
-        if job.is_paused and job.paused_until is None:
-            return f"paused: {job.paused_reason}" if job.paused_reason else "paused"
-        return _local(job.next_run_time, job) if job.next_run_time else "–"
+    def next_run(self, job: Job) -> SafeString | str:
+        if job.next_run_time is None:
+            return NOTHING
+        return two_lines(short(job.next_run_time), distance(job.next_run_time))
 
     def last_run(self, job: Any) -> SafeString | str:
-        if job.last_pk is None:
+        if job.last_task is None:
             return "never"
-        task = Task(
-            pk=job.last_pk, status=job.last_status, started_at=job.last_started_at, finished_at=job.last_finished_at
+        task: Task = job.last_task
+        began = task.started_at or task.date_created
+        return format_html(
+            '<a href="{}" class="scheduling-two">{}<span class="scheduling-small">{}</span></a>',
+            change_url(task),
+            status_label(task),
+            f"{f'{length(task.duration)}, ' if task.duration else ''}{short(began.replace(second=0))}",
         )
-        seconds = task.duration.total_seconds() if task.duration else 0
-        url = reverse("admin:scheduling_task_change", args=[task.pk])
-        return format_html('<a href="{}">{} in {} s</a>', url, task.get_status_display(), f"{seconds:.1f}")
 
-    def buttons(self, job: Job) -> SafeString:
-        verbs = [("run", "Run now"), ("resume", "Resume") if job.is_paused else ("pause", "Pause")]
+    @admin.display(description="actions")
+    def buttons(self, job: Any) -> SafeString:
         # Buttons of the list's own form, which carries the CSRF token; links would change things by GET.
-        rows = ((reverse(f"admin:scheduling_job_{verb}", args=[job.pk]), text) for verb, text in verbs)
-        html = '<button type="submit" formmethod="post" formaction="{}" class="underline mr-3">{}</button>'
-        return format_html_join("", html, rows)
+        return render_to_string("scheduling/admin/row_buttons.html", {"steps": job.steps, "job": job})
 
     # --- one Job -----------------------------------------------------------------------------------------------------
 
     @admin.display(description="next runs")
-    def preview(self, job: Job) -> SafeString | str:
-        if job._state.adding:
-            return "Shown once it is saved."
-        try:
-            trigger = job.build_trigger()
-        except TriggerError as error:
-            return str(error)
-        times = fire_times(trigger, start=timezone.now(), count=PREVIEWED)
-        rows = ((_local(moment, job, seconds=True), dst_note(moment, trigger)) for moment in times)
-        return format_html(
-            "{} ({})<ul>{}</ul>", trigger.in_words(), job.zone, format_html_join("", "<li>{} {}</li>", rows)
-        )
+    def preview(self, job: Job) -> SafeString:
+        url = reverse("admin:scheduling_job_preview")
+        return format_html('<div data-schedule-preview="{}">{}</div>', url, preview_of(job))
 
-    @admin.display(description="differs from default")
-    def difference(self, job: Job) -> SafeString | str:
-        rows = ((name, was, now) for name, (was, now) in job.differences_from_default().items())
-        return format_html_join("", "<div>{}: {} in code, {} here</div>", rows) or "no"
+    def preview_view(self, request: HttpRequest) -> HttpResponse:
+        """The preview of a schedule that is being typed, as a piece of HTML."""
+        if not (self.has_view_permission(request) or self.has_add_permission(request)):
+            raise PermissionDenied
+        try:
+            job = ScheduleForm(request.GET).job()
+        except ValidationError as error:
+            return TemplateResponse(request, "scheduling/admin/preview.html", {"problem": " ".join(error.messages)})
+        return HttpResponse(preview_of(job))
 
     @post_action("scheduling.run_job")
-    def run_view(self, request: HttpRequest, job: Job) -> str:
-        text = request.POST.get("arguments", "").strip()
-        try:
-            arguments = json.loads(text) if text else {}
-        except json.JSONDecodeError as error:
-            raise SchedulingError(f"The arguments are not JSON ({error}).") from None
-        if not isinstance(arguments, dict):
-            raise SchedulingError('Write the arguments as a JSON object, e.g. {"limit": 20}.')
-        task = job.run_now(arguments=arguments, user=request.user)
-        return f"Run queued as Task {task.pk}."
+    def run_view(self, request: HttpRequest, job: Job) -> Task:
+        arguments = checked(RunNowForm(request.POST))["arguments"]
+        return job.run_now(arguments=arguments, user=request.user)
 
     @post_action("scheduling.pause_job")
     def pause_view(self, request: HttpRequest, job: Job) -> str:
-        until = None
-        if text := request.POST.get("until", "").strip():
-            until = parse_datetime(text)
-            if until is None:
-                raise SchedulingError(f"{text} is not a date and time; write e.g. 2026-12-24T00:00.")
-            if timezone.is_naive(until):
-                until = timezone.make_aware(until)
-            if until <= timezone.now():
-                raise SchedulingError("A pause must end in the future.")
-        job.pause(reason=request.POST.get("reason", ""), until=until)
-        return f"Paused{f' until {until:%Y-%m-%d %H:%M %Z}' if until else ''}."
+        job.pause(**checked(PauseForm(request.POST)))
+        return f"Paused {pause_in_words(job)}."
 
     @post_action("scheduling.pause_job")
     def resume_view(self, request: HttpRequest, job: Job) -> str:
-        job.resume()
-        return "Resumed."
+        return _resume(job)
 
     @post_action("scheduling.change_job")
     def restore_view(self, request: HttpRequest, job: Job) -> str:
+        names = ", ".join(_label_of(name) for name in job.differences_from_default())
+        if not names:
+            raise NotAllowedNow("It does not differ from what code declares.")
         job.restore_default()
-        return "Brought back to what the code declares."
+        return f"Brought back to what code declares: {names}."
 
     # --- in bulk -----------------------------------------------------------------------------------------------------
 
     @admin.action(description="Run now", permissions=["run"])
     def run_selected(self, request: HttpRequest, queryset: QuerySet[Job]) -> None:
-        self._each(
-            request, queryset, lambda _, request, job: f"Run queued as Task {job.run_now(user=request.user).pk}."
-        )
+        perform_each(self, request, queryset, lambda _, request, job: job.run_now(user=request.user))
 
     @admin.action(description="Pause", permissions=["pause"])
     def pause_selected(self, request: HttpRequest, queryset: QuerySet[Job]) -> None:
-        self._each(request, queryset, lambda _, request, job: job.pause() or "Paused.")
+        perform_each(self, request, queryset, lambda _, request, job: _pause(job))
 
     @admin.action(description="Resume", permissions=["pause"])
     def resume_selected(self, request: HttpRequest, queryset: QuerySet[Job]) -> None:
-        self._each(request, queryset, lambda _, request, job: job.resume() or "Resumed.")
-
-    def _each(self, request: HttpRequest, queryset: QuerySet[Job], verb: Any) -> None:
-        for job in queryset:
-            perform(self, request, job, verb)
+        perform_each(self, request, queryset, lambda _, request, job: _resume(job))
 
     def has_run_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("scheduling.run_job")
@@ -220,9 +288,48 @@ class JobAdmin(ModelAdmin):  # type: ignore[misc]
         return request.user.has_perm("scheduling.pause_job")
 
 
-def _local(moment: Any, job: Job, *, seconds: bool = False) -> str:
+def _pause(job: Job) -> str:
+    """Of many at once: one that is paused already keeps its reason and its end."""
+    if job.is_paused:
+        raise NotAllowedNow("It is paused already.")
+    job.pause()
+    return f"Paused {pause_in_words(job)}."
+
+
+def _resume(job: Job) -> str:
+    if job.paused_at is None:
+        raise NotAllowedNow("It is not paused.")
+    job.resume()
+    return "Resumed."
+
+
+# --- words ------------------------------------------------------------------------------------------------------------
+
+
+def distance(value: datetime) -> str:
+    """Such as "in 3 hours", or how long it is overdue."""
+    now = timezone.now()
+    if value > now:
+        return f"in {timeuntil(value, now, depth=1)}" if (value - now).total_seconds() >= 60 else "in under a minute"
+    return f"due for {length(now - value)}"
+
+
+def preview_of(job: Job) -> SafeString:
+    """The schedule in words and its next fire times in the Job's zone."""
     try:
-        zone = ZoneInfo(job.zone)
-    except (KeyError, ValueError):
-        zone = ZoneInfo("UTC")
-    return f"{moment.astimezone(zone):%Y-%m-%d %H:%M{':%S' if seconds else ''} %Z}"
+        trigger = job.build_trigger()
+    except TriggerError as error:
+        return render_to_string("scheduling/admin/preview.html", {"problem": str(error)})
+    start = job.paused_until if job.is_paused and job.paused_until else timezone.now()
+    times = fire_times(trigger, start=start, count=PREVIEWED)
+    rows = [(moment(time, zone_of(job)), dst_note(time, trigger)) for time in times]
+    words = trigger.in_words()
+    return render_to_string("scheduling/admin/preview.html", {"words": words, "rows": rows, "job": job})
+
+
+def _differences(job: Job) -> list[tuple[str, Any, Any]]:
+    return [(_label_of(name), was, now) for name, (was, now) in job.differences_from_default().items()]
+
+
+def _label_of(name: str) -> str:
+    return str(Job._meta.get_field(name).verbose_name)  # type: ignore[union-attr]

@@ -2,22 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import wraps
 from typing import Any
 
 from django.contrib import messages
-from django.contrib.admin.models import CHANGE, LogEntry
-from django.core.exceptions import PermissionDenied
-from django.db import models
+from django.contrib.admin.utils import unquote
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.db import models, transaction
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.urls import reverse
+from django.utils.html import format_html
 from django.utils.http import url_has_allowed_host_and_scheme
+from unfold.admin import ModelAdmin
 
+from scheduling.display import change_url
 from scheduling.exceptions import SchedulingError
+from scheduling.models import Task
+from scheduling.triggers import TriggerError
 
-Verb = Callable[[Any, HttpRequest, Any], str]
-"""Does it and returns the sentence that is shown and kept in the history."""
+Verb = Callable[[Any, HttpRequest, Any], str | Task]
+"""Does it and returns the sentence that is shown and kept in the history; or the Task that it queued."""
+
+
+class SchedulingAdmin(ModelAdmin):  # type: ignore[misc]
+    """A ModelAdmin whose pages warn while no scheduler is alive."""
+
+    list_per_page = 50
+    change_list_template = "scheduling/admin/change_list.html"
+    change_form_template = "scheduling/admin/change_form.html"
+
+    class Media:
+        css = {"all": ["scheduling/admin.css"]}
+
+
+class ReadOnly:
+    """For rows that the machine writes."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
 
 
 def post_action(permission: str) -> Callable[[Verb], Callable[..., HttpResponse]]:
@@ -28,32 +57,55 @@ def post_action(permission: str) -> Callable[[Verb], Callable[..., HttpResponse]
         def view(self: Any, request: HttpRequest, object_id: str) -> HttpResponse:
             if request.method != "POST":
                 return HttpResponseNotAllowed(["POST"])
-            row = self.get_object(request, object_id)
-            if row is None:
-                raise Http404
             if not request.user.has_perm(permission):
                 raise PermissionDenied
+            row = self.get_object(request, unquote(object_id))
+            if row is None:
+                raise Http404
             perform(self, request, row, verb)
-            return HttpResponseRedirect(_back(request, row))
+            return HttpResponseRedirect(_back(self, request, row))
 
         return view
 
     return decorate
 
 
-def perform(model_admin: Any, request: HttpRequest, row: models.Model, verb: Verb) -> None:
+def perform(model_admin: Any, request: HttpRequest, row: models.Model, verb: Verb) -> bool:
+    """Do it together with its line in the row's history. False: it was refused, and the person was told why."""
     try:
-        done = verb(model_admin, request, row)
-    except (SchedulingError, ValueError) as error:
-        messages.error(request, str(error))
-        return
-    assert request.user.pk is not None
-    LogEntry.objects.log_actions(request.user.pk, [row], CHANGE, change_message=done, single_object=True)
-    messages.success(request, f"{row}: {done}")
+        with transaction.atomic():
+            done = verb(model_admin, request, row)
+            sentence = f"Queued Task {done.pk}." if isinstance(done, Task) else done
+            model_admin.log_change(request, row, sentence)
+    except (SchedulingError, TriggerError) as error:
+        messages.error(request, f"{row}: {error}")
+        return False
+    except ValidationError as error:
+        messages.error(request, f"{row}: {' '.join(error.messages)}")
+        return False
+    if isinstance(done, Task):
+        url = change_url(done)
+        messages.success(
+            request, format_html('{}: queued <a href="{}" class="underline">Task {}</a>.', row, url, done.pk)
+        )
+    else:
+        messages.success(request, f"{row}: {sentence}")
+    return True
 
 
-def _back(request: HttpRequest, row: models.Model) -> str:
+def perform_each(model_admin: Any, request: HttpRequest, rows: Iterable[models.Model], verb: Verb) -> None:
+    """Each by itself: one that is refused does not keep the others from it."""
+    for row in rows:
+        perform(model_admin, request, row, verb)
+
+
+def _back(model_admin: Any, request: HttpRequest, row: models.Model) -> str:
+    """Where the person was: the list with its filters, or the row's page."""
+    if not model_admin.has_view_or_change_permission(request, row):
+        return reverse("admin:index")
     came_from = request.headers.get("Referer", "")
-    if url_has_allowed_host_and_scheme(came_from, allowed_hosts={request.get_host()}):
+    if url_has_allowed_host_and_scheme(
+        came_from, allowed_hosts={request.get_host()}, require_https=request.is_secure()
+    ):
         return came_from
-    return reverse(f"admin:scheduling_{row._meta.model_name}_change", args=[row.pk])
+    return change_url(row)

@@ -6,30 +6,22 @@ import json
 from typing import Any
 
 from django.contrib import admin
-from django.http import HttpRequest, JsonResponse
-from django.http.response import Http404
-from django.urls import URLPattern, path, reverse
-from django.utils.html import format_html, format_html_join
+from django.contrib.admin.utils import unquote
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.template.loader import render_to_string
+from django.urls import URLPattern, path
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from unfold.admin import ModelAdmin
-from unfold.decorators import display
 from unfold.paginator import InfinitePaginator
 
+from scheduling.display import NOTHING, change_url, length, moment, status_label, two_lines
 from scheduling.models import Job, Task
 
-from .posting import post_action
+from .posting import ReadOnly, SchedulingAdmin, post_action
 
-STATUS_LABELS = {
-    "queued": "info",
-    "running": "primary",
-    "completed": "success",
-    "failed": "danger",
-    "timed out": "danger",
-    "lost": "danger",
-    "cancelled": "warning",
-    "missed": "warning",
-    "skipped": "warning",
-}
+CHUNKS_AT_A_TIME = 200
+RETRIES_SHOWN = 20
 
 
 class JobFilter(admin.SimpleListFilter):
@@ -46,137 +38,135 @@ class JobFilter(admin.SimpleListFilter):
 
 
 @admin.register(Task)
-class TaskAdmin(ModelAdmin):  # type: ignore[misc]
-    list_display = ["id", "task_name", "status_label", "cause", "fire_time", "started_at", "ran", "items", "progress"]
+class TaskAdmin(ReadOnly, SchedulingAdmin):
+    list_display = [
+        "title",
+        "status_column",
+        "job_column",
+        "cause_column",
+        "fire_column",
+        "started_column",
+        "ran",
+        "items",
+        "progress",
+    ]
     list_filter = ["status", "cause", JobFilter, "date_created"]
     search_fields = ["task_name", "job__id"]
-    list_per_page = 50
-    list_select_related = ["job"]
+    search_help_text = "task name or job id"
+    list_select_related = ["job", "requested_by"]
     show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
     paginator = InfinitePaginator
     ordering = ["-pk"]
+    sortable_by = ()
     change_form_template = "admin/scheduling/task/change_form.html"
-    fieldsets = [
-        (None, {"fields": ["status_label", "reason", "task_name", "function", "arguments_text", "job", "cause_text"]}),
-        (
-            "Times",
-            {"fields": ["fire_time", "fire_count", "date_created", "started_at", "finished_at", "waited", "ran"]},
-        ),
-        ("Work", {"fields": ["items", "progress", "error_text", "result_text", "log_text"]}),
-        ("Attempts", {"fields": ["attempt", "retry_of", "retried_as", "owner", "worker_pid"]}),
-    ]
-
-    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
-        return [name for _, options in self.fieldsets for name in options["fields"]]
+    fields = ["status"]
 
     def get_queryset(self, request: HttpRequest) -> Any:
-        return super().get_queryset(request).defer("result", "checkpoint", "error_message", "arguments")
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
+        queryset = super().get_queryset(request)
+        if request.resolver_match and request.resolver_match.url_name == "scheduling_task_changelist":
+            return queryset.defer("result", "checkpoint", "error_message", "arguments", "reason")
+        return queryset.select_related("job", "requested_by", "owner", "retry_of")
 
     def get_urls(self) -> list[URLPattern]:
         wrap = self.admin_site.admin_view
-        return [
-            path("<path:object_id>/cancel/", wrap(self.cancel_view), name="scheduling_task_cancel"),
-            path("<path:object_id>/retry/", wrap(self.retry_view), name="scheduling_task_retry"),
-            path("<path:object_id>/live/", wrap(self.live_view), name="scheduling_task_live"),
-            *super().get_urls(),
+        steps = [
+            path(f"<path:object_id>/{step}/", wrap(getattr(self, f"{step}_view")), name=f"scheduling_task_{step}")
+            for step in ("cancel", "retry", "live")
         ]
+        return [*steps, *super().get_urls()]
 
-    # --- columns and fields ------------------------------------------------------------------------------------------
+    # --- the list ----------------------------------------------------------------------------------------------------
 
-    @display(description="status", label=STATUS_LABELS)  # type: ignore[untyped-decorator]
-    def status_label(self, task: Task) -> str:
-        return str(task.get_status_display())
+    @admin.display(description="task")
+    def title(self, task: Task) -> SafeString:
+        return two_lines(task.task_name, f"#{task.pk}")
 
-    def ran(self, task: Task) -> str:
-        return f"{task.duration.total_seconds():.1f} s" if task.duration else "–"
+    @admin.display(description="status")
+    def status_column(self, task: Task) -> SafeString:
+        return status_label(task)
 
-    def waited(self, task: Task) -> str:
-        return f"{(task.started_at - task.date_created).total_seconds():.3f} s" if task.started_at else "–"
-
-    def items(self, task: Task) -> str:
-        if not task.items_processed:
-            return "–"
-        return f"{task.items_processed:,}: {task.items_succeeded:,} succeeded, {task.items_failed:,} failed"
-
-    def progress(self, task: Task) -> SafeString | str:
-        if not task.progress_total:
-            return task.progress_text or "–"
-        label = f"{task.items_processed} of {task.progress_total}"
-        return format_html(
-            '<progress value="{}" max="{}" aria-label="{}">{}</progress> {}',
-            task.items_processed, task.progress_total, label, label, task.progress_text,
-        )  # fmt: skip
+    @admin.display(description="job")
+    def job_column(self, task: Task) -> SafeString | str:
+        if task.job is None:
+            return NOTHING
+        return format_html('<a href="{}" class="scheduling-wrap">{}</a>', change_url(task.job), task.job)
 
     @admin.display(description="cause")
-    def cause_text(self, task: Task) -> str:
-        return f"{task.get_cause_display()}{f': {task.requested_by}' if task.requested_by else ''}"
+    def cause_column(self, task: Task) -> str:
+        return str(task.requested_by or task.get_cause_display())
 
-    @admin.display(description="arguments")
-    def arguments_text(self, task: Task) -> SafeString | str:
-        return format_html("<code>{}</code>", json.dumps(task.arguments)) if task.arguments else "–"
+    @admin.display(description="fire time")
+    def fire_column(self, task: Task) -> str:
+        return moment(task.fire_time)
 
-    @admin.display(description="error")
-    def error_text(self, task: Task) -> SafeString | str:
-        return _block(task.error_message, "task-error")
+    @admin.display(description="started")
+    def started_column(self, task: Task) -> str:
+        return moment(task.started_at)
 
-    @admin.display(description="result")
-    def result_text(self, task: Task) -> SafeString | str:
-        return _block(json.dumps(task.result, indent=2) if task.result is not None else "", "task-result")
+    def ran(self, task: Task) -> SafeString:
+        return format_html('<span class="scheduling-nowrap">{}</span>', length(task.duration))
 
-    @admin.display(description="log")
-    def log_text(self, task: Task) -> SafeString | str:
-        return _block(task.log_output, "task-log", always=True)
+    def items(self, task: Task) -> SafeString | str:
+        if not task.items_processed:
+            return NOTHING
+        return two_lines(f"{task.items_processed:,}", f"{task.items_succeeded:,} ok, {task.items_failed:,} failed")
 
-    @admin.display(description="retried as")
-    def retried_as(self, task: Task) -> SafeString | str:
-        rows = ((reverse("admin:scheduling_task_change", args=[retry.pk]), retry) for retry in task.retries.all())
-        return format_html_join(", ", '<a href="{}">{}</a>', rows) or "–"
+    def progress(self, task: Task) -> SafeString | str:
+        return render_to_string("scheduling/admin/progress.html", {"task": task}) if task.is_active else NOTHING
 
-    # --- verbs -------------------------------------------------------------------------------------------------------
+    # --- one Task ----------------------------------------------------------------------------------------------------
+
+    def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        task: Task = kwargs["obj"]
+        chunks = list(task.log_chunks.order_by("seq").values_list("seq", "text"))
+        context.update(
+            task=task,
+            title=str(task),
+            log="".join(text for _, text in chunks),
+            last=chunks[-1][0] if chunks else -1,
+            arguments=_pretty(task.arguments) if task.arguments else "",
+            result=_pretty(task.result) if task.result is not None else "",
+            checkpoint=_pretty(task.checkpoint) if task.checkpoint else "",
+            retries=list(task.retries.order_by("pk")[:RETRIES_SHOWN]),
+        )
+        return super().render_change_form(request, context, *args, **kwargs)
 
     @post_action("scheduling.cancel_task")
     def cancel_view(self, request: HttpRequest, task: Task) -> str:
         task.cancel()
-        return "Cancelled." if task.status == Task.Status.CANCELLED else "It was asked to stop."
+        return "Cancelled." if task.status == Task.Status.CANCELLED else "Asked to stop."
 
     @post_action("scheduling.retry_task")
-    def retry_view(self, request: HttpRequest, task: Task) -> str:
-        return f"Queued again as Task {task.retry(user=request.user).pk}."
+    def retry_view(self, request: HttpRequest, task: Task) -> Task:
+        return task.retry(user=request.user)
 
-    def live_view(self, request: HttpRequest, object_id: str) -> JsonResponse:
-        """What changes while a Task is active, for the page's script. `after` is the last chunk it has."""
-        task = self.get_object(request, object_id)
-        if task is None or not self.has_view_permission(request, task):
+    def live_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """What changes while a Task is active, for the page's script. `after` is the last chunk of log it has.
+
+        JSON: active, status, processed, total, the state as a piece of HTML, log (text), last (its chunk or null).
+        """
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        task = self.get_object(request, unquote(object_id))
+        if task is None:
             raise Http404
-        after = request.GET.get("after", "-1")
-        chunks = task.log_chunks.filter(seq__gt=int(after) if after.lstrip("-").isdigit() else -1).order_by("seq")
-        rows = list(chunks.values_list("seq", "text")[:100])
+        after = request.GET.get("after", "")
+        # The status was read before the log, so the log of a Task that has ended is whole.
+        newer = task.log_chunks.filter(seq__gt=int(after) if after.isdecimal() and len(after) < 10 else -1)
+        chunks = list(newer.order_by("seq").values_list("seq", "text")[:CHUNKS_AT_A_TIME])
         return JsonResponse(
             {
                 "active": task.is_active,
                 "status": task.get_status_display(),
-                "items": self.items(task),
                 "processed": task.items_processed,
                 "total": task.progress_total,
-                "text": task.progress_text,
-                "log": "".join(text for _, text in rows),
-                "last": rows[-1][0] if rows else None,
+                "state": render_to_string("scheduling/admin/task_state.html", {"task": task}),
+                "log": "".join(text for _, text in chunks),
+                "last": chunks[-1][0] if chunks else None,
             }
         )
 
 
-def _block(text: str, css_id: str, *, always: bool = False) -> SafeString | str:
-    if not text and not always:
-        return "–"
-    return format_html(
-        '<pre id="{}" tabindex="0" class="whitespace-pre-wrap overflow-auto max-h-96">{}</pre>', css_id, text
-    )
+def _pretty(value: Any) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False)

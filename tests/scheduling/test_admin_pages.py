@@ -42,7 +42,9 @@ def person(*permissions: str) -> Client:
 
 def target(verb: str) -> tuple[str, Any]:
     if verb.startswith("job"):
-        row: Any = make_job()
+        row: Any = make_job(declared={"retries": 3})
+        if verb == "job_resume":
+            row.pause()
     else:
         row = Task.objects.create(
             task_name="t", function="sample.noop", status="queued" if "cancel" in verb else "failed"

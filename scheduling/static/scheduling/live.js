@@ -1,25 +1,42 @@
-// Keeps an active Task's page up to date: status, progress and log, once a second. The page itself is whole without it.
+// Keeps an active Task's page up to date: its state and its log, once a second. The page itself is whole without it.
 (function () {
-  const place = document.getElementById("task-live");
-  if (!place || !place.dataset.live) return;
-  const log = document.getElementById("task-log");
+  "use strict";
   const state = document.getElementById("task-state");
-  let last = -1;
-  let first = true;
-  async function look() {
-    const response = await fetch(`${place.dataset.live}?after=${last}`, { headers: { Accept: "application/json" } });
-    if (!response.ok) return;
-    const task = await response.json();
-    const share = task.total ? ` ${task.processed} of ${task.total}` : "";
-    state.textContent = `${task.status}${share} ${task.text}`;
-    if (log && task.log) {
-      log.textContent = first ? task.log : log.textContent + task.log;
-      log.scrollTop = log.scrollHeight;
-    }
-    if (task.last !== null) last = task.last;
-    first = false;
-    if (task.active) setTimeout(look, 1000);
-    else location.reload();
+  if (!state || !state.dataset.live) return;
+  const log = document.getElementById("task-log");
+  const note = document.getElementById("task-live-note");
+  let last = Number(state.dataset.last);
+
+  function show(task) {
+    // The server's own template, escaped there.
+    state.innerHTML = task.state;
+    if (!task.log) return;
+    const atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 40;
+    log.append(task.log);
+    last = task.last;
+    if (atEnd) log.scrollTop = log.scrollHeight;
   }
-  look().catch(() => {});
+
+  async function look() {
+    let pause = 1000;
+    try {
+      const response = await fetch(`${state.dataset.live}?after=${last}`, { redirect: "error" });
+      if (!response.ok) throw new Error(response.status);
+      const task = await response.json();
+      show(task);
+      note.textContent = "";
+      if (!task.active) {
+        // Once more as a whole: its buttons, error and result are others now.
+        location.reload();
+        return;
+      }
+    } catch (error) {
+      note.textContent = "The page cannot be brought up to date at the moment; trying again.";
+      pause = 5000;
+    }
+    setTimeout(look, pause);
+  }
+
+  log.scrollTop = log.scrollHeight;
+  setTimeout(look, 1000);
 })();

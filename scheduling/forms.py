@@ -1,0 +1,152 @@
+"""The forms of the admin: a Job, its schedule alone for the preview, and what is asked before run now and pause."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from django import forms
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.utils import timezone
+from unfold.widgets import (
+    UnfoldAdminExpandableTextareaWidget,
+    UnfoldAdminSelectWidget,
+    UnfoldAdminSplitDateTimeWidget,
+    UnfoldAdminTextInputWidget,
+)
+
+from .models import Job
+from .registry import registry
+
+
+class JobForm(forms.ModelForm):  # type: ignore[type-arg]
+    """What runs, when, under which policy. Everything is checked by `Job.clean`."""
+
+    function = forms.ChoiceField(label="Task function", widget=UnfoldAdminSelectWidget, help_text="What is run.")
+    arguments = forms.JSONField(
+        required=False,
+        initial=dict,
+        widget=UnfoldAdminExpandableTextareaWidget(attrs={"rows": 2}),
+        help_text='Named arguments as JSON, e.g. {"limit": 20}.',
+        error_messages={"invalid": 'This is not JSON. Write e.g. {"limit": 20}, with double quotes.'},
+    )
+
+    class Meta:
+        model = Job
+        exclude = ()
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._stored_function = "" if self.instance._state.adding else self.instance.function
+        if function := self.fields.get("function"):
+            function.choices = self._function_choices()  # type: ignore[attr-defined]
+        for name in ("anchor", "run_at"):
+            if field := self.fields.get(name):
+                field.help_text = f"{field.help_text} In the project's time zone, {settings.TIME_ZONE}."
+
+    def _function_choices(self) -> list[tuple[str, str]]:
+        choices = registry.choices()
+        current = self._stored_function
+        if current and current not in registry:
+            choices.insert(0, (current, f"{current} – unresolvable: this program has no such function"))
+        return choices
+
+    def clean_arguments(self) -> Any:
+        """Left empty, the field means no arguments."""
+        arguments = self.cleaned_data["arguments"]
+        return {} if arguments is None else arguments
+
+    def add_error(self, field: str | None, error: Any) -> None:
+        """What `Job.clean` finds wrong in a field that could not even be read is not said again.
+
+        A Job whose function is not here can still be edited, e.g. by the web page of another program.
+        """
+        problems = getattr(error, "error_dict", None) if field is None else None
+        if problems is None:
+            super().add_error(field, error)
+            return
+        # A kind of trigger without its field is reported under the kind; of “once” that field is run_at.
+        named = {"run_at" if name == "once" else name: errors for name, errors in problems.items()}
+        left = {name: errors for name, errors in named.items() if name not in self.errors}
+        if self._stored_function not in registry and self.cleaned_data.get("function") == self._stored_function:
+            left.pop("function", None)
+        if left:
+            super().add_error(None, ValidationError(left))
+
+
+class ScheduleForm(forms.Form):
+    """The schedule of a Job that is being edited, for its preview; the names are those of `JobForm`."""
+
+    trigger = forms.ChoiceField(choices=Job.TriggerKind.choices)
+    cron = forms.CharField(required=False, max_length=255)
+    interval = forms.DurationField(required=False)
+    anchor = forms.SplitDateTimeField(required=False, widget=UnfoldAdminSplitDateTimeWidget)
+    run_at = forms.SplitDateTimeField(required=False, widget=UnfoldAdminSplitDateTimeWidget)
+    timezone = forms.CharField(required=False, max_length=64)
+
+    def job(self) -> Job:
+        """An unsaved Job with this schedule.
+
+        Raises:
+            ValidationError: a field cannot be read.
+        """
+        return Job(**checked(self), created_at=timezone.now())
+
+
+class OptionalJSONField(forms.JSONField):
+    """Shows nothing as nothing, not as `null`."""
+
+    def prepare_value(self, value: Any) -> Any:
+        return "" if value is None else super().prepare_value(value)
+
+
+class RunNowForm(forms.Form):
+    """What a run at a person's wish may be given."""
+
+    arguments = OptionalJSONField(
+        required=False,
+        widget=UnfoldAdminTextInputWidget(attrs={"placeholder": '{"limit": 20}'}),
+        help_text="JSON, over the Job's own arguments for this run only.",
+        error_messages={"invalid": 'The arguments are not JSON. Write e.g. {"limit": 20}, with double quotes.'},
+    )
+
+    def clean_arguments(self) -> dict[str, Any]:
+        arguments = self.cleaned_data["arguments"]
+        if arguments is None:
+            return {}
+        if not isinstance(arguments, dict):
+            raise ValidationError('Write the arguments as a JSON object, e.g. {"limit": 20}.')
+        return arguments
+
+
+class PauseForm(forms.Form):
+    """Why, and until when; both may be left open."""
+
+    reason = forms.CharField(required=False, max_length=255, widget=UnfoldAdminTextInputWidget)
+    until = forms.DateTimeField(
+        required=False,
+        widget=UnfoldAdminTextInputWidget(attrs={"type": "datetime-local", "step": "60"}),
+        error_messages={"invalid": "The end of the pause is not a date and time. Write e.g. 2026-12-24T08:00."},
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["until"].help_text = f"{settings.TIME_ZONE} time; empty means until it is resumed."
+
+    def clean_until(self) -> datetime | None:
+        until: datetime | None = self.cleaned_data["until"]
+        if until is not None and until <= timezone.now():
+            raise ValidationError("The end of the pause must be in the future.")
+        return until
+
+
+def checked(form: forms.Form) -> dict[str, Any]:
+    """The form's values.
+
+    Raises:
+        ValidationError: something in it is wrong; its messages are sentences.
+    """
+    if not form.is_valid():
+        raise ValidationError([message for errors in form.errors.as_data().values() for message in errors])
+    return form.cleaned_data

@@ -1,0 +1,504 @@
+"""The admin of Jobs: who may do what, what it does, what is written down, and what a page costs."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.contrib.admin.models import ADDITION, CHANGE, DELETION, LogEntry
+from django.contrib.auth.models import Permission, User
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+from django_apscheduler.models import DjangoJob
+
+from scheduling.models import Job, SchedulerProcess, Task
+
+pytestmark = pytest.mark.django_db
+
+LIST = "/admin/scheduling/job/"
+STEPS = {"run": "run_job", "pause": "pause_job", "resume": "pause_job", "restore": "change_job"}
+EVIL = "<script>alert('x')</script>"
+
+
+def make_job(id: str = "x", **fields: Any) -> Job:
+    job = Job(id=id, **{"name": f"Job {id}", "function": "sample.count", "cron": "0 2 * * *", **fields})
+    job.save_definition()
+    return job
+
+
+def make_ready(step: str, id: str = "x") -> Job:
+    """A Job to which the step can be done."""
+    job = make_job(id, declared={"retries": 3} if step == "restore" else None)
+    if step == "resume":
+        job.pause()
+    return job
+
+
+def person(*permissions: str, name: str = "somebody") -> Client:
+    user = User.objects.create_user(name, is_staff=True)
+    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
+    assert user.user_permissions.count() == len(permissions)
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+def url_of(step: str, id: str = "x") -> str:
+    return reverse(f"admin:scheduling_job_{step}", args=[id])
+
+
+def messages_of(response: Any) -> list[str]:
+    return [str(message) for message in response.context["messages"]]
+
+
+def form_data(**changes: str) -> dict[str, str]:
+    return {
+        "name": "Job x", "function": "sample.count", "arguments": "{}", "trigger": "cron", "cron": "0 2 * * *",
+        "interval": "", "run_at_0": "", "run_at_1": "", "anchor_0": "", "anchor_1": "", "timezone": "",
+        "max_instances": "1", "overlap": "skip", "coalesce": "on", "misfire_grace": "900", "timeout": "",
+        "retries": "0", "retry_delay": "60", **changes,
+    }  # fmt: skip
+
+
+# --- who may --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize(
+    "permissions",
+    [(), ("view_job",), ("run_job",), ("pause_job",), ("change_job",), ("delete_job", "add_job"), ("cancel_task",)],
+)
+def test_a_step_is_done_by_its_own_permission_and_by_no_other(step: str, permissions: tuple[str, ...]) -> None:
+    make_ready(step)
+    response = person(*permissions).post(url_of(step))
+    allowed = STEPS[step] in permissions
+    assert response.status_code == (302 if allowed else 403)
+    assert LogEntry.objects.exists() == allowed
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_nothing_is_done_by_get_without_a_token_or_by_strangers(step: str, admin_user: User) -> None:
+    make_ready(step)
+    client = Client(enforce_csrf_checks=True)
+    assert client.post(url_of(step)).status_code in (302, 403)
+    client.force_login(User.objects.create_user("no staff"))
+    assert client.post(url_of(step)).status_code in (302, 403)
+    client.force_login(admin_user)
+    assert client.get(url_of(step)).status_code == 405
+    assert client.post(url_of(step)).status_code == 403
+    assert not LogEntry.objects.exists()
+    assert not Task.objects.exists()
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_step_on_no_job_is_not_found(step: str, admin_client: Client) -> None:
+    assert admin_client.post(url_of(step)).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("permissions", "buttons"),
+    [
+        (("view_job",), set()),
+        (("view_job", "run_job"), {"run"}),
+        (("view_job", "pause_job"), {"pause"}),
+        (("view_job", "run_job", "pause_job"), {"run", "pause"}),
+    ],
+)
+def test_only_the_buttons_that_one_may_press_are_shown(permissions: tuple[str, ...], buttons: set[str]) -> None:
+    make_job()
+    client = person(*permissions)
+    for page in (LIST, f"{LIST}x/change/"):
+        html = client.get(page).content.decode()
+        assert {step for step in STEPS if f'"{url_of(step)}"' in html} == buttons
+
+
+@pytest.mark.parametrize(
+    ("action", "permission"),
+    [("run_selected", "run_job"), ("pause_selected", "pause_job"), ("resume_selected", "pause_job")],
+)
+def test_a_bulk_action_needs_its_permission(action: str, permission: str) -> None:
+    make_ready(action.removesuffix("_selected"))
+    data = {"action": action, "_selected_action": ["x"]}
+    others = {"run_job", "pause_job"} - {permission}
+    person("view_job", *others, name="other").post(LIST, data)
+    assert not LogEntry.objects.exists()
+    person("view_job", permission).post(LIST, data)
+    assert LogEntry.objects.count() == 1
+
+
+def test_django_apschedulers_own_pages_are_gone(admin_client: Client) -> None:
+    assert admin_client.get("/admin/django_apscheduler/djangojob/").status_code == 404
+    assert b"django_apscheduler" not in admin_client.get("/admin/").content
+
+
+# --- what the steps do ----------------------------------------------------------------------------------------------
+
+
+def test_run_now_queues_a_task_and_writes_down_who(admin_client: Client, admin_user: User) -> None:
+    job = make_job(arguments={"pause": 0.5})
+    response = admin_client.post(url_of("run"), {"arguments": '{"items": 3}'}, follow=True)
+    task = job.tasks.get()
+    assert (task.arguments, task.cause, task.requested_by) == ({"pause": 0.5, "items": 3}, "manual", admin_user)
+    entry = LogEntry.objects.get()
+    assert (entry.user, entry.object_id, entry.action_flag) == (admin_user, "x", CHANGE)
+    assert entry.change_message == f"Queued Task {task.pk}."
+    assert f"/admin/scheduling/task/{task.pk}/change/" in messages_of(response)[0]
+    assert f"Queued Task {task.pk}." in admin_client.get(f"{LIST}x/history/").content.decode()
+
+
+def test_pause_with_a_reason_and_an_end_and_resume(admin_client: Client) -> None:
+    make_job()
+    admin_client.post(url_of("pause"), {"reason": "holiday", "until": "2099-01-01T08:30"})
+    job = Job.objects.by_id("x")
+    assert (job.is_paused, job.paused_reason) == (True, "holiday")
+    assert job.paused_until == datetime(2099, 1, 1, 8, 30, tzinfo=UTC)
+    assert job.next_run_time == datetime(2099, 1, 2, 2, 0, tzinfo=UTC)
+    html = admin_client.get(LIST).content.decode()
+    assert "until 1 Jan 2099, 08:30 UTC (holiday)" in html
+    admin_client.post(url_of("resume"))
+    job = Job.objects.by_id("x")
+    assert not job.is_paused
+    assert job.next_run_time is not None and job.next_run_time - timezone.now() < timedelta(days=1, seconds=1)
+    written = [entry.change_message for entry in LogEntry.objects.order_by("pk")]
+    assert written == ["Paused until 1 Jan 2099, 08:30 UTC (holiday).", "Resumed."]
+
+
+def test_back_to_default_takes_back_what_was_edited(admin_client: Client) -> None:
+    job = make_job(retries=1)
+    job.take_over(job.definition())
+    job.retries, job.cron = 7, "5 5 * * *"
+    job.save_definition()
+    html = admin_client.get(f"{LIST}x/change/").content.decode()
+    assert "Differs from default" in html and "Back to default" in html
+    admin_client.post(url_of("restore"))
+    job = Job.objects.by_id("x")
+    assert (job.retries, job.cron, job.differences_from_default()) == (1, "0 2 * * *", {})
+    assert job.next_run_time is not None and job.next_run_time.hour == 2
+    assert LogEntry.objects.get().change_message == "Brought back to what code declares: cron, retries."
+    assert "Differs from default" not in admin_client.get(f"{LIST}x/change/").content.decode()
+
+
+@pytest.mark.parametrize(
+    ("step", "data", "sentence"),
+    [
+        ("run", {"arguments": "{"}, "not JSON"),
+        ("run", {"arguments": "[1]"}, "JSON object"),
+        ("run", {"arguments": "0"}, "JSON object"),
+        ("run", {"arguments": '{"items": "x"}'}, "not a whole number"),
+        ("run", {"arguments": '{"itmes": 1}'}, "no argument of this name"),
+        ("pause", {"until": "soon"}, "not a date and time"),
+        ("pause", {"until": "2000-01-01T00:00"}, "in the future"),
+        ("pause", {"reason": "x" * 256}, "at most 255 characters"),
+        ("resume", {}, "not paused"),
+        ("restore", {}, "does not differ"),
+    ],
+)
+def test_what_cannot_be_done_is_explained_and_not_written_down(
+    admin_client: Client, step: str, data: dict[str, str], sentence: str
+) -> None:
+    make_job()
+    response = admin_client.post(url_of(step), data, follow=True)
+    assert [sentence in message for message in messages_of(response)] == [True]
+    assert not Task.objects.exists() and not Job.objects.by_id("x").is_paused
+    assert not LogEntry.objects.exists()
+
+
+def test_a_step_goes_back_to_the_list_with_its_filters_and_nowhere_else(admin_client: Client) -> None:
+    make_job()
+    came_from = f"http://testserver{LIST}?q=x&state=active"
+    assert admin_client.post(url_of("pause"), headers={"referer": came_from})["Location"] == came_from
+    elsewhere = admin_client.post(url_of("resume"), headers={"referer": "https://evil.example/"})
+    assert elsewhere["Location"] == f"{LIST}x/change/"
+
+
+def test_the_list_draws_its_buttons_in_its_own_form(admin_client: Client) -> None:
+    make_job()
+    html = admin_client.get(LIST).content.decode()
+    form = html[html.index('<form id="changelist-form"') :]
+    form = form[: form.index("</form>")]
+    assert "csrfmiddlewaretoken" in form
+    assert f'formmethod="post" formaction="{url_of("run")}"' in form
+    assert "<form" not in form[5:]
+
+
+def test_bulk_actions_do_what_they_can_and_say_what_they_could_not(admin_client: Client) -> None:
+    make_job("a"), make_job("b").pause(reason="why")
+    Job.objects.filter(pk=make_job("c").pk).update(function="gone.away")
+    data = {"_selected_action": ["a", "b", "c"]}
+    response = admin_client.post(LIST, {"action": "run_selected", **data}, follow=True)
+    assert sorted(Task.objects.values_list("job_id", flat=True)) == ["a", "b"]
+    assert sum("gone.away" in message for message in messages_of(response)) == 1
+    admin_client.post(LIST, {"action": "pause_selected", **data})
+    assert set(Job.objects.paused().values_list("pk", flat=True)) == {"a", "b", "c"}
+    assert Job.objects.by_id("b").paused_reason == "why"
+    admin_client.post(LIST, {"action": "resume_selected", **data})
+    assert not Job.objects.paused().exists()
+    assert LogEntry.objects.count() == 2 + 2 + 3
+
+
+def test_ids_with_odd_characters_work_everywhere(admin_client: Client) -> None:
+    make_job("a/b_5F? ü")
+    page = admin_client.get(LIST).content.decode()
+    assert admin_client.get(f"{LIST}a_2Fb_5F5F_3F ü/change/").status_code == 200
+    url = page[page.index('formaction="') + 12 :].partition('"')[0]
+    assert admin_client.post(url).status_code == 302
+    assert Task.objects.get().job_id == "a/b_5F? ü"
+
+
+# --- the form -------------------------------------------------------------------------------------------------------
+
+
+def test_an_edited_schedule_moves_the_next_run_time_and_another_edit_does_not(admin_client: Client) -> None:
+    before = make_job().next_run_time
+    assert admin_client.post(f"{LIST}x/change/", form_data(name="New", retries="2")).status_code == 302
+    job = Job.objects.by_id("x")
+    assert (job.name, job.retries, job.next_run_time) == ("New", 2, before)
+    assert admin_client.post(f"{LIST}x/change/", form_data(cron="30 4 * * *")).status_code == 302
+    moved = DjangoJob.objects.get(pk="x").next_run_time
+    assert (moved.hour, moved.minute) == (4, 30)
+    assert "Cron" in LogEntry.objects.filter(action_flag=CHANGE).latest("pk").get_change_message()
+
+
+def test_editing_a_paused_job_keeps_its_pause(admin_client: Client) -> None:
+    make_job().pause(reason="holiday")
+    admin_client.post(f"{LIST}x/change/", form_data(cron="30 4 * * *"))
+    job = Job.objects.by_id("x")
+    assert (job.cron, job.paused_reason, job.is_paused, job.next_run_time) == ("30 4 * * *", "holiday", True, None)
+
+
+@pytest.mark.parametrize(
+    ("changes", "field", "sentence"),
+    [
+        ({"cron": "0 25 * * *"}, "cron", 'The hour field "25"'),
+        ({"cron": ""}, "cron", "cron expression"),
+        ({"cron": "0 0 30 2 *"}, "cron", "never matches"),
+        ({"timezone": "Mars/Olympus"}, "timezone", "not a time zone"),
+        ({"arguments": "{"}, "arguments", "not JSON"),
+        ({"arguments": "[1]"}, "arguments", "JSON object"),
+        ({"arguments": '{"nothing": 1}'}, "arguments", "no argument of this name"),
+        ({"arguments": '{"items": "x"}'}, "arguments", "not a whole number"),
+        ({"function": "sample.sleep"}, "arguments", "seconds: This argument is required"),
+        ({"function": "os.system"}, "function", "not one of the available choices"),
+        ({"trigger": "interval"}, "interval", "needs its interval"),
+        ({"trigger": "interval", "interval": "soon"}, "interval", "valid duration"),
+        ({"max_instances": "0"}, "max_instances", "At least one"),
+        ({"timeout": "-5"}, "timeout", "longer than nothing"),
+    ],
+)
+def test_a_mistake_is_explained_once_beside_its_field(
+    admin_client: Client, changes: dict[str, str], field: str, sentence: str
+) -> None:
+    before = make_job().next_run_time
+    response = admin_client.post(f"{LIST}x/change/", form_data(**changes))
+    assert response.status_code == 200
+    errors = response.context["adminform"].form.errors
+    assert {name: len(found) for name, found in errors.items()} == {field: 1}
+    assert sentence in errors[field][0]
+    assert Job.objects.by_id("x").next_run_time == before
+
+
+def test_a_one_off_job_without_a_time_is_refused(admin_client: Client) -> None:
+    make_job()
+    response = admin_client.post(f"{LIST}x/change/", form_data(trigger="once"))
+    assert response.status_code == 200
+    assert "run_at" in response.context["adminform"].form.errors
+
+
+def test_empty_arguments_are_none(admin_client: Client) -> None:
+    make_job(arguments={"items": 3})
+    assert admin_client.post(f"{LIST}x/change/", form_data(arguments="")).status_code == 302
+    assert Job.objects.by_id("x").arguments == {}
+
+
+def test_a_job_can_be_added_and_its_id_stays(admin_client: Client) -> None:
+    assert admin_client.get(f"{LIST}add/").status_code == 200
+    assert admin_client.post(f"{LIST}add/", form_data(id="new")).status_code == 302
+    assert Job.objects.by_id("new").next_run_time is not None
+    admin_client.post(f"{LIST}new/change/", form_data(id="other"))
+    assert list(Job.objects.values_list("pk", flat=True)) == ["new"]
+    taken = admin_client.post(f"{LIST}add/", form_data(id="new"))
+    assert "already exists" in str(taken.context["adminform"].form.errors["id"])
+
+
+def test_an_interval_and_a_one_off_job_can_be_added(admin_client: Client) -> None:
+    admin_client.post(f"{LIST}add/", form_data(id="often", trigger="interval", interval="00:05:00"))
+    often = Job.objects.by_id("often")
+    assert often.next_run_time is not None and often.next_run_time > timezone.now()
+    admin_client.post(f"{LIST}add/", form_data(id="once", trigger="once", run_at_0="2099-05-06", run_at_1="07:08:00"))
+    assert Job.objects.by_id("once").next_run_time == datetime(2099, 5, 6, 7, 8, tzinfo=UTC)
+
+
+def test_deleting_takes_the_runtime_row_along_and_leaves_the_history(admin_client: Client) -> None:
+    task = make_job("a").run_now()
+    make_job("b"), make_job("c")
+    assert admin_client.post(f"{LIST}a/delete/", {"post": "yes"}).status_code == 302
+    task.refresh_from_db()
+    assert task.job is None
+    admin_client.post(LIST, {"action": "delete_selected", "_selected_action": ["b", "c"], "post": "yes"})
+    assert not Job.objects.exists() and not DjangoJob.objects.exists()
+    assert LogEntry.objects.filter(action_flag=DELETION).count() == 3
+
+
+def test_deleting_a_job_that_code_declares_warns_that_it_comes_back(admin_client: Client) -> None:
+    make_job("unreliable")
+    response = admin_client.post(f"{LIST}unreliable/delete/", {"post": "yes"}, follow=True)
+    assert any("makes it again" in message for message in messages_of(response))
+
+
+def test_adding_is_written_down(admin_client: Client) -> None:
+    admin_client.post(f"{LIST}add/", form_data(id="new"))
+    assert LogEntry.objects.get().action_flag == ADDITION
+
+
+# --- the pages ------------------------------------------------------------------------------------------------------
+
+
+def test_an_unresolvable_job_is_shown_as_such_and_can_still_be_edited(admin_client: Client) -> None:
+    make_job(arguments={"depth": 3})
+    Job.objects.update(function="gone.away")
+    html = admin_client.get(LIST).content.decode()
+    assert "unresolvable" in html and url_of("run") not in html
+    html = admin_client.get(f"{LIST}x/change/").content.decode()
+    assert "gone.away – unresolvable: this program has no such function" in html
+    data = form_data(function="gone.away", arguments='{"depth": 3}', cron="1 1 * * *")
+    assert admin_client.post(f"{LIST}x/change/", data).status_code == 302
+    assert (Job.objects.get().function, Job.objects.get().cron) == ("gone.away", "1 1 * * *")
+    response = admin_client.post(f"{LIST}add/", {**data, "id": "y"})
+    assert "not one of the available choices" in str(response.context["adminform"].form.errors["function"])
+
+
+def test_looking_at_a_job_runs_nothing(admin_client: Client) -> None:
+    """Templates call whatever can be called, and a task function can be."""
+    make_job()
+    for page in (LIST, f"{LIST}x/change/", f"{LIST}x/history/", f"{LIST}x/delete/"):
+        assert admin_client.get(page).status_code == 200
+    assert not Task.objects.exists()
+
+
+def test_the_page_shows_the_next_ten_runs_in_the_jobs_zone_and_clock_changes(
+    admin_client: Client, time_machine: Any
+) -> None:
+    time_machine.move_to("2026-03-27T12:00:00+00:00")
+    make_job(cron="30 2 * * *", timezone="Europe/Berlin")
+    html = admin_client.get(f"{LIST}x/change/").content.decode()
+    assert html.count("<li><time") == 10
+    assert "Every day at 02:30" in html and "zone Europe/Berlin" in html
+    assert "2026-03-28T02:30:00+01:00" in html
+    assert "2026-03-30T02:30:00+02:00" in html
+    assert "moved from 02:30" in html
+
+
+def test_the_preview_follows_what_is_typed(admin_client: Client) -> None:
+    url = reverse("admin:scheduling_job_preview")
+    answer = admin_client.get(url, {"trigger": "cron", "cron": "0 7 * * 1", "timezone": "Asia/Tokyo"})
+    html = answer.content.decode()
+    assert "Every Monday at 07:00" in html and "T07:00:00+09:00" in html and "<html" not in html
+    for bad in (
+        {"trigger": "cron", "cron": f"0 {EVIL} * * *"},
+        {"trigger": "cron", "cron": "0 2 * * *", "timezone": EVIL},
+        {"trigger": "interval", "interval": "-"},
+        {"trigger": "once"},
+        {"trigger": EVIL},
+        {},
+    ):
+        html = admin_client.get(url, bad).content.decode()
+        assert "<p class" in html and "<script" not in html and "<li>" not in html
+    assert person("view_task").get(url, {"trigger": "cron", "cron": "0 7 * * 1"}).status_code == 403
+    assert Job.objects.count() == 0
+
+
+def test_hostile_texts_are_escaped(admin_client: Client) -> None:
+    job = make_job(EVIL, name=EVIL, declared={"name": EVIL + "2", "timezone": EVIL})
+    Job.objects.update(paused_at=timezone.now(), paused_reason=EVIL)
+    Task.objects.create(job=job, task_name=EVIL, status="failed", started_at=timezone.now())
+    page = reverse("admin:scheduling_job_change", args=["_3Cscript_3Ealert_28_27x_27_29_3C_2Fscript_3E"])
+    for url in (LIST, page, page.replace("change", "history"), page.replace("change", "delete")):
+        response = admin_client.get(url, follow=True)
+        assert response.status_code == 200
+        assert EVIL not in response.content.decode()
+    Job.objects.update(timezone=EVIL, cron=EVIL, function=EVIL)
+    for url in (LIST, page):
+        assert EVIL not in admin_client.get(url).content.decode()
+    response = admin_client.post(reverse("admin:scheduling_job_resume", args=[page.split("/")[4]]), follow=True)
+    assert EVIL not in response.content.decode()
+
+
+@pytest.mark.parametrize("jobs", [5, 50])
+def test_the_list_costs_the_same_queries_at_any_length(
+    admin_client: Client, django_assert_max_num_queries: Any, jobs: int
+) -> None:
+    for number in range(jobs):
+        job = make_job(f"j{number}")
+        for _ in range(3):
+            Task.objects.create(job=job, task_name="t", status="completed", started_at=timezone.now())
+    with django_assert_max_num_queries(11):
+        html = admin_client.get(LIST).content.decode()
+    assert html.count("COMPLETED") + html.count("completed") >= jobs
+
+
+def test_the_page_of_a_job_costs_few_queries(admin_client: Client, django_assert_max_num_queries: Any) -> None:
+    job = make_job()
+    for _ in range(20):
+        Task.objects.create(job=job, task_name="t", status="completed", started_at=timezone.now())
+    with django_assert_max_num_queries(12):
+        assert admin_client.get(f"{LIST}x/change/").status_code == 200
+
+
+def test_the_last_run_is_the_newest_that_began_and_links_to_it(admin_client: Client) -> None:
+    job, now = make_job(), timezone.now()
+    old = Task.objects.create(job=job, task_name="t", status="failed", started_at=now, finished_at=now)
+    new = Task.objects.create(
+        job=job, task_name="t", status="completed", started_at=now, finished_at=now + timedelta(seconds=75)
+    )
+    queued = Task.objects.create(job=job, task_name="t")
+    html = admin_client.get(LIST).content.decode()
+    assert f"/task/{new.pk}/change/" in html and "1 min 15 s" in html
+    assert f"/task/{old.pk}/change/" not in html and f"/task/{queued.pk}/change/" not in html
+
+
+@pytest.mark.parametrize("state", ["active", "paused", "ended", "unresolvable"])
+def test_the_list_can_be_narrowed_to_a_state(admin_client: Client, state: str) -> None:
+    make_job("active")
+    make_job("paused").pause()
+    make_job("ended", trigger="once", run_at=timezone.now() + timedelta(days=1))
+    DjangoJob.objects.filter(pk="ended").update(next_run_time=None)
+    Job.objects.filter(pk=make_job("unresolvable").pk).update(function="gone.away")
+    found = admin_client.get(LIST, {"state": state}).context["cl"].result_list
+    assert [(job.pk, job.state) for job in found] == [(state, state)]
+
+
+def test_a_viewer_sees_a_job_and_its_next_runs_but_no_form(admin_client: Client) -> None:
+    make_job()
+    html = person("view_job").get(f"{LIST}x/change/").content.decode()
+    assert "Every day at 02:00" in html
+    assert 'name="cron"' not in html and 'name="_save"' not in html
+
+
+@pytest.mark.parametrize("page", ["/admin/", LIST, "/admin/scheduling/task/", f"{LIST}x/change/"])
+def test_a_banner_warns_while_no_scheduler_is_alive(admin_client: Client, page: str) -> None:
+    make_job()
+    assert "python manage.py runscheduler" in admin_client.get(page).content.decode()
+    shell = SchedulerProcess.register("shell")
+    assert "python manage.py runscheduler" in admin_client.get(page).content.decode()
+    SchedulerProcess.register("scheduler")
+    html = admin_client.get(page).content.decode()
+    assert "python manage.py runscheduler" not in html
+    assert "<title>" in html and "Audiobook Automation" in html
+    assert shell.kind == "shell"
+
+
+def test_the_processes_say_whether_they_live(admin_client: Client) -> None:
+    SchedulerProcess.register("scheduler")
+    stopped = SchedulerProcess.register("shell")
+    stopped.stop("ended")
+    dead = SchedulerProcess.register("scheduler")
+    SchedulerProcess.objects.filter(pk=dead.pk).update(heartbeat_at=timezone.now() - timedelta(hours=1))
+    url = "/admin/scheduling/schedulerprocess/"
+    html = admin_client.get(url).content.decode()
+    for word in ("alive", "dead", "stopped"):
+        assert html.count(f"\n{word}\n") == 1
+    assert admin_client.get(f"{url}{dead.pk}/change/").status_code == 200
+    assert admin_client.get(f"{url}add/").status_code == 403
+    assert admin_client.post(f"{url}{dead.pk}/delete/", {"post": "yes"}).status_code == 403
