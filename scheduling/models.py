@@ -230,9 +230,8 @@ class Job(models.Model):
                 return IntervalTrigger(self.interval, self.anchor or self.created_at or timezone.now(), self.zone)
             case self.TriggerKind.ONCE if self.run_at:
                 return OnceTrigger(self.run_at)
-        raise TriggerError(
-            f"A Job of the kind “{self.get_trigger_display()}” needs its {self.trigger} field filled in."
-        )
+        field = "run_at" if self.trigger == self.TriggerKind.ONCE else "interval"
+        raise TriggerError(f"A Job of the kind “{self.get_trigger_display()}” needs this field filled in.", field=field)
 
     def schedule_in_words(self) -> str:
         try:

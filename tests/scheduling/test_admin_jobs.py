@@ -281,7 +281,7 @@ def test_editing_a_paused_job_keeps_its_pause(admin_client: Client) -> None:
         ({"arguments": '{"items": "x"}'}, "arguments", "not a whole number"),
         ({"function": "sample.sleep"}, "arguments", "seconds: This argument is required"),
         ({"function": "os.system"}, "function", "not one of the available choices"),
-        ({"trigger": "interval"}, "interval", "needs its interval"),
+        ({"trigger": "interval"}, "interval", "needs this field"),
         ({"trigger": "interval", "interval": "soon"}, "interval", "valid duration"),
         ({"max_instances": "0"}, "max_instances", "At least one"),
         ({"timeout": "-5"}, "timeout", "longer than nothing"),
