@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: run test test-all lint format bench clean
+.PHONY: run test test-all lint format clean
 
 run: $(VENV)/.installed .env ## Install, set up and start: web pages on http://127.0.0.1:8000 and the scheduler.
 	@mkdir -p library
@@ -61,9 +61,6 @@ lint: checks
 format: $(VENV)/.installed-dev
 	ruff check --fix .
 	ruff format .
-
-bench: $(VENV)/.installed-dev
-	python -m benchmarks
 
 clean: ## Remove what can be made again; .env and the database stay.
 	rm -rf $(VENV) staticfiles .mypy_cache .ruff_cache .hypothesis .import_linter_cache
