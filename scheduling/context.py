@@ -15,7 +15,7 @@ class Channel(Protocol):
 
     def stop_wanted(self) -> bool: ...
 
-    def report_progress(self, run: TaskRun, *, urgent: bool) -> None: ...
+    def report_progress(self, run: TaskRun) -> None: ...
 
 
 class TaskRun:
@@ -69,7 +69,7 @@ class TaskRun:
             self.total = total
         if text is not None:
             self.text = text
-        self._channel.report_progress(self, urgent=False)
+        self._channel.report_progress(self)
 
     def succeeded(self, count: int = 1) -> None:
         self.items_succeeded += count

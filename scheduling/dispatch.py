@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -218,10 +219,15 @@ class Dispatcher:
         earliest: datetime | None = waiting.filter(not_before__gt=now).aggregate(Min("not_before"))["not_before__min"]
         return earliest, held
 
-    def to_cancel(self) -> list[int]:
-        """Running Tasks of this process that someone wants cancelled."""
-        wanted = Task.objects.running_in(self.process).filter(cancel_requested_at__isnull=False)
-        return list(wanted.values_list("pk", flat=True))
+    def running(self) -> dict[int, bool]:
+        """The Tasks that run in this process's name -> whether someone wants them cancelled."""
+        rows = Task.objects.running_in(self.process).values_list("pk", "cancel_requested_at")
+        return {task_id: cancel_requested_at is not None for task_id, cancel_requested_at in rows}
+
+    def give_back(self, task_ids: Iterable[int]) -> None:
+        """Tasks taken in this process's name, of which no worker has heard, are queued again."""
+        mine = Task.objects.running_in(self.process).filter(pk__in=list(task_ids))
+        mine.update(status=Task.Status.QUEUED, owner=None, started_at=None)
 
 
 def _waits(job: Job, planned: list[Task]) -> bool:

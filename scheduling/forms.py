@@ -66,9 +66,7 @@ class JobForm(forms.ModelForm):  # type: ignore[type-arg]
         if problems is None:
             super().add_error(field, error)
             return
-        # A kind of trigger without its field is reported under the kind; of “once” that field is run_at.
-        named = {"run_at" if name == "once" else name: errors for name, errors in problems.items()}
-        left = {name: errors for name, errors in named.items() if name not in self.errors}
+        left = {name: errors for name, errors in problems.items() if name not in self.errors}
         if self._stored_function not in registry and self.cleaned_data.get("function") == self._stored_function:
             left.pop("function", None)
         if left:

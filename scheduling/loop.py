@@ -219,7 +219,8 @@ class Loop:
     def _connect(self) -> None:
         if connection.connection is None:
             connection.ensure_connection()
-            self._connected_since = time.monotonic()
+            if self._away_since is None or time.monotonic() - self._away_since > self._settings.HEARTBEAT_EVERY:
+                self._connected_since = time.monotonic()
             if connection.vendor == "postgresql":
                 with connection.cursor() as cursor:
                     # A process frozen in the middle of a transaction must not keep its locks for ever.
@@ -269,9 +270,14 @@ class Loop:
         self._horizon = now + timedelta(seconds=2 * self._settings.POLL_EVERY)
         self._due = self._dispatcher.upcoming(self._horizon)
         self._look_at_waiting, self._waiting_jobs = self._dispatcher.admit_waiting(now)
-        if self._runs:
-            for task_id in self._dispatcher.to_cancel():
+        running = self._dispatcher.running()
+        for task_id, cancel_requested in running.items():
+            if cancel_requested:
                 self._ask_to_stop(task_id, Outcome(status=Task.Status.CANCELLED, reason="Cancelled while it ran."))
+        in_hand = self._runs.keys() | {ended.task_id for _, ended in self._ended}
+        if never_started := running.keys() - in_hand:
+            # Taken by a commit whose answer was lost with the connection: no worker ever had them.
+            self._dispatcher.give_back(never_started)
 
     def _dispatch(self) -> None:
         assert self._dispatcher is not None
@@ -403,10 +409,10 @@ class Loop:
 
     def _close_listener(self) -> None:
         if self._listener.is_open:
-            # By value: the file descriptor may be closed already.
+            # By number: a connection that broke does not tell its file descriptor any more.
             for key in list(self._selector.get_map().values()):
                 if key.fileobj is self._listener:
-                    self._selector.unregister(self._listener)
+                    self._selector.unregister(key.fd)
             self._listener.close()
 
     # --- the workers ----------------------------------------------------------------------------------------------

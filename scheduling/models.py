@@ -70,13 +70,15 @@ class SchedulerProcess(models.Model):
 
     def beat(self) -> bool:
         """Renew the lease. False: others have declared this process dead; nothing may be run in its name."""
-        return bool(SchedulerProcess.objects.filter(pk=self.pk, stopped_at=None).update(heartbeat_at=Now()))
+        return bool(self._open_row().update(heartbeat_at=Now()))
 
     def stop(self, outcome: str) -> bool:
         """Close the row; False when it was closed already."""
-        return bool(
-            SchedulerProcess.objects.filter(pk=self.pk, stopped_at=None).update(stopped_at=Now(), outcome=outcome)
-        )
+        return bool(self._open_row().update(stopped_at=Now(), outcome=outcome))
+
+    def _open_row(self) -> models.QuerySet[SchedulerProcess]:
+        # A rolled back transaction gives its numbers back: the row of this number may be that of another process.
+        return SchedulerProcess.objects.filter(pk=self.pk, host=self.host, pid=self.pid, stopped_at=None)
 
 
 class JobQuerySet(models.QuerySet["Job"]):
@@ -94,6 +96,13 @@ class JobQuerySet(models.QuerySet["Job"]):
             return self.select_related("runtime").get(pk=job_id)
         except Job.DoesNotExist:
             raise UnknownJob(f"There is no Job {job_id!r}. `manage.py jobs list` shows all.") from None
+
+    def locked_or_new(self, job_id: str) -> Job:
+        """As `locked`; where there is none, an unsaved one whose id nobody else can take until the transaction ends."""
+        # A row that django-apscheduler left behind is taken over as it is; its pickle is never read.
+        DjangoJob.objects.get_or_create(pk=job_id, defaults={"next_run_time": None, "job_state": b""})
+        runtime = DjangoJob.objects.select_for_update().get(pk=job_id)
+        return self.select_related("runtime").filter(pk=job_id).first() or Job(id=job_id, runtime=runtime)
 
     def locked(self, job_id: str) -> Job:
         """The Job with its runtime row locked; to be used in a transaction.
@@ -302,15 +311,18 @@ class Job(models.Model):
             now = timezone.now()
             if self.trigger == self.TriggerKind.INTERVAL and self.anchor is None and self.interval:
                 self.anchor = now + self.interval
-            before = None
+            before = Job.objects.locked_or_new(self.pk)
+            self.runtime = before.runtime
             if self._state.adding:
-                self.runtime = DjangoJob.objects.create(pk=self.pk, next_run_time=None, job_state=b"")
-            else:
-                before = Job.objects.locked(self.pk)
-                self.runtime = before.runtime
-            self.save()
-            if before is None or _schedule_of(before) != _schedule_of(self):
+                self.save(force_insert=True)
                 self.reschedule(now)
+            else:
+                # A pause is not part of the definition: one made since this object was read stays.
+                for name in ("paused_at", "paused_until", "paused_reason"):
+                    setattr(self, name, getattr(before, name))
+                self.save(update_fields=[*DECLARED_FIELDS, "anchor", "declared", "changed_at"])
+                if _schedule_of(before) != _schedule_of(self):
+                    self.reschedule(now)
             wakeups.announce()
 
     def pause(self, *, reason: str = "", until: datetime | None = None) -> None:
@@ -526,7 +538,6 @@ class Task(models.Model):
     waiting = models.BooleanField(default=False, help_text="Queued behind another run, or for a later time.")
     not_before = models.DateTimeField(null=True, blank=True)
     owner = models.ForeignKey(SchedulerProcess, null=True, blank=True, on_delete=models.SET_NULL, related_name="tasks")
-    worker_pid = models.PositiveIntegerField(null=True, blank=True)
     cancel_requested_at = models.DateTimeField(null=True, blank=True)
 
     date_created = models.DateTimeField(default=timezone.now)

@@ -166,7 +166,7 @@ class RowChannel:
         self._flush_if_time()
         return self._stop
 
-    def report_progress(self, run: TaskRun, *, urgent: bool) -> None:
+    def report_progress(self, run: TaskRun) -> None:
         if self._watch:
             self._watch(run)
         if self._flush_if_time():
@@ -217,7 +217,6 @@ def run_here(
         cause=Task.Cause.SHELL,
         status=Task.Status.RUNNING,
         owner=owner,
-        worker_pid=owner.pid,
         started_at=timezone.now(),
     )
     channel = RowChannel(task, watch)
@@ -256,7 +255,6 @@ def create_task_record(task_name: str) -> Task:
         cause=Task.Cause.SHELL,
         status=Task.Status.RUNNING,
         owner=owner,
-        worker_pid=owner.pid,
         started_at=timezone.now(),
     )
 

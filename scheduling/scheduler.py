@@ -194,8 +194,8 @@ class Scheduler(BackgroundScheduler):  # type: ignore[misc]
     @staticmethod
     def _store(job: Job, *, replace_existing: bool) -> None:
         with transaction.atomic():
-            existing = Job.objects.filter(pk=job.pk).select_related("runtime").first()
-            if existing is None:
+            existing = Job.objects.locked_or_new(job.pk)
+            if existing._state.adding:
                 job.declared = job.definition()
                 job.save_definition()
             elif replace_existing:
@@ -368,8 +368,7 @@ def declare_jobs() -> list[str]:
 
 def _declare(job_id: str, wanted: dict[str, Any]) -> None:
     with transaction.atomic():
-        job = Job.objects.select_related("runtime").filter(pk=job_id).first() or Job(id=job_id)
-        job.take_over(wanted)
+        Job.objects.locked_or_new(job_id).take_over(wanted)
 
 
 # --- verbs ------------------------------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from typing import Any
 
 from django.conf import settings
 
-from .zygote import SIGN_OF_LIFE
+from .zygote import STOP_FLAGS, sign_of_life_in
 
 RUNS_OF_A_WORKER = 1000
 # Kilobytes: a worker that has once grown so large is replaced, since Python seldom gives memory back.
@@ -71,6 +71,7 @@ class WorkerPool:
         self._control: socket.socket | None = None
         self._control_rest = b""
         self._shared: mmap.mmap | None = None
+        self._sign_of_life: memoryview[float] | None = None
         self._started_at = 0.0
         self.news: deque[tuple[str, Worker, int | None, Any]] = deque()
         """Messages in order: kind (ready, log, progress, done, gone), worker, the Task it had, payload."""
@@ -78,8 +79,9 @@ class WorkerPool:
     def open(self) -> None:
         if self._shared is None:
             with tempfile.TemporaryFile() as memory:
-                memory.truncate(SIGN_OF_LIFE.size + self._size)
+                memory.truncate(STOP_FLAGS + self._size)
                 self._shared = mmap.mmap(memory.fileno(), 0)
+                self._sign_of_life = sign_of_life_in(self._shared)
                 self._start_zygote(memory.fileno())
 
     def _start_zygote(self, shared_fd: int) -> None:
@@ -109,7 +111,7 @@ class WorkerPool:
         assert self._control is not None and self._shared is not None
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
-        self._shared[SIGN_OF_LIFE.size + slot] = 0
+        self._shared[STOP_FLAGS + slot] = 0
         with contextlib.suppress(OSError):  # The zygote is gone; its control socket will say so.
             socket.send_fds(self._control, [json.dumps({"fork": slot}).encode() + b"\n"], [theirs.fileno()])
         theirs.close()
@@ -118,8 +120,8 @@ class WorkerPool:
 
     def sign_of_life(self) -> None:
         """To be called with every turn of the loop; workers of a frozen scheduler end themselves."""
-        if self._shared is not None:
-            SIGN_OF_LIFE.pack_into(self._shared, 0, time.monotonic())
+        if self._sign_of_life is not None:
+            self._sign_of_life[0] = time.monotonic()
 
     @property
     def idle_count(self) -> int:
@@ -131,7 +133,7 @@ class WorkerPool:
         worker = next(worker for worker in self._workers.values() if worker.is_idle)
         worker.task_id = order["task"]
         worker.runs += 1
-        self._shared[SIGN_OF_LIFE.size + worker.slot] = 0
+        self._shared[STOP_FLAGS + worker.slot] = 0
         data = memoryview(json.dumps(order).encode() + b"\n")
         worker.socket.setblocking(True)
         try:
@@ -145,7 +147,7 @@ class WorkerPool:
     def ask_to_stop(self, worker: Worker) -> None:
         """Set the flag that `should_stop` reads, and interrupt what can be interrupted. The worker ends afterwards."""
         assert self._shared is not None
-        self._shared[SIGN_OF_LIFE.size + worker.slot] = 1
+        self._shared[STOP_FLAGS + worker.slot] = 1
         worker.doomed = True
         self._signal(worker, signal.SIGTERM)
 
@@ -233,5 +235,5 @@ class WorkerPool:
                 self._zygote.kill()
                 self._zygote.wait()
         self._workers.clear()
-        self._control = self._zygote = self._shared = None
+        self._control = self._zygote = self._shared = self._sign_of_life = None
         self._control_rest = b""

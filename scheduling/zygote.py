@@ -23,17 +23,25 @@ import resource
 import select
 import signal
 import socket
-import struct
 import sys
 import threading
 import time
 from typing import Any
 
-SIGN_OF_LIFE = struct.Struct("d")
+STOP_FLAGS = 8
+"""Where the flags begin in the shared memory, behind the sign of life."""
 # The scheduler gives a sign of life with every turn of its loop, several times a second; a write that waits for
 # SQLite's lock may take 20 s. After this it is frozen, and others will take its Tasks over.
 SCHEDULER_SILENT_FOR = 25.0
 _PR_SET_PDEATHSIG = 1
+
+
+def sign_of_life_in(shared: mmap.mmap) -> memoryview[float]:
+    """The sign of life as a view of one number, which is stored and read whole.
+
+    `struct.pack_into` would blank the bytes first, and a worker that looks in between would find its scheduler dead.
+    """
+    return memoryview(shared)[:STOP_FLAGS].cast("d")
 
 
 def main(control_fd: int, shared_fd: int) -> None:
@@ -125,7 +133,8 @@ class Worker:
 
         self._socket = sock
         self._shared = shared
-        self._stop_byte = SIGN_OF_LIFE.size + slot
+        self._sign_of_life = sign_of_life_in(shared)
+        self._stop_byte = STOP_FLAGS + slot
         self._sending = threading.Lock()
         self._capture: LogCapture | None = None
         self._run: Any = None
@@ -180,7 +189,7 @@ class Worker:
     def stop_wanted(self) -> bool:
         return bool(self._shared[self._stop_byte])
 
-    def report_progress(self, run: Any, *, urgent: bool) -> None:
+    def report_progress(self, run: Any) -> None:
         self._progress_due = True
 
     def _send(self, message: dict[str, Any]) -> None:
@@ -195,8 +204,7 @@ class Worker:
         while True:
             time.sleep(FLUSH_EVERY)
             now = time.monotonic()
-            (alive_at,) = SIGN_OF_LIFE.unpack_from(self._shared)
-            if now - alive_at > SCHEDULER_SILENT_FOR:
+            if now - self._sign_of_life[0] > SCHEDULER_SILENT_FOR:
                 os._exit(3)
             capture, run = self._capture, self._run
             if capture is None or run is None:

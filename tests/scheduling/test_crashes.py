@@ -49,6 +49,8 @@ def test_five_schedulers_killed_in_turn_give_one_task_per_fire_time(
             anchor=start,
             arguments={"path": str(marks)},
             coalesce=False,
+            # The Task of a killed process holds its instance until it is closed as lost; here none may be skipped.
+            max_instances=1000,
         )
         for number in range(5)
     ]
@@ -221,6 +223,17 @@ def test_fire_times_while_nothing_ran_are_recorded_as_missed(process_env: dict[s
     assert first
     run = job.tasks.get(status="completed")
     assert run.fire_count + missed.fire_count == 1441
+
+
+def test_tasks_taken_without_a_worker_are_given_back(process_env: dict[str, str], tmp_path: Path) -> None:
+    """As after a commit whose answer was lost with the connection: running in a living process, which has not heard."""
+    job = make_job("sample.noop")
+    with running_scheduler(process_env, tmp_path):
+        process = SchedulerProcess.objects.get(kind="scheduler", stopped_at=None)
+        task = Task.for_job(job, status=Task.Status.RUNNING, owner=process, started_at=timezone.now())
+        task.save()
+        assert ended(task, 15).status == Task.Status.COMPLETED
+        assert task.owner_id == process.pk
 
 
 def test_a_poisoned_runtime_row_executes_nothing(process_env: dict[str, str], tmp_path: Path) -> None:

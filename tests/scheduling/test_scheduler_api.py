@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 import json
+import threading
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from apscheduler.jobstores.base import ConflictingIdError, JobLookupError
 from django.core.management import CommandError, call_command
+from django.db import connection
 from django.utils import timezone
 from django_apscheduler.models import DjangoJob
 
@@ -126,6 +128,48 @@ def test_code_declares_jobs_once(django_assert_max_num_queries: Any) -> None:
     job.pause()
     assert api.declare_jobs() == []
     assert Job.objects.by_id("cleanup_tasks").is_paused
+
+
+def test_an_edit_keeps_a_pause_that_came_meanwhile() -> None:
+    stale = Job(id="x", name="x", function="sample.noop", cron="0 3 * * *")
+    stale.save_definition()
+    Job.objects.by_id("x").pause(reason="holiday")
+    stale.cron = "0 4 * * *"
+    stale.save_definition()
+    job = Job.objects.by_id("x")
+    assert (job.cron, job.paused_reason, job.is_paused, job.next_run_time) == ("0 4 * * *", "holiday", True, None)
+    assert stale.is_paused
+
+
+def test_a_row_that_django_apscheduler_left_behind_is_taken_over(scheduler: api.Scheduler) -> None:
+    DjangoJob.objects.create(id="x", next_run_time=None, job_state=b"no pickle of ours")
+    scheduler.add_job(count, "cron", hour=3, id="x")
+    row = DjangoJob.objects.get(pk="x")
+    assert row.next_run_time == Job.objects.by_id("x").next_run_time is not None
+    assert bytes(row.job_state) == b"no pickle of ours"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_processes_that_start_at_once_declare_each_job_once() -> None:
+    failures: list[BaseException] = []
+    ready = threading.Barrier(4)
+
+    def declare() -> None:
+        try:
+            ready.wait()
+            api.declare_jobs()
+        except Exception as error:  # noqa: BLE001  Shown below.
+            failures.append(error)
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=declare) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert not failures
+    assert Job.objects.count() == sum(function.defaults is not None for function in registry)
 
 
 def test_the_stock_store_cannot_delete_a_job(scheduler: api.Scheduler) -> None:
