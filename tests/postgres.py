@@ -19,11 +19,12 @@ def find_server() -> Path | None:
 
 
 class PostgresCluster:
-    """Started when made. Not durable: fsync is off."""
+    """Started when made. Not durable unless asked for: fsync is off."""
 
-    def __init__(self, programs: Path, folder: Path) -> None:
+    def __init__(self, programs: Path, folder: Path, *, durable: bool = False) -> None:
         self._programs = programs
         self._folder = folder
+        self._durable = durable
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
@@ -54,8 +55,10 @@ class PostgresCluster:
     def start(self) -> None:
         options = (
             f"-c listen_addresses=127.0.0.1 -c port={self.port} -c unix_socket_directories={self._folder} "
-            "-c fsync=off -c full_page_writes=off -c synchronous_commit=off -c max_connections=100"
+            "-c max_connections=100"
         )
+        if not self._durable:
+            options += " -c fsync=off -c full_page_writes=off -c synchronous_commit=off"
         self._control("start", "-o", options, "-l", str(self._folder / "log"))
 
     def restart(self) -> None:
