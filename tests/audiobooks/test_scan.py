@@ -39,7 +39,7 @@ class Quiet:
     def stop_wanted(self) -> bool:
         return self.stop_after is not None and self.seen >= self.stop_after
 
-    def report_progress(self, run: TaskRun, *, urgent: bool) -> None:
+    def report_progress(self, run: TaskRun) -> None:
         self.seen = run.processed
 
 
