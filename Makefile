@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: run test test-all lint format clean
+.PHONY: run test test-all bench lint format clean
 
 run: $(VENV)/.installed .env ## Install, set up and start: web pages on http://127.0.0.1:8000 and the scheduler.
 	@mkdir -p library
@@ -55,6 +55,9 @@ suite: $(VENV)/.installed-dev
 	else \
 		echo "Tests on PostgreSQL."; TEST_DATABASE=postgres pytest $(PYTEST_MARKS); \
 	fi
+
+bench: $(VENV)/.installed-dev ## Figures beside stock django-apscheduler, about an hour; BENCH="--quick" tries it out.
+	python -m benchmarks $(BENCH)
 
 lint: checks
 

@@ -7,6 +7,8 @@ import dataclasses
 import json
 import math
 import signal
+import sqlite3
+import subprocess
 import sys
 import tempfile
 import time
@@ -14,6 +16,8 @@ import traceback
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
+
+import psycopg2  # type: ignore[import-untyped]
 
 from benchmarks.databases import Database, Postgres, Sqlite
 from benchmarks.figures import Row, table
@@ -82,7 +86,7 @@ def measure(
                 try:
                     for figure in SCENARIOS[scenario].run(bench):
                         found.append(Row(scenario, name, figure))
-                except Exception:  # noqa: BLE001  Whatever went wrong in one scenario.
+                except (OSError, subprocess.SubprocessError, psycopg2.Error, sqlite3.Error):
                     traceback.print_exc()
                     failed.append(f"{scenario} on {name}")
                 rows += found

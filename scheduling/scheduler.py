@@ -57,6 +57,9 @@ __all__ = [
 
 logger = logging.getLogger(__name__)
 
+DECLARED_AT_ONCE = 100
+"""Jobs a transaction: a commit each would take most of a first start, and too many would hold others up."""
+
 
 class Scheduler(BackgroundScheduler):  # type: ignore[misc]
     """APScheduler's BackgroundScheduler over Job rows.
@@ -354,21 +357,15 @@ def is_scheduler_running() -> bool:
 
 def declare_jobs() -> list[str]:
     """Create the Jobs that code declares and bring untouched ones up to date. Returns the ids that changed."""
-    changed = []
-    declared = {f.defaults.id: f for f in registry if f.defaults is not None}
+    declared = {f.defaults.id: declared_definition(f.defaults, f.name) for f in registry if f.defaults is not None}
     stored = dict(Job.objects.filter(declared__isnull=False).values_list("pk", "declared"))
-    for job_id, function in declared.items():
-        assert function.defaults is not None
-        wanted = declared_definition(function.defaults, function.name)
-        if stored.get(job_id) != wanted:
-            _declare(job_id, wanted)
-            changed.append(job_id)
+    # In order, so that two processes that start at once wait for each other instead of dead-locking.
+    changed = sorted(job_id for job_id, wanted in declared.items() if stored.get(job_id) != wanted)
+    for begin in range(0, len(changed), DECLARED_AT_ONCE):
+        with transaction.atomic():
+            for job_id in changed[begin : begin + DECLARED_AT_ONCE]:
+                Job.objects.locked_or_new(job_id).take_over(declared[job_id])
     return changed
-
-
-def _declare(job_id: str, wanted: dict[str, Any]) -> None:
-    with transaction.atomic():
-        Job.objects.locked_or_new(job_id).take_over(wanted)
 
 
 # --- verbs ------------------------------------------------------------------------------------------------------------

@@ -81,9 +81,7 @@ def test_five_schedulers_killed_in_turn_give_one_task_per_fire_time(
         assert_no_fire_time_is_lost(job)
         assert job.tasks.count() > 60
     assert set(Task.objects.values_list("status", flat=True)) <= {"completed", "lost"}
-    assert Task.objects.filter(status="completed").count() == len(
-        set(ran) & set(Task.objects.filter(status="completed").values_list("pk", flat=True))
-    )
+    assert set(Task.objects.filter(status="completed").values_list("pk", flat=True)) <= set(ran)
 
 
 def test_the_tasks_of_a_killed_scheduler_are_lost_within_60_s_and_retried(
@@ -105,10 +103,9 @@ def test_the_tasks_of_a_killed_scheduler_are_lost_within_60_s_and_retried(
 
 
 def test_workers_do_not_outlive_a_killed_scheduler(process_env: dict[str, str], tmp_path: Path) -> None:
-    marks = tmp_path / "marks"
     job = make_job("sample.sleep", arguments={"seconds": 120})
     with running_scheduler(process_env, tmp_path) as scheduler:
-        task = started(job.run_now())
+        started(job.run_now())
         pids = [
             int(p.name)
             for p in Path("/proc").iterdir()
@@ -117,7 +114,6 @@ def test_workers_do_not_outlive_a_killed_scheduler(process_env: dict[str, str], 
         assert len(pids) >= 5
         scheduler.kill()
         wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids), seconds=5)
-    assert task.pk and not marks.exists()
 
 
 def _is_descendant(pid: int, ancestor: int) -> bool:
@@ -186,7 +182,6 @@ def test_the_loop_outlives_a_restart_of_the_database(
         wait_until(lambda: Task.objects.count() > 100, seconds=20)
         connection.close()
         cluster.restart()
-        back = time.time()
         connection.close()
 
         def runs_again() -> bool:
@@ -201,7 +196,6 @@ def test_the_loop_outlives_a_restart_of_the_database(
             job.pause()
         wait_until(lambda: not Task.objects.active().exists(), seconds=30)
         assert "answers again after" in scheduler.output
-        assert back
     for job in jobs:
         assert_no_fire_time_is_lost(job)
 
@@ -213,14 +207,12 @@ def test_fire_times_while_nothing_ran_are_recorded_as_missed(process_env: dict[s
         interval=timedelta(minutes=1),
         anchor=timezone.now() - timedelta(days=1, seconds=5),
     )
-    first = timezone.now() - timedelta(days=1, seconds=5)
     type(job.runtime).objects.filter(pk=job.pk).update(next_run_time=job.anchor)
     with running_scheduler(process_env, tmp_path):
         wait_until(lambda: job.tasks.filter(status="completed").exists(), seconds=10)
     missed = job.tasks.get(status="missed")
     assert missed.fire_count == 1440 - 15 or missed.fire_count == 1441 - 15
     assert "no scheduler was running" in missed.reason
-    assert first
     run = job.tasks.get(status="completed")
     assert run.fire_count + missed.fire_count == 1441
 
