@@ -7,12 +7,13 @@ decided, and a Task is claimed by the one UPDATE that finds it queued.
 from __future__ import annotations
 
 import logging
-from collections import defaultdict
-from collections.abc import Iterable
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, models, transaction
 from django.db.models import Min, Q
 from django.utils import timezone
 from django_apscheduler.models import DjangoJob
@@ -54,6 +55,7 @@ class Dispatcher:
     def __init__(self, process: SchedulerProcess) -> None:
         self.process = process
         self.unresolvable: set[str] = set()
+        self._due: DueJobs | None = None
 
     def upcoming(self, until: datetime) -> list[datetime]:
         """The distinct next run times up to `until`, ascending."""
@@ -66,20 +68,13 @@ class Dispatcher:
         """One batch of due Jobs, in one transaction. Up to `idle` Tasks are born running, owned by this process."""
         try:
             with transaction.atomic():
-                return self._dispatch(self._lock_due(now), now, idle)
+                if self._due is None:
+                    self._due = DueJobs(without=self.unresolvable)
+                jobs = self._due.lock(now)
+                return self._dispatch(jobs, self._due.active_counts(now) if jobs else {}, now, idle)
         except IntegrityError:
             # A fire time has its Task already, as after a clock was set back: one by one, so that the rest goes on.
             return self._dispatch_singly(now)
-
-    def _lock_due(self, now: datetime, limit: int = BATCH) -> list[Job]:
-        due = Job.objects.due(now)
-        if self.unresolvable:
-            due = due.exclude(function__in=self.unresolvable)
-        return list(
-            due.select_related("runtime")
-            .select_for_update(of=("runtime",), skip_locked=True)
-            .order_by("runtime__next_run_time")[:limit]
-        )
 
     def _dispatch_singly(self, now: datetime) -> Dispatched:
         done = Dispatched(full=True)
@@ -90,7 +85,7 @@ class Dispatcher:
                 jobs = self._lock_due_one(job_id, now)
                 try:
                     with transaction.atomic():
-                        done.queued += self._dispatch(jobs, now, 0).queued
+                        done.queued += self._dispatch(jobs, Task.objects.active_counts([job_id]), now, 0).queued
                 except IntegrityError:
                     logger.warning("Job %s: this fire time was dispatched before; it is not run again.", job_id)
                     for job in jobs:
@@ -101,12 +96,11 @@ class Dispatcher:
         rows = Job.objects.due(now).filter(pk=job_id).select_related("runtime")
         return list(rows.select_for_update(of=("runtime",), skip_locked=True))
 
-    def _dispatch(self, jobs: list[Job], now: datetime, idle: int) -> Dispatched:
+    def _dispatch(self, jobs: list[Job], active: Mapping[str, int], now: datetime, idle: int) -> Dispatched:
         done = Dispatched(full=len(jobs) == BATCH)
         known = [job for job in jobs if self._knows(job)]
         if not known:
             return done
-        active = Task.objects.active_counts([job.pk for job in known])
         tasks: list[Task] = []
         moves: dict[datetime | None, list[str]] = defaultdict(list)
         for job in known:
@@ -139,6 +133,7 @@ class Dispatcher:
         if job.function in registry:
             return True
         self.unresolvable.add(job.function)
+        self._due = None
         logger.warning("Job %s is left alone: this program has no task function %s.", job.pk, job.function)
         return False
 
@@ -197,7 +192,9 @@ class Dispatcher:
         if self.unresolvable:
             queued = queued.exclude(function__in=self.unresolvable)
         tasks = list(queued.select_related("job").order_by("pk")[:limit])
-        self.unresolvable.update(task.function for task in tasks if task.function not in registry)
+        if unknown := {task.function for task in tasks if task.function not in registry}:
+            self.unresolvable |= unknown
+            self._due = None
         return [task for task in tasks if task.function in registry]
 
     def admit_waiting(self, now: datetime) -> tuple[datetime | None, set[str | None]]:
@@ -228,6 +225,58 @@ class Dispatcher:
         """Tasks taken in this process's name, of which no worker has heard, are queued again."""
         mine = Task.objects.running_in(self.process).filter(pk__in=list(task_ids))
         mine.update(status=Task.Status.QUEUED, owner=None, started_at=None)
+
+
+class AtMoment:
+    """A SELECT that is run for one moment after the other. Its SQL is built once: that takes Django longer than the
+    database needs to run it.
+    """
+
+    def __init__(self, queryset: models.QuerySet[Any, Any], moment: datetime) -> None:
+        """`queryset` asks for that very moment, once."""
+        self._compiler = queryset.query.get_compiler(connection=connection)
+        self._sql, values = self._compiler.as_sql()
+        self._values = list(values)
+        self._place = self._values.index(connection.ops.adapt_datetimefield_value(moment))
+        self._converters = self._compiler.get_converters([column for column, *_ in self._compiler.select])
+
+    def rows(self, moment: datetime) -> list[Sequence[Any]]:
+        self._values[self._place] = connection.ops.adapt_datetimefield_value(moment)
+        with connection.cursor() as cursor:
+            cursor.execute(self._sql, self._values)
+            rows = cursor.fetchall()
+        return list(self._compiler.apply_converters(rows, self._converters)) if self._converters else rows
+
+
+JOB_FIELDS = [field.attname for field in Job._meta.concrete_fields]
+RUNTIME_FIELDS = [field.attname for field in DjangoJob._meta.concrete_fields]
+
+
+class DueJobs:
+    """What a scheduler asks each time that something is due. To be used in a transaction."""
+
+    def __init__(self, *, without: Collection[str]) -> None:
+        """`without` are functions whose Jobs are left alone."""
+        now = timezone.now()
+        due = Job.objects.due(now).exclude(function__in=without).select_related("runtime")
+        locked = due.select_for_update(of=("runtime",), skip_locked=True).order_by("runtime__next_run_time")
+        self._locked = AtMoment(locked[:BATCH], now)
+        self._active = AtMoment(
+            Task.objects.holding_an_instance().filter(job__runtime__next_run_time__lte=now).values_list("job_id"), now
+        )
+
+    def lock(self, now: datetime) -> list[Job]:
+        """Those that no other process has locked, the longest due first, at most `BATCH`."""
+        jobs = []
+        for values in self._locked.rows(now):
+            job = Job.from_db(connection.alias, JOB_FIELDS, values[: len(JOB_FIELDS)])
+            job.runtime = DjangoJob.from_db(connection.alias, RUNTIME_FIELDS, values[len(JOB_FIELDS) :])
+            jobs.append(job)
+        return jobs
+
+    def active_counts(self, now: datetime) -> Mapping[str, int]:
+        """Of all due Jobs, as `TaskQuerySet.active_counts`."""
+        return Counter(job_id for (job_id,) in self._active.rows(now))
 
 
 def _waits(job: Job, planned: list[Task]) -> bool:

@@ -473,15 +473,14 @@ class TaskQuerySet(models.QuerySet["Task"]):
     def running_in(self, process: SchedulerProcess) -> Self:
         return self.filter(owner=process, status=Task.Status.RUNNING)
 
+    def holding_an_instance(self) -> Self:
+        """Running, or queued and not waiting; in no order."""
+        return self.active().filter(waiting=False).order_by()
+
     def active_counts(self, job_ids: Iterable[str]) -> dict[str, int]:
-        """Job id -> Tasks that hold one of its instances: running, or queued and not waiting."""
-        rows = (
-            self.filter(job_id__in=list(job_ids), status__in=Task.ACTIVE, waiting=False)
-            .order_by()
-            .values_list("job_id")
-            .annotate(Count("pk"))
-        )
-        return dict(rows)
+        """Job id -> how many of its instances are taken."""
+        holding = self.holding_an_instance().filter(job_id__in=list(job_ids))
+        return dict(holding.values_list("job_id").annotate(Count("pk")))
 
     def checkpoint_for(self, task_id: int) -> dict[str, Any]:
         """The checkpoint of the Task before this one of the same Job (or function), if that one did not complete."""
