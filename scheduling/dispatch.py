@@ -224,6 +224,9 @@ class Dispatcher:
     def give_back(self, task_ids: Iterable[int]) -> None:
         """Tasks taken in this process's name, of which no worker has heard, are queued again."""
         mine = Task.objects.running_in(self.process).filter(pk__in=list(task_ids))
+        mine.exclude(cancel_requested_at=None).update(
+            status=Task.Status.CANCELLED, finished_at=timezone.now(), reason="Cancelled before it started."
+        )
         mine.update(status=Task.Status.QUEUED, owner=None, started_at=None)
 
 

@@ -37,6 +37,14 @@ LOG_EVERY = 0.25
 QUEUE = 200
 RECOVER_EVERY = 5.0
 LONGEST_RETRY = 1.0
+BRIEF = 0.01
+"""Seconds: while runs take less, more Tasks are claimed than there are idle workers, so that a commit serves many."""
+AHEAD = 8
+"""How many per worker."""
+AHEAD_FOR = 0.25
+"""Seconds in which no worker became free, after which those that were claimed ahead are given back."""
+LINGER = 0.02
+"""Seconds for which ends of runs are collected while there is enough to do."""
 TURN = 1.0
 """Seconds without an event after which the loop turns anyway, to show that it lives."""
 
@@ -54,6 +62,7 @@ class Run:
 
     task: Task
     worker: Worker
+    started_at: datetime
     deadline: float | None
     """When it is out of time, CLOCK_MONOTONIC."""
     stop: Outcome | None = None
@@ -83,6 +92,11 @@ class Loop:
         self._dispatcher: Dispatcher | None = None
         self._runs: dict[int, Run] = {}
         self._ended: list[tuple[Run, Ended]] = []
+        self._write_ended_at = 0.0
+        self._claimed: deque[Task] = deque()
+        """Running in our name, though no worker has them yet; only while runs are brief."""
+        self._keep_claimed_until = 0.0
+        self._ahead = 0
         self._due: list[datetime] = []
         self._horizon = timezone.now()
         self._queue: deque[Task] = deque()
@@ -165,6 +179,10 @@ class Loop:
             moments += [self._next["poll"], self._next["heartbeat"]]
             if connection.vendor == "sqlite":
                 moments.append(self._next["watch"])
+            if self._ended:
+                moments.append(self._write_ended_at)
+            if self._claimed:
+                moments.append(self._keep_claimed_until)
             if any(run.log or run.progress for run in self._runs.values()):
                 moments.append(self._next["log"])
             if self._due and not self._stopping:
@@ -192,6 +210,9 @@ class Loop:
         now = time.monotonic()
         if now >= self._next["heartbeat"]:
             self._beat()
+        self._hand_out()
+        if self._claimed and (self._stopping or now >= self._keep_claimed_until):
+            self._give_claimed_back()
         self._write_ended()
         if now >= self._next["log"]:
             self._next["log"] = now + LOG_EVERY
@@ -249,6 +270,7 @@ class Loop:
         for run in self._runs.values():
             self._pool.kill(run.worker)
         self._runs.clear()
+        self._claimed.clear()
         self._ended.clear()
         self._register()
 
@@ -271,10 +293,12 @@ class Loop:
         self._due = self._dispatcher.upcoming(self._horizon)
         self._look_at_waiting, self._waiting_jobs = self._dispatcher.admit_waiting(now)
         running = self._dispatcher.running()
+        if any(running.get(task.pk) for task in self._claimed):
+            self._give_claimed_back()
         for task_id, cancel_requested in running.items():
             if cancel_requested:
                 self._ask_to_stop(task_id, Outcome(status=Task.Status.CANCELLED, reason="Cancelled while it ran."))
-        in_hand = self._runs.keys() | {ended.task_id for _, ended in self._ended}
+        in_hand = self._runs.keys() | {ended.task_id for _, ended in self._ended} | {task.pk for task in self._claimed}
         if never_started := running.keys() - in_hand:
             # Taken by a commit whose answer was lost with the connection: no worker ever had them.
             self._dispatcher.give_back(never_started)
@@ -284,7 +308,7 @@ class Loop:
         now = timezone.now()
         if not self._due or self._due[0] > now:
             return
-        done = self._dispatcher.dispatch_due(now, idle=self._pool.idle_count)
+        done = self._dispatcher.dispatch_due(now, idle=self._room())
         while self._due and self._due[0] <= now:
             heapq.heappop(self._due)
         for moment in done.next_times:
@@ -303,21 +327,37 @@ class Loop:
         while chosen := self._next_queued():
             self._start(self._dispatcher.claim(chosen))
 
+    def _room(self) -> int:
+        """How many Tasks may be claimed now."""
+        return max(0, self._pool.idle_count + self._ahead - len(self._claimed))
+
+    @property
+    def _is_supplied(self) -> bool:
+        """Whether the workers have enough to do for the time of a commit."""
+        return len(self._claimed) > self._ahead / 4
+
     def _next_queued(self) -> list[Task]:
-        """Queued Tasks for the idle workers, taken off our list."""
+        """Queued Tasks to be claimed, taken off our list."""
         assert self._dispatcher is not None
-        idle = self._pool.idle_count
-        if not idle or self._stopping:
+        room = self._room()
+        if not room or self._stopping or self._is_supplied:
             return []
         if not self._queue and self._backlog:
             self._queue.extend(self._dispatcher.queued_tasks(QUEUE))
             self._backlog = len(self._queue) == QUEUE
-        return [self._queue.popleft() for _ in range(min(idle, len(self._queue)))]
+        return [self._queue.popleft() for _ in range(min(room, len(self._queue)))]
 
     def _start(self, tasks: list[Task]) -> None:
-        if not tasks or not self._hold_lease():
+        self._claimed.extend(tasks)
+        self._hand_out()
+
+    def _hand_out(self) -> None:
+        """Give claimed Tasks to idle workers."""
+        if not self._claimed or not self._pool.idle_count or not self._hold_lease():
             return
-        for task in tasks:
+        self._keep_claimed_until = time.monotonic() + AHEAD_FOR
+        for _ in range(min(self._pool.idle_count, len(self._claimed))):
+            task = self._claimed.popleft()
             worker = self._pool.start(
                 {
                     "task": task.pk,
@@ -328,12 +368,20 @@ class Loop:
             )
             timeout = task.job.timeout if task.job else None
             deadline = time.monotonic() + timeout.total_seconds() if timeout else None
-            self._runs[task.pk] = Run(task, worker, deadline)
+            self._runs[task.pk] = Run(task, worker, timezone.now(), deadline)
             self._announce("running", task)
+
+    def _give_claimed_back(self) -> None:
+        assert self._dispatcher is not None
+        self._dispatcher.give_back([task.pk for task in self._claimed])
+        self._claimed.clear()
+        self._ahead = 0
+        self._backlog = True
 
     def _write_ended(self) -> None:
         assert self._process is not None and self._dispatcher is not None
-        if not self._ended:
+        is_due = bool(self._due) and self._due[0] <= timezone.now()
+        if not self._ended or (self._is_supplied and time.monotonic() < self._write_ended_at and not is_due):
             return
         self._write_log_chunks([run for run, _ in self._ended if run.log])
         outcomes = [ended for _, ended in self._ended]
@@ -350,7 +398,7 @@ class Loop:
         for run, ended in written:
             if ended.task_id in closed:
                 run.task.status = ended.outcome.status
-                run.task.finished_at = ended.finished_at
+                run.task.started_at, run.task.finished_at = ended.started_at, ended.finished_at
                 run.task.result = json.loads(ended.outcome.result) if ended.outcome.result else None
                 run.task.items_processed, run.task.items_succeeded = (
                     ended.outcome.processed,
@@ -420,6 +468,8 @@ class Loop:
     def _take_news(self) -> None:
         news = self._pool.news
         finished_at = timezone.now()
+        if not self._ended:
+            self._write_ended_at = time.monotonic() + LINGER
         while news:
             kind, worker, task_id, payload = news.popleft()
             run = self._runs.get(task_id) if task_id is not None else None
@@ -443,7 +493,8 @@ class Loop:
         outcome = Outcome(**payload["outcome"])
         if run.stop is not None and outcome.status == Task.Status.CANCELLED:
             outcome = Outcome(**{**vars(outcome), "status": run.stop.status, "reason": run.stop.reason})
-        self._ended.append((run, Ended(run.task.pk, outcome, finished_at)))
+        self._ahead = AHEAD * self._settings.WORKERS if payload["seconds"] < BRIEF else 0
+        self._ended.append((run, Ended(run.task.pk, outcome, finished_at, run.started_at)))
 
     def _worker_gone(self, run: Run, code: int, finished_at: datetime) -> None:
         del self._runs[run.task.pk]
@@ -459,7 +510,7 @@ class Loop:
                 "failed": progress.get("items_failed", run.task.items_failed),
             }
         )
-        self._ended.append((run, Ended(run.task.pk, outcome, finished_at)))
+        self._ended.append((run, Ended(run.task.pk, outcome, finished_at, run.started_at)))
 
     def _enforce_limits(self) -> None:
         now = time.monotonic()
@@ -492,7 +543,7 @@ class Loop:
                 self._ask_to_stop(task_id, why)
         patience = self._stop_at + 2 * self._settings.KILL_AFTER + 1
         # Without a database the outcomes cannot be written; the others will close these Tasks as lost.
-        self.finished = not (self._runs or self._ended) or now >= patience
+        self.finished = not (self._runs or self._claimed or self._ended) or now >= patience
 
     def _close(self) -> None:
         self._pool.close()

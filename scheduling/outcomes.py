@@ -8,10 +8,12 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 from typing import Any
 
 from django.core.serializers.json import DjangoJSONEncoder
-from django.db import DataError, transaction
+from django.db import DataError, connection, transaction
+from django.db.models.expressions import RawSQL
 
 from . import wakeups
 from .conf import scheduling_settings
@@ -54,6 +56,8 @@ class Ended:
     task_id: int
     outcome: Outcome
     finished_at: datetime
+    started_at: datetime | None = None
+    """When a worker took it, which may be later than it was claimed. None: when it was claimed."""
 
 
 def storable(text: str) -> str:
@@ -102,31 +106,34 @@ def record(ended: Iterable[Ended], *, owner: SchedulerProcess) -> set[int]:
     Raises:
         django.db.Error: the database is away; nothing or a part was written, and the call may be repeated.
     """
-    groups: dict[tuple[Outcome, datetime], list[int]] = defaultdict(list)
+    groups: dict[Outcome, list[Ended]] = defaultdict(list)
     for one in ended:
-        groups[one.outcome, one.finished_at].append(one.task_id)
+        groups[one.outcome].append(one)
     closed: set[int] = set()
-    for (outcome, finished_at), ids in groups.items():
+    for outcome, alike in groups.items():
         try:
-            closed |= _close(ids, outcome, finished_at, owner)
+            closed |= _close(alike, outcome, owner)
         except DataError as error:
-            logger.error("The outcome of Tasks %s cannot be stored: %s", ids, error)
+            logger.error("The outcome of Tasks %s cannot be stored: %s", [one.task_id for one in alike], error)
             plain = Outcome(
                 status=Task.Status.FAILED,
                 error_message=f"The outcome could not be stored: {storable(str(error))}",
             )
-            closed |= _close(ids, plain, finished_at, owner)
+            closed |= _close(alike, plain, owner)
     return closed
 
 
-def _close(ids: list[int], outcome: Outcome, finished_at: datetime, owner: SchedulerProcess) -> set[int]:
+def _close(ended: list[Ended], outcome: Outcome, owner: SchedulerProcess) -> set[int]:
+    ids = [one.task_id for one in ended]
     mine = Task.objects.running_in(owner).filter(pk__in=ids)
-    fields = {**outcome.fields(), "finished_at": finished_at}
+    fields = {**outcome.fields(), "finished_at": _by_task({one.task_id: one.finished_at for one in ended})}
+    if started := {one.task_id: one.started_at for one in ended if one.started_at}:
+        fields["started_at"] = _by_task(started)
     if outcome.status not in Task.RETRIED:
         # One statement is one transaction.
         if mine.update(**fields) == len(ids):
             return set(ids)
-        return set(Task.objects.filter(pk__in=ids, owner=owner, finished_at=finished_at).values_list("pk", flat=True))
+        return set(Task.objects.filter(pk__in=ids, owner=owner, status=outcome.status).values_list("pk", flat=True))
     with transaction.atomic():
         # Jobs before Tasks: the order in which every other writer takes its locks.
         tasks = list(mine.order_by("job_id", "pk"))
@@ -137,6 +144,15 @@ def _close(ids: list[int], outcome: Outcome, finished_at: datetime, owner: Sched
         if any(retried):
             wakeups.announce()
     return set(held)
+
+
+def _by_task(moments: dict[int, datetime]) -> datetime | RawSQL:
+    """What to store in one statement, where each Task has a moment of its own."""
+    first, *others = set(moments.values())
+    if not others:
+        return first
+    values = [(task_id, connection.ops.adapt_datetimefield_value(moment)) for task_id, moment in moments.items()]
+    return RawSQL(f"CASE id {'WHEN %s THEN %s ' * len(values)}END", list(chain.from_iterable(values)))
 
 
 def _retry(task: Task, job: Job) -> bool:

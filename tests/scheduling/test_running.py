@@ -291,6 +291,48 @@ def test_a_thousand_runs_recycle_workers_without_a_loss(scheduler: SchedulerUnde
     assert not lost, list(lost.values("status", "reason", "started_at", "finished_at"))
 
 
+class TestBriefRuns:
+    """While runs are brief, Tasks are claimed ahead of the workers that will run them."""
+
+    @staticmethod
+    def queue(function: str, count: int, **fields: Any) -> None:
+        job = make_job(function, max_instances=1000, **fields)
+        Task.objects.bulk_create(Task.for_job(job, cause=Task.Cause.MANUAL) for _ in range(count))
+
+    def test_the_history_shows_no_more_at_once_than_there_are_workers(self, scheduler: SchedulerUnderTest) -> None:
+        self.queue("sample.noop", 500)
+        wait_until(lambda: Task.objects.filter(status="completed").count() == 500, seconds=30)
+        moments: list[tuple[Any, int]] = []
+        for started_at, finished_at in Task.objects.values_list("started_at", "finished_at"):
+            moments += [(started_at, 1), (finished_at, -1)]
+        at_once = [0]
+        for _, step in sorted(moments):
+            at_once.append(at_once[-1] + step)
+        assert max(at_once) <= 4 and min(at_once) == 0
+
+    def test_what_was_claimed_ahead_of_a_long_run_is_given_back(self, scheduler: SchedulerUnderTest) -> None:
+        self.queue("sample.noop", 100)
+        self.queue("sample.sleep", 20, arguments={"seconds": 60})
+        self.queue("sample.noop", 20)
+        running = Task.objects.filter(status="running")
+        wait_until(lambda: running.filter(function="sample.sleep").count() >= 4, seconds=20)
+        wait_until(lambda: running.count() == 4, seconds=2, otherwise=running.count)
+        assert Task.objects.filter(status="completed").count() == 100
+        back = Task.objects.filter(status="queued", owner=None, started_at=None)
+        assert back.count() == 36
+        for task in [*running, *back]:
+            cancel_task(task.pk)
+        wait_until(lambda: not Task.objects.active().exists(), seconds=20)
+        assert not Task.objects.filter(status__in=["lost", "failed"]).exists()
+
+    def test_a_stop_gives_back_what_no_worker_has(self, scheduler: SchedulerUnderTest) -> None:
+        self.queue("sample.noop", 3000)
+        wait_until(lambda: Task.objects.filter(status="completed").count() > 300, seconds=20)
+        assert scheduler.stop() == 0
+        assert set(Task.objects.values_list("status", flat=True)) == {"completed", "queued"}
+        assert not Task.objects.filter(status="queued").exclude(owner=None, started_at=None).exists()
+
+
 def children(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
