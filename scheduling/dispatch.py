@@ -64,14 +64,19 @@ class Dispatcher:
             rows = rows.exclude(job__function__in=self.unresolvable)
         return list(rows.order_by("next_run_time").values_list("next_run_time", flat=True).distinct())
 
-    def dispatch_due(self, now: datetime, *, idle: int) -> Dispatched:
-        """One batch of due Jobs, in one transaction. Up to `idle` Tasks are born running, owned by this process."""
+    def dispatch_due(self, now: datetime, *, idle: int, ended: Counter[str]) -> Dispatched:
+        """One batch of due Jobs, in one transaction. Up to `idle` Tasks are born running, owned by this process.
+
+        `ended` are the Jobs of Tasks that have ended here and whose rows do not say so yet.
+        """
         try:
             with transaction.atomic():
                 if self._due is None:
                     self._due = DueJobs(without=self.unresolvable)
                 jobs = self._due.lock(now)
-                return self._dispatch(jobs, self._due.active_counts(now) if jobs else {}, now, idle)
+                active = self._due.active_counts(now) if jobs else Counter()
+                active.subtract(ended)
+                return self._dispatch(jobs, active, now, idle)
         except IntegrityError:
             # A fire time has its Task already, as after a clock was set back: one by one, so that the rest goes on.
             return self._dispatch_singly(now)
@@ -277,7 +282,7 @@ class DueJobs:
             jobs.append(job)
         return jobs
 
-    def active_counts(self, now: datetime) -> Mapping[str, int]:
+    def active_counts(self, now: datetime) -> Counter[str]:
         """Of all due Jobs, as `TaskQuerySet.active_counts`."""
         return Counter(job_id for (job_id,) in self._active.rows(now))
 

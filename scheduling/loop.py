@@ -13,7 +13,7 @@ import logging
 import os
 import selectors
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -44,7 +44,7 @@ AHEAD = 8
 AHEAD_FOR = 0.25
 """Seconds in which no worker became free, after which those that were claimed ahead are given back."""
 LINGER = 0.02
-"""Seconds for which ends of runs are collected while there is enough to do."""
+"""Seconds for which ends of runs are collected, to be written together."""
 TURN = 1.0
 """Seconds without an event after which the loop turns anyway, to show that it lives."""
 
@@ -308,7 +308,9 @@ class Loop:
         now = timezone.now()
         if not self._due or self._due[0] > now:
             return
-        done = self._dispatcher.dispatch_due(now, idle=self._room())
+        done = self._dispatcher.dispatch_due(
+            now, idle=self._room(), ended=Counter(run.task.job_id for run, _ in self._ended if run.task.job_id)
+        )
         while self._due and self._due[0] <= now:
             heapq.heappop(self._due)
         for moment in done.next_times:
@@ -380,8 +382,10 @@ class Loop:
 
     def _write_ended(self) -> None:
         assert self._process is not None and self._dispatcher is not None
-        is_due = bool(self._due) and self._due[0] <= timezone.now()
-        if not self._ended or (self._is_supplied and time.monotonic() < self._write_ended_at and not is_due):
+        if not self._ended:
+            return
+        workers_wait = bool(self._queue) and not self._is_supplied
+        if time.monotonic() < self._write_ended_at and not workers_wait and not self._stopping:
             return
         self._write_log_chunks([run for run, _ in self._ended if run.log])
         outcomes = [ended for _, ended in self._ended]

@@ -30,7 +30,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 def gunicorn(environment: dict[str, str], folder: Path, *, workers: int) -> Iterator[subprocess.Popen[bytes]]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        address = "127.0.0.1:{}".format(probe.getsockname()[1])
+        address = f"127.0.0.1:{probe.getsockname()[1]}"
     command = [sys.executable, "-m", "gunicorn", "audiobooks.wsgi", "--bind", address, "--workers", str(workers)]
     with (folder / "gunicorn.log").open("wb") as output:
         web = subprocess.Popen(

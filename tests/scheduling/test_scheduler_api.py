@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import threading
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -208,7 +209,7 @@ class TestDispatch:
         now = timezone.now()
         self.job(now - timedelta(seconds=1))
         with django_assert_num_queries(6):  # four, and the savepoint of this test's transaction around them
-            done = dispatcher.dispatch_due(now, idle=1)
+            done = dispatcher.dispatch_due(now, idle=1, ended=Counter())
         (task,) = done.started
         with django_assert_num_queries(1):
             record([Ended(task.pk, Outcome(status="completed"), now)], owner=dispatcher.process)
@@ -216,10 +217,10 @@ class TestDispatch:
     def test_a_fire_time_is_dispatched_once(self, dispatcher: Dispatcher) -> None:
         now = timezone.now()
         job = self.job(now - timedelta(seconds=1))
-        dispatcher.dispatch_due(now, idle=1)
-        assert not dispatcher.dispatch_due(now, idle=1).started
+        dispatcher.dispatch_due(now, idle=1, ended=Counter())
+        assert not dispatcher.dispatch_due(now, idle=1, ended=Counter()).started
         DjangoJob.objects.filter(pk=job.pk).update(next_run_time=job.tasks.get().fire_time)
-        dispatcher.dispatch_due(now, idle=1)
+        dispatcher.dispatch_due(now, idle=1, ended=Counter())
         assert job.tasks.count() == 1
         assert Job.objects.by_id(job.pk).next_run_time > now  # type: ignore[operator]
 
@@ -227,18 +228,28 @@ class TestDispatch:
         now = timezone.now()
         bad, good = self.job(now - timedelta(seconds=2)), self.job(now - timedelta(seconds=1))
         Job.objects.filter(pk=bad.pk).update(cron="not a schedule")
-        assert [task.job_id for task in dispatcher.dispatch_due(now, idle=5).started] == [good.pk]
+        assert [task.job_id for task in dispatcher.dispatch_due(now, idle=5, ended=Counter()).started] == [good.pk]
         bad = Job.objects.by_id(bad.pk)
         assert bad.is_paused and "cannot be read" in bad.paused_reason
 
     def test_without_idle_workers_tasks_are_queued_for_anyone(self, dispatcher: Dispatcher) -> None:
         now = timezone.now()
         self.job(now - timedelta(seconds=1))
-        done = dispatcher.dispatch_due(now, idle=0)
+        done = dispatcher.dispatch_due(now, idle=0, ended=Counter())
         assert (len(done.started), len(done.queued)) == (0, 1)
         other = Dispatcher(SchedulerProcess.register("scheduler"))
         assert len(other.claim(other.queued_tasks(10))) == 1
         assert dispatcher.claim(done.queued) == []
+
+    def test_a_run_whose_end_is_not_written_yet_holds_no_instance(self, dispatcher: Dispatcher) -> None:
+        now = timezone.now()
+        job = self.job(now - timedelta(seconds=1))
+        (first,) = dispatcher.dispatch_due(now, idle=1, ended=Counter()).started
+        for moment, ended, status in ((2, Counter(), "skipped"), (1, Counter({job.pk: 1}), "running")):
+            DjangoJob.objects.filter(pk=job.pk).update(next_run_time=now - timedelta(milliseconds=moment))
+            dispatcher.dispatch_due(now, idle=1, ended=ended)
+            newest = job.tasks.first()
+            assert newest != first and newest is not None and newest.status == status
 
     def test_misfires_are_one_row(self, dispatcher: Dispatcher) -> None:
         now = timezone.now()
@@ -249,7 +260,7 @@ class TestDispatch:
             interval=timedelta(minutes=1),
             anchor=now - timedelta(days=1),
         )
-        dispatcher.dispatch_due(now, idle=1)
+        dispatcher.dispatch_due(now, idle=1, ended=Counter())
         assert {t.status: t.fire_count for t in job.tasks.all()} == {"missed": 1435, "running": 6}
 
 
