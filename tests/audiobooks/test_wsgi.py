@@ -91,7 +91,8 @@ def test_web_processes_with_schedulers_share_the_work(process_env: dict[str, str
         time.sleep(2)
         for job in jobs:
             job.pause()
-        # What the killed one left is closed by the others.
+        # The others close the killed one's row and what it left.
+        wait_until(lambda: SchedulerProcess.objects.filter(pid=killed, stopped_at__isnull=False).exists(), seconds=60)
         wait_until(lambda: not Task.objects.active().exists(), seconds=60)
         assert alone.stop() == 0
         task = ended(make_job("sample.noop").run_now())
