@@ -64,8 +64,8 @@ class Dispatcher:
             rows = rows.exclude(job__function__in=self.unresolvable)
         return list(rows.order_by("next_run_time").values_list("next_run_time", flat=True).distinct())
 
-    def dispatch_due(self, now: datetime, *, idle: int, ended: Counter[str]) -> Dispatched:
-        """One batch of due Jobs, in one transaction. Up to `idle` Tasks are born running, owned by this process.
+    def dispatch_due(self, now: datetime, *, room: int, ended: Counter[str]) -> Dispatched:
+        """One batch of due Jobs, in one transaction. Up to `room` Tasks are born running, owned by this process.
 
         `ended` are the Jobs of Tasks that have ended here and whose rows do not say so yet.
         """
@@ -76,32 +76,30 @@ class Dispatcher:
                 jobs = self._due.lock(now)
                 active = self._due.active_counts(now) if jobs else Counter()
                 active.subtract(ended)
-                return self._dispatch(jobs, active, now, idle)
+                return self._dispatch(jobs, active, now, room)
         except IntegrityError:
             # A fire time has its Task already, as after a clock was set back: one by one, so that the rest goes on.
-            return self._dispatch_singly(now)
+            return self._dispatch_singly(now, ended)
 
-    def _dispatch_singly(self, now: datetime) -> Dispatched:
+    def _dispatch_singly(self, now: datetime, ended: Counter[str]) -> Dispatched:
         done = Dispatched(full=True)
         for job_id in list(
             Job.objects.due(now).exclude(function__in=self.unresolvable).values_list("pk", flat=True)[:BATCH]
         ):
             with transaction.atomic():
-                jobs = self._lock_due_one(job_id, now)
+                jobs = list(Job.objects.lock_due(now).filter(pk=job_id))
+                active = Counter(Task.objects.active_counts([job_id]))
+                active.subtract(ended)
                 try:
                     with transaction.atomic():
-                        done.queued += self._dispatch(jobs, Task.objects.active_counts([job_id]), now, 0).queued
+                        done.queued += self._dispatch(jobs, active, now, 0).queued
                 except IntegrityError:
                     logger.warning("Job %s: this fire time was dispatched before; it is not run again.", job_id)
                     for job in jobs:
                         job.reschedule(now)
         return done
 
-    def _lock_due_one(self, job_id: str, now: datetime) -> list[Job]:
-        rows = Job.objects.due(now).filter(pk=job_id).select_related("runtime")
-        return list(rows.select_for_update(of=("runtime",), skip_locked=True))
-
-    def _dispatch(self, jobs: list[Job], active: Mapping[str, int], now: datetime, idle: int) -> Dispatched:
+    def _dispatch(self, jobs: list[Job], active: Mapping[str, int], now: datetime, room: int) -> Dispatched:
         done = Dispatched(full=len(jobs) == BATCH)
         known = [job for job in jobs if self._knows(job)]
         if not known:
@@ -121,7 +119,7 @@ class Dispatcher:
             moves[next_time].append(job.pk)
         for task in tasks:
             if task.status == Task.Status.QUEUED and not task.waiting:
-                if len(done.started) < idle:
+                if len(done.started) < room:
                     task.status, task.owner, task.started_at = Task.Status.RUNNING, self.process, now
                     done.started.append(task)
                 else:
@@ -137,10 +135,13 @@ class Dispatcher:
     def _knows(self, job: Job) -> bool:
         if job.function in registry:
             return True
-        self.unresolvable.add(job.function)
-        self._due = None
+        self._leave_alone({job.function})
         logger.warning("Job %s is left alone: this program has no task function %s.", job.pk, job.function)
         return False
+
+    def _leave_alone(self, functions: set[str]) -> None:
+        self.unresolvable |= functions
+        self._due = None  # Its SQL names them.
 
     def _plan(self, job: Job, now: datetime, active: int, tasks: list[Task]) -> datetime | None:
         """Append the Tasks that the due fire times of a locked Job make; return the Job's next run time."""
@@ -198,8 +199,7 @@ class Dispatcher:
             queued = queued.exclude(function__in=self.unresolvable)
         tasks = list(queued.select_related("job").order_by("pk")[:limit])
         if unknown := {task.function for task in tasks if task.function not in registry}:
-            self.unresolvable |= unknown
-            self._due = None
+            self._leave_alone(unknown)
         return [task for task in tasks if task.function in registry]
 
     def admit_waiting(self, now: datetime) -> tuple[datetime | None, set[str | None]]:
@@ -227,12 +227,11 @@ class Dispatcher:
         return {task_id: cancel_requested_at is not None for task_id, cancel_requested_at in rows}
 
     def give_back(self, task_ids: Iterable[int]) -> None:
-        """Tasks taken in this process's name, of which no worker has heard, are queued again."""
+        """Tasks taken in this process's name, of which no worker has heard, are queued again, or end as cancelled."""
         mine = Task.objects.running_in(self.process).filter(pk__in=list(task_ids))
-        mine.exclude(cancel_requested_at=None).update(
-            status=Task.Status.CANCELLED, finished_at=timezone.now(), reason="Cancelled before it started."
-        )
-        mine.update(status=Task.Status.QUEUED, owner=None, started_at=None)
+        # In this order there is no moment at which a wish to cancel is overlooked.
+        mine.filter(cancel_requested_at=None).update(status=Task.Status.QUEUED, owner=None, started_at=None)
+        mine.update(status=Task.Status.CANCELLED, finished_at=timezone.now(), reason="Cancelled before it started.")
 
 
 class AtMoment:
@@ -266,8 +265,7 @@ class DueJobs:
     def __init__(self, *, without: Collection[str]) -> None:
         """`without` are functions whose Jobs are left alone."""
         now = timezone.now()
-        due = Job.objects.due(now).exclude(function__in=without).select_related("runtime")
-        locked = due.select_for_update(of=("runtime",), skip_locked=True).order_by("runtime__next_run_time")
+        locked = Job.objects.lock_due(now).exclude(function__in=without).order_by("runtime__next_run_time")
         self._locked = AtMoment(locked[:BATCH], now)
         self._active = AtMoment(
             Task.objects.holding_an_instance().filter(job__runtime__next_run_time__lte=now).values_list("job_id"), now

@@ -210,9 +210,9 @@ class Loop:
         now = time.monotonic()
         if now >= self._next["heartbeat"]:
             self._beat()
-        self._hand_out()
         if self._claimed and (self._stopping or now >= self._keep_claimed_until):
             self._give_claimed_back()
+        self._hand_out()
         self._write_ended()
         if now >= self._next["log"]:
             self._next["log"] = now + LOG_EVERY
@@ -309,7 +309,7 @@ class Loop:
         if not self._due or self._due[0] > now:
             return
         done = self._dispatcher.dispatch_due(
-            now, idle=self._room(), ended=Counter(run.task.job_id for run, _ in self._ended if run.task.job_id)
+            now, room=self._room(), ended=Counter(run.task.job_id for run, _ in self._ended if run.task.job_id)
         )
         while self._due and self._due[0] <= now:
             heapq.heappop(self._due)
@@ -375,10 +375,13 @@ class Loop:
 
     def _give_claimed_back(self) -> None:
         assert self._dispatcher is not None
-        self._dispatcher.give_back([task.pk for task in self._claimed])
+        task_ids = [task.pk for task in self._claimed]
+        # Before the commit, whose answer may be lost: what is queued again may be run by others, and no more by us.
+        # Where the commit itself is lost, the next look finds them running without a worker.
         self._claimed.clear()
         self._ahead = 0
         self._backlog = True
+        self._dispatcher.give_back(task_ids)
 
     def _write_ended(self) -> None:
         assert self._process is not None and self._dispatcher is not None

@@ -85,6 +85,11 @@ class JobQuerySet(models.QuerySet["Job"]):
     def due(self, now: datetime) -> Self:
         return self.filter(runtime__next_run_time__lte=now)
 
+    def lock_due(self, now: datetime) -> Self:
+        """The due ones that no other process has locked, their runtime rows locked; to be used in a transaction."""
+        due = self.due(now).select_related("runtime")
+        return due.select_for_update(of=("runtime",), skip_locked=True)
+
     def paused(self) -> Self:
         return self.filter(paused_at__isnull=False).filter(Q(paused_until=None) | Q(paused_until__gt=timezone.now()))
 
@@ -598,21 +603,19 @@ class Task(models.Model):
             NotAllowedNow: it has ended.
         """
         now = timezone.now()
-        queued = Task.objects.filter(pk=self.pk, status=self.Status.QUEUED)
-        running = Task.objects.filter(pk=self.pk, status=self.Status.RUNNING)
-        if not (
-            queued.update(
-                status=self.Status.CANCELLED,
-                waiting=False,
-                cancel_requested_at=now,
-                finished_at=now,
-                reason="Cancelled before it started.",
-            )
-            or running.update(cancel_requested_at=now)
-        ):
-            raise NotAllowedNow(f"Task {self.pk} has ended ({self.get_status_display()}), so it cannot be cancelled.")
-        wakeups.announce()
-        self.refresh_from_db()
+        with transaction.atomic():
+            # Locked, since a queued Task may be claimed, and a claimed one queued again, at any moment.
+            self.refresh_from_db(from_queryset=Task.objects.select_for_update())
+            if not self.is_active:
+                raise NotAllowedNow(
+                    f"Task {self.pk} has ended ({self.get_status_display()}), so it cannot be cancelled."
+                )
+            self.cancel_requested_at = now
+            if self.status == self.Status.QUEUED:
+                self.status, self.waiting, self.finished_at = self.Status.CANCELLED, False, now
+                self.reason = "Cancelled before it started."
+            self.save(update_fields=["status", "waiting", "cancel_requested_at", "finished_at", "reason"])
+            wakeups.announce()
 
     def retry(self, *, user: Any = None) -> Task:
         """Queue another run with the same arguments.

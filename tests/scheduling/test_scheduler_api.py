@@ -6,19 +6,21 @@ import io
 import json
 import threading
 from collections import Counter
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from apscheduler.jobstores.base import ConflictingIdError, JobLookupError
 from django.core.management import CommandError, call_command
-from django.db import connection
+from django.db import OperationalError, connection
 from django.utils import timezone
 from django_apscheduler.models import DjangoJob
 
 from scheduling import scheduler as api
 from scheduling.dispatch import Dispatcher
 from scheduling.exceptions import ArgumentError, NotAllowedNow, SchedulingError, TaskFailed, UnknownJob
+from scheduling.loop import Loop
 from scheduling.models import Job, SchedulerProcess, Task
 from scheduling.outcomes import Ended, Outcome, record
 from scheduling.registry import registry
@@ -209,7 +211,7 @@ class TestDispatch:
         now = timezone.now()
         self.job(now - timedelta(seconds=1))
         with django_assert_num_queries(6):  # four, and the savepoint of this test's transaction around them
-            done = dispatcher.dispatch_due(now, idle=1, ended=Counter())
+            done = dispatcher.dispatch_due(now, room=1, ended=Counter())
         (task,) = done.started
         with django_assert_num_queries(1):
             record([Ended(task.pk, Outcome(status="completed"), now)], owner=dispatcher.process)
@@ -217,10 +219,10 @@ class TestDispatch:
     def test_a_fire_time_is_dispatched_once(self, dispatcher: Dispatcher) -> None:
         now = timezone.now()
         job = self.job(now - timedelta(seconds=1))
-        dispatcher.dispatch_due(now, idle=1, ended=Counter())
-        assert not dispatcher.dispatch_due(now, idle=1, ended=Counter()).started
+        dispatcher.dispatch_due(now, room=1, ended=Counter())
+        assert not dispatcher.dispatch_due(now, room=1, ended=Counter()).started
         DjangoJob.objects.filter(pk=job.pk).update(next_run_time=job.tasks.get().fire_time)
-        dispatcher.dispatch_due(now, idle=1, ended=Counter())
+        dispatcher.dispatch_due(now, room=1, ended=Counter())
         assert job.tasks.count() == 1
         assert Job.objects.by_id(job.pk).next_run_time > now  # type: ignore[operator]
 
@@ -228,14 +230,14 @@ class TestDispatch:
         now = timezone.now()
         bad, good = self.job(now - timedelta(seconds=2)), self.job(now - timedelta(seconds=1))
         Job.objects.filter(pk=bad.pk).update(cron="not a schedule")
-        assert [task.job_id for task in dispatcher.dispatch_due(now, idle=5, ended=Counter()).started] == [good.pk]
+        assert [task.job_id for task in dispatcher.dispatch_due(now, room=5, ended=Counter()).started] == [good.pk]
         bad = Job.objects.by_id(bad.pk)
         assert bad.is_paused and "cannot be read" in bad.paused_reason
 
     def test_without_idle_workers_tasks_are_queued_for_anyone(self, dispatcher: Dispatcher) -> None:
         now = timezone.now()
         self.job(now - timedelta(seconds=1))
-        done = dispatcher.dispatch_due(now, idle=0, ended=Counter())
+        done = dispatcher.dispatch_due(now, room=0, ended=Counter())
         assert (len(done.started), len(done.queued)) == (0, 1)
         other = Dispatcher(SchedulerProcess.register("scheduler"))
         assert len(other.claim(other.queued_tasks(10))) == 1
@@ -244,12 +246,46 @@ class TestDispatch:
     def test_a_run_whose_end_is_not_written_yet_holds_no_instance(self, dispatcher: Dispatcher) -> None:
         now = timezone.now()
         job = self.job(now - timedelta(seconds=1))
-        (first,) = dispatcher.dispatch_due(now, idle=1, ended=Counter()).started
+        (first,) = dispatcher.dispatch_due(now, room=1, ended=Counter()).started
         for moment, ended, status in ((2, Counter(), "skipped"), (1, Counter({job.pk: 1}), "running")):
             DjangoJob.objects.filter(pk=job.pk).update(next_run_time=now - timedelta(milliseconds=moment))
-            dispatcher.dispatch_due(now, idle=1, ended=ended)
+            dispatcher.dispatch_due(now, room=1, ended=ended)
             newest = job.tasks.first()
             assert newest != first and newest is not None and newest.status == status
+
+    def test_given_back_tasks_are_queued_and_those_to_be_cancelled_are(self, dispatcher: Dispatcher) -> None:
+        now = timezone.now()
+        for _ in range(2):
+            self.job(now - timedelta(seconds=1))
+        kept, cancelled = dispatcher.dispatch_due(now, room=2, ended=Counter()).started
+        cancelled.cancel()
+        dispatcher.give_back([kept.pk, cancelled.pk])
+        for task in (kept, cancelled):
+            task.refresh_from_db()
+        assert (kept.status, kept.owner, kept.started_at) == ("queued", None, None)
+        assert cancelled.status == "cancelled" and "before it started" in cancelled.reason
+        assert [task.pk for task in dispatcher.queued_tasks(10)] == [kept.pk]
+
+    def test_what_is_given_back_is_no_more_ours_even_if_the_answer_is_lost(
+        self, dispatcher: Dispatcher, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Else this process would start what others may have claimed by now."""
+        now = timezone.now()
+        self.job(now - timedelta(seconds=1))
+        loop = Loop(lambda what, task: None)
+        loop._dispatcher = dispatcher
+        loop._claimed.extend(dispatcher.dispatch_due(now, room=1, ended=Counter()).started)
+        give_back = dispatcher.give_back
+
+        def without_an_answer(task_ids: Iterable[int]) -> None:
+            give_back(task_ids)
+            raise OperationalError("server closed the connection unexpectedly")
+
+        monkeypatch.setattr(dispatcher, "give_back", without_an_answer)
+        with pytest.raises(OperationalError):
+            loop._give_claimed_back()
+        assert not loop._claimed
+        assert Task.objects.get().status == "queued"
 
     def test_misfires_are_one_row(self, dispatcher: Dispatcher) -> None:
         now = timezone.now()
@@ -260,7 +296,7 @@ class TestDispatch:
             interval=timedelta(minutes=1),
             anchor=now - timedelta(days=1),
         )
-        dispatcher.dispatch_due(now, idle=1, ended=Counter())
+        dispatcher.dispatch_due(now, room=1, ended=Counter())
         assert {t.status: t.fire_count for t in job.tasks.all()} == {"missed": 1435, "running": 6}
 
 
