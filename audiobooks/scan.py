@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
@@ -18,7 +19,7 @@ from scheduling.context import TaskRun
 from scheduling.exceptions import TaskFailed
 
 from .library.base import FileTags, FoundBook, FoundFile, LibraryUnavailable, LocationFacts, UnreadableFile
-from .library.folder import find_books, parse_location
+from .library.folder import Walk, find_books, parse_location
 from .library.tags import read_tags
 from .models import Author, Book, LibraryFile, Narrator, Series, SeriesEntry
 from .models.library import Named
@@ -63,6 +64,10 @@ class Scan:
         self.run.failed()
         self.run.error("%s could not be read: %s", place or self.root, error.strerror or error)
 
+    def left_link(self, place: str) -> None:
+        shown = os.fsencode(place).decode("utf-8", "backslashreplace")
+        self.run.warning("%s is a link and was left out: links inside the library are not followed.", shown)
+
 
 def scan_library(run: TaskRun, *, root: Path) -> None:
     """Record the audio files below `root` as books; `run.result` is the Summary.
@@ -71,7 +76,7 @@ def scan_library(run: TaskRun, *, root: Path) -> None:
         TaskFailed: the folder is not there, or is empty although files of it are known. Nothing was changed.
     """
     scan = Scan(run, root)
-    found = find_books(root, on_error=scan.could_not_read)
+    found = find_books(Walk(root, on_error=scan.could_not_read, on_link=scan.left_link))
     try:
         first = next(found, None)
     except LibraryUnavailable as error:
@@ -80,6 +85,8 @@ def scan_library(run: TaskRun, *, root: Path) -> None:
         raise TaskFailed(
             f"The library folder {root} holds no audio files, although some are known. Is the disk mounted? Nothing was changed."
         )
+    if first is None:
+        run.warning("There are no audio files in %s. Put some there, or set AUDIOBOOKS_LIBRARY to their folder.", root)
     run.progress(0, total=LibraryFile.objects.filter(missing_since=None).count() or None)
     books = iter(() if first is None else _chain(first, found))
     while chunk := list(islice(books, CHUNK)):

@@ -7,6 +7,7 @@ import os
 import re
 import unicodedata
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from .base import FoundBook, FoundFile, LibraryUnavailable, LocationFacts
@@ -19,30 +20,38 @@ _PART_FOLDER = re.compile(r"^(?:dis[ck]|cd|part|side|teil|vol(?:ume)? ?(?=\d+$))
 _JUNK = frozenset({"@eadir", "#recycle", "lost+found", "$recycle.bin", "extras", "sample", "samples"})
 
 
-def find_books(root: Path, *, on_error: Callable[[str, OSError], None]) -> Iterator[FoundBook]:
-    """Walk the folder, one book after the other in the order of their paths.
+@dataclass(frozen=True)
+class Walk:
+    """`on_error` is told of folders and files that cannot be read, `on_link` of links to such; the walk goes on."""
 
-    `on_error` is told of folders and files that cannot be read; the walk goes on. Links to folders are not followed, so
-    nothing outside the root is read.
+    root: Path
+    on_error: Callable[[str, OSError], None]
+    on_link: Callable[[str], None]
+
+
+def find_books(walk: Walk) -> Iterator[FoundBook]:
+    """One book after the other in the order of their paths.
+
+    The root may be a link; below it none is followed, so that nothing outside is read and no loop is walked.
 
     Raises:
         LibraryUnavailable: the folder itself is not there or cannot be read.
     """
     try:
-        os.scandir(root).close()
+        os.scandir(walk.root).close()
     except OSError as error:
         raise LibraryUnavailable(
-            f"The library folder {root} cannot be read ({error.strerror}). Is the disk mounted, and AUDIOBOOKS_LIBRARY right?"
+            f"The library folder {walk.root} cannot be read ({error.strerror}). Is the disk mounted, and AUDIOBOOKS_LIBRARY right?"
         ) from error
-    yield from _books_in(root, PurePosixPath(), on_error)
+    yield from _books_in(walk, PurePosixPath())
 
 
-def _books_in(root: Path, place: PurePosixPath, on_error: Callable[[str, OSError], None]) -> Iterator[FoundBook]:
-    files, folders = _entries(root, place, on_error)
+def _books_in(walk: Walk, place: PurePosixPath) -> Iterator[FoundBook]:
+    files, folders = _entries(walk, place)
     parts = [name for name in folders if _PART_FOLDER.match(name)]
     for name in parts:
         # A disc's own folders, if any, are not books of their own.
-        files += _entries(root, place / name, on_error)[0]
+        files += _entries(walk, place / name)[0]
     others = [name for name in folders if name not in parts]
     # Loose files beside folders of books, and files in the root, are a book each; else the folder is the book.
     if files and str(place) != "." and not others:
@@ -51,36 +60,38 @@ def _books_in(root: Path, place: PurePosixPath, on_error: Callable[[str, OSError
         for file in files:
             yield FoundBook(path=file.path, files=(file,))
     for name in others:
-        yield from _books_in(root, place / name, on_error)
+        yield from _books_in(walk, place / name)
 
 
-def _entries(
-    root: Path, place: PurePosixPath, on_error: Callable[[str, OSError], None]
-) -> tuple[list[FoundFile], list[str]]:
+def _entries(walk: Walk, place: PurePosixPath) -> tuple[list[FoundFile], list[str]]:
     files: list[FoundFile] = []
     folders: list[str] = []
     try:
-        with os.scandir(root / place) as entries:
+        with os.scandir(walk.root / place) as entries:
             found = sorted(entries, key=lambda entry: entry.name)
     except OSError as error:
-        on_error(str(place), error)
+        walk.on_error(str(place), error)
         return [], []
     for entry in found:
         if entry.name.startswith((".", "._")) or entry.name.lower() in _JUNK:
             continue
         try:
-            if entry.is_dir(follow_symlinks=False):
+            is_audio = PurePosixPath(entry.name).suffix.lower() in AUDIO
+            if entry.is_symlink():
+                if is_audio or entry.is_dir():
+                    walk.on_link(str(place / entry.name))
+            elif entry.is_dir():
                 folders.append(entry.name)
-            elif PurePosixPath(entry.name).suffix.lower() in AUDIO and entry.is_file(follow_symlinks=False):
+            elif is_audio and entry.is_file():
                 status = entry.stat(follow_symlinks=False)
                 path = str(place / entry.name)
                 path.encode()  # A name that is no UTF-8 can stand in no database column.
                 files.append(FoundFile(path=path, size=status.st_size, modified_ns=status.st_mtime_ns))
         except UnicodeEncodeError:
             shown = os.fsencode(str(place / entry.name)).decode("utf-8", "backslashreplace")
-            on_error(shown, OSError("its name is not UTF-8; rename it"))
+            walk.on_error(shown, OSError("its name is not UTF-8; rename it"))
         except OSError as error:
-            on_error(str(place / entry.name), error)
+            walk.on_error(str(place / entry.name), error)
     return files, folders
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Callable
 from datetime import timedelta
@@ -194,14 +195,33 @@ def test_odd_names_and_links_cost_a_line_and_not_the_run(
         shutil.copyfile(clip("mp3"), root / "A" / name / "1.mp3")
     (root / "A" / "link").symlink_to(outside)
     (root / "A" / "loop").symlink_to(root)
+    (root / "A" / "one.mp3").symlink_to(outside / "secret.mp3")
+    (root / "A" / "cover.jpg").symlink_to(outside / "cover.jpg")
     shutil.copyfile(clip("mp3"), os.fsencode(root / "A") + b"/\xff.mp3")
     (root / "A" / "._1.mp3").write_bytes(b"")
     (root / "A" / "2.mp3.part").write_bytes(b"")
     run = scanned(root)
     assert run.items_failed == 1
     assert "not UTF-8" in caplog.text
+    assert {"A/link is a link", "A/loop is a link", "A/one.mp3 is a link"} <= set(
+        re.findall(r"A/\S+ is a link", caplog.text)
+    )
+    assert "cover" not in caplog.text
     assert Book.objects.count() == len(names)
     assert not LibraryFile.objects.filter(path__contains="secret").exists()
+
+
+def test_an_empty_library_says_what_to_do_and_a_link_may_stand_for_it(
+    tmp_path: Path, clip: Callable[[str], Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    real, root = tmp_path / "real", tmp_path / "library"
+    real.mkdir()
+    root.symlink_to(real)
+    scanned(root)
+    assert "no audio files" in caplog.text and "AUDIOBOOKS_LIBRARY" in caplog.text
+    shutil.copyfile(clip("mp3"), real / "1.mp3")
+    scanned(root)
+    assert Book.objects.count() == 1
 
 
 def test_two_editions_in_one_folder_are_two_books(tmp_path: Path, clip: Callable[[str], Path]) -> None:
