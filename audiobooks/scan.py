@@ -61,6 +61,7 @@ class Scan:
     def could_not_read(self, place: str, error: OSError) -> None:
         self.unread.append(place)
         self.summary.files_failed += 1
+        self.run.progress(self.run.processed + 1)
         self.run.failed()
         self.run.error("%s could not be read: %s", place or self.root, error.strerror or error)
 
@@ -110,6 +111,7 @@ def _scan_chunk(scan: Scan, chunk: list[FoundBook]) -> None:
     for book in chunk:
         if scan.run.should_stop:
             return
+        scan.run.progress(scan.run.processed + len(book.files), text=book.path[:200])
         scan.seen.update(file.path for file in book.files)
         if all(_is_unchanged(known.get(file.path), file) for file in book.files):
             scan.summary.files_unchanged += len(book.files)
@@ -118,7 +120,6 @@ def _scan_chunk(scan: Scan, chunk: list[FoundBook]) -> None:
             read = [_read(scan, file, known.get(file.path)) for file in book.files]
             for path, files in _split_by_tags(book, read):
                 _record(scan, path, files)
-        scan.run.progress(scan.run.processed + len(book.files), text=book.path[:200])
 
 
 def _parts(paths: list[str]) -> Iterator[list[str]]:

@@ -4,6 +4,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import environ
+from django.templatetags.static import static
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
@@ -111,4 +112,9 @@ LOGGING = {
     "loggers": {"apscheduler": {"level": "WARNING"}},
 }
 
-UNFOLD = {"SITE_TITLE": "Audiobook Automation", "SITE_HEADER": "Audiobook Automation", "SHOW_HISTORY": True}
+UNFOLD = {
+    "SITE_TITLE": "Audiobook Automation",
+    "SITE_HEADER": "Audiobook Automation",
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("audiobooks/icon.svg")}],
+    "SHOW_HISTORY": True,
+}

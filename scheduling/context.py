@@ -62,13 +62,18 @@ class TaskRun:
             self.progress(self.processed + 1)
 
     def progress(self, processed: int | None = None, *, total: int | None = None, text: str | None = None) -> None:
-        """Say how far the run is. Shown at most once a second, so it may be called as often as one likes."""
+        """Say how far the run is. Shown at most once a second, so it may be called as often as one likes.
+
+        A total may be an estimate: once more is processed, it is dropped.
+        """
         if processed is not None:
             self.processed = processed
         if total is not None:
             self.total = total
         if text is not None:
             self.text = text
+        if self.total is not None and self.processed > self.total:
+            self.total = None
         self._channel.report_progress(self)
 
     def succeeded(self, count: int = 1) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import os
 import re
 import shutil
@@ -42,6 +43,8 @@ class Quiet:
 
     def report_progress(self, run: TaskRun) -> None:
         self.seen = run.processed
+        assert run.items_succeeded + run.items_failed <= run.processed
+        assert run.total is None or run.processed <= run.total
 
 
 def scanned(root: Path, channel: Quiet | None = None) -> TaskRun:
@@ -222,6 +225,16 @@ def test_an_empty_library_says_what_to_do_and_a_link_may_stand_for_it(
     shutil.copyfile(clip("mp3"), real / "1.mp3")
     scanned(root)
     assert Book.objects.count() == 1
+
+
+def test_a_library_that_has_grown_is_shown_without_a_false_total(library: Path) -> None:
+    scanned(library)
+    for number in range(2):
+        shutil.copytree(
+            library, library / f"again {number}", ignore=lambda folder, names: fnmatch.filter(names, "again*")
+        )
+    assert scanned(library).total is None
+    assert scanned(library).total == LibraryFile.objects.count()
 
 
 def test_two_editions_in_one_folder_are_two_books(tmp_path: Path, clip: Callable[[str], Path]) -> None:
