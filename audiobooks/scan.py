@@ -88,7 +88,7 @@ def scan_library(run: TaskRun, *, root: Path) -> None:
         )
     if first is None:
         run.warning("There are no audio files in %s. Put some there, or set AUDIOBOOKS_LIBRARY to their folder.", root)
-    run.progress(0, total=LibraryFile.objects.filter(missing_since=None).count() or None)
+    run.progress(total=LibraryFile.objects.filter(missing_since=None).count() or None)
     books = iter(() if first is None else _chain(first, found))
     while chunk := list(islice(books, CHUNK)):
         _scan_chunk(scan, chunk)
