@@ -68,6 +68,7 @@ def cooperate(run: TaskRun) -> None:
 def hog(run: TaskRun, megabytes: int) -> None:
     """Hold memory and never end."""
     held = bytearray(b"x") * (megabytes * 1_000_000)
+    run.progress(text="held")
     while True:
         time.sleep(1)
         held[0] = 1

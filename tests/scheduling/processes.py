@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import subprocess
 import sys
@@ -35,6 +36,11 @@ class SchedulerUnderTest:
     def output(self) -> str:
         return Path(self._output.name).read_text(errors="replace")
 
+    @property
+    def resident_megabytes(self) -> int:
+        """Of it and all that descend from it."""
+        return _resident_bytes(self.pid) // 1_000_000
+
     def signal(self, number: int) -> None:
         self.process.send_signal(number)
 
@@ -53,6 +59,15 @@ class SchedulerUnderTest:
             self.kill()
         self._output.close()
         return self.process.returncode
+
+
+def _resident_bytes(pid: int) -> int:
+    try:
+        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0  # It has ended meanwhile.
+    return pages * os.sysconf("SC_PAGE_SIZE") + sum(_resident_bytes(int(child)) for child in children)
 
 
 @contextlib.contextmanager

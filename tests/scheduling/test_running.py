@@ -136,16 +136,12 @@ class TestStopping:
         assert timedelta(seconds=1) <= task.duration < timedelta(seconds=3)
 
     def test_memory_of_a_killed_task_is_given_back(self, scheduler: SchedulerUnderTest) -> None:
-        def free() -> int:
-            with open("/proc/meminfo") as lines:
-                return next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable")) // 1000
-
         task = started(make_job("sample.hog", arguments={"megabytes": 800}).run_now())
-        time.sleep(2)
-        held = free()
+        wait_until(lambda: Task.objects.get(pk=task.pk).progress_text == "held", seconds=20)
+        held = scheduler.resident_megabytes
         cancel_task(task.pk)
         ended(task)
-        wait_until(lambda: free() - held > 600, seconds=5, otherwise=lambda: (held, free()))
+        wait_until(lambda: scheduler.resident_megabytes < held - 600, seconds=5)
 
     def test_a_queued_task_that_is_cancelled_never_runs(self, scheduler: SchedulerUnderTest) -> None:
         job = make_job("sample.sleep", arguments={"seconds": 60})
