@@ -23,6 +23,7 @@ import resource
 import select
 import signal
 import socket
+import struct
 import sys
 import threading
 import time
@@ -33,6 +34,8 @@ STOP_FLAGS = 8
 # The scheduler gives a sign of life with every turn of its loop, several times a second; a write that waits for
 # SQLite's lock may take 20 s. After this it is frozen, and others will take its Tasks over.
 SCHEDULER_SILENT_FOR = 25.0
+SCHEDULER_FROZEN = 3
+"""Exit code of a worker that ended itself for that reason."""
 _PR_SET_PDEATHSIG = 1
 
 
@@ -132,10 +135,13 @@ class Worker:
         from .runner import LogCapture
 
         self._socket = sock
+        silent_for = struct.pack("ll", int(SCHEDULER_SILENT_FOR), 0)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, silent_for)
         self._shared = shared
         self._sign_of_life = sign_of_life_in(shared)
         self._stop_byte = STOP_FLAGS + slot
-        self._sending = threading.Lock()
+        # So that one thread at a time takes lines and sends them: none comes after the word that the Task is done.
+        self._reporting = threading.Lock()
         self._capture: LogCapture | None = None
         self._run: Any = None
         self._progress_due = False
@@ -173,9 +179,10 @@ class Worker:
             root.removeHandler(capture)
             close_old_connections()
         printed.finish()
-        self._run = self._capture = None
-        if text := capture.take_last():
-            self._send({"log": text})
+        with self._reporting:
+            self._run = self._capture = None
+            if text := capture.take_last():
+                self._send({"log": text})
         return {
             "task": order["task"],
             "outcome": vars(outcome),
@@ -193,9 +200,10 @@ class Worker:
         self._progress_due = True
 
     def _send(self, message: dict[str, Any]) -> None:
-        data = json.dumps(message).encode() + b"\n"
-        with self._sending:
-            self._socket.sendall(data)
+        try:
+            self._socket.sendall(json.dumps(message).encode() + b"\n")
+        except BlockingIOError:
+            os._exit(SCHEDULER_FROZEN)  # It has read nothing for so long.
 
     def _housekeeping(self) -> None:
         from .runner import FLUSH_EVERY, PROGRESS_EVERY, progress_fields
@@ -205,11 +213,12 @@ class Worker:
             time.sleep(FLUSH_EVERY)
             now = time.monotonic()
             if now - self._sign_of_life[0] > SCHEDULER_SILENT_FOR:
-                os._exit(3)
-            capture, run = self._capture, self._run
-            if capture is None or run is None:
-                continue
-            with contextlib.suppress(OSError):  # The scheduler is gone; the main thread reads that too.
+                os._exit(SCHEDULER_FROZEN)
+            # Without a scheduler nothing can be sent; the main thread finds that out too.
+            with self._reporting, contextlib.suppress(OSError):
+                capture, run = self._capture, self._run
+                if capture is None or run is None:
+                    continue
                 if text := capture.take():
                     self._send({"log": text})
                 if self._progress_due and now >= progress_at:
