@@ -14,27 +14,33 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import IntegrityError, connection, models, transaction
-from django.db.models import Min, Q
+from django.db.models import F, Min, Q
 from django.utils import timezone
 from django_apscheduler.models import DjangoJob
 
+from . import wakeups
 from .models import Job, SchedulerProcess, Task
 from .registry import registry
-from .triggers import TriggerError, due_times
+from .triggers import MICROSECOND, TriggerError, due_times
 
 logger = logging.getLogger(__name__)
 
 BATCH = 500
 """Jobs a transaction: it bounds the time that locks are held and a turn of the loop takes."""
+AHEAD = timedelta(milliseconds=20)
+"""Jobs that come due so soon after the ones at hand are dispatched with them: one commit then serves several."""
 CATCH_UP = 100
 """Runs of one Job made at once where `coalesce` is off; older fire times are counted in its oldest Task."""
 
 
 @dataclass
 class Dispatched:
-    """What one transaction did. `started` are running in this process's name and must be handed to workers."""
+    """What one transaction did."""
 
+    until: datetime
+    """The Jobs due up to here were dispatched."""
     started: list[Task] = field(default_factory=list)
+    """Running in this process's name, to be handed to workers at their `started_at`: now, or a moment ahead."""
     recorded: list[Task] = field(default_factory=list)
     """Missed and skipped ones."""
     queued: list[Task] = field(default_factory=list)
@@ -73,8 +79,8 @@ class Dispatcher:
             with transaction.atomic():
                 if self._due is None:
                     self._due = DueJobs(without=self.unresolvable)
-                jobs = self._due.lock(now)
-                active = self._due.active_counts(now) if jobs else Counter()
+                jobs = self._due.lock(now + AHEAD)
+                active = self._due.active_counts(now + AHEAD) if jobs else Counter()
                 active.subtract(ended)
                 return self._dispatch(jobs, active, now, room)
         except IntegrityError:
@@ -82,7 +88,7 @@ class Dispatcher:
             return self._dispatch_singly(now, ended)
 
     def _dispatch_singly(self, now: datetime, ended: Counter[str]) -> Dispatched:
-        done = Dispatched(full=True)
+        done = Dispatched(until=now, full=True)
         for job_id in list(
             Job.objects.due(now).exclude(function__in=self.unresolvable).values_list("pk", flat=True)[:BATCH]
         ):
@@ -100,15 +106,19 @@ class Dispatcher:
         return done
 
     def _dispatch(self, jobs: list[Job], active: Mapping[str, int], now: datetime, room: int) -> Dispatched:
-        done = Dispatched(full=len(jobs) == BATCH)
-        known = [job for job in jobs if self._knows(job)]
-        if not known:
-            return done
+        done = Dispatched(until=now + AHEAD, full=len(jobs) == BATCH)
         tasks: list[Task] = []
         moves: dict[datetime | None, list[str]] = defaultdict(list)
-        for job in known:
+        for job in filter(self._knows, jobs):
+            assert job.next_run_time is not None
+            moment = max(now, job.next_run_time)
+            if moment > now and (len(done.started) >= room or active.get(job.pk, 0) >= job.max_instances):
+                # Nothing is decided ahead but that a worker takes it at its time.
+                done.until = min(done.until, moment - MICROSECOND)
+                continue
+            planned: list[Task] = []
             try:
-                next_time = self._plan(job, now, active.get(job.pk, 0), tasks)
+                next_time = self._plan(job, moment, active.get(job.pk, 0), planned)
             except TriggerError as error:
                 # Set past the forms. Paused rather than tried again with every turn.
                 logger.error("Job %s is paused: its schedule cannot be read: %s", job.pk, error)
@@ -117,13 +127,16 @@ class Dispatcher:
                 )
                 next_time = None
             moves[next_time].append(job.pk)
-        for task in tasks:
-            if task.status == Task.Status.QUEUED and not task.waiting:
-                if len(done.started) < room:
-                    task.status, task.owner, task.started_at = Task.Status.RUNNING, self.process, now
-                    done.started.append(task)
-                else:
-                    done.queued.append(task)
+            for task in planned:
+                if task.status == Task.Status.QUEUED and not task.waiting:
+                    if len(done.started) < room:
+                        task.status, task.owner, task.started_at = Task.Status.RUNNING, self.process, moment
+                        done.started.append(task)
+                    else:
+                        done.queued.append(task)
+            tasks += planned
+        if not moves:
+            return done
         Task.objects.bulk_create(tasks)
         for next_time, ids in moves.items():
             DjangoJob.objects.filter(pk__in=ids).update(next_run_time=next_time)
@@ -229,9 +242,14 @@ class Dispatcher:
     def give_back(self, task_ids: Iterable[int]) -> None:
         """Tasks taken in this process's name, of which no worker has heard, are queued again, or end as cancelled."""
         mine = Task.objects.running_in(self.process).filter(pk__in=list(task_ids))
+        now = timezone.now()
+        queued: dict[str, Any] = {"status": Task.Status.QUEUED, "owner": None, "started_at": None}
         # In this order there is no moment at which a wish to cancel is overlooked.
-        mine.filter(cancel_requested_at=None).update(status=Task.Status.QUEUED, owner=None, started_at=None)
-        mine.update(status=Task.Status.CANCELLED, finished_at=timezone.now(), reason="Cancelled before it started.")
+        wanted = mine.filter(cancel_requested_at=None)
+        wanted.filter(fire_time__gt=now).update(**queued, waiting=True, not_before=F("fire_time"))
+        wanted.update(**queued)
+        mine.update(status=Task.Status.CANCELLED, finished_at=now, reason="Cancelled before it started.")
+        wakeups.announce()
 
 
 class AtMoment:
@@ -289,7 +307,7 @@ def _waits(job: Job, planned: list[Task]) -> bool:
     """Whether a run that finds all instances busy may wait: one may, where the Job says so."""
     if job.overlap != Job.Overlap.QUEUE:
         return False
-    if any(task.job_id == job.pk and task.waiting for task in planned):
+    if any(task.waiting for task in planned):
         return False
     return not Task.objects.filter(job=job, status=Task.Status.QUEUED, waiting=True).exists()
 

@@ -93,8 +93,9 @@ class Loop:
         self._runs: dict[int, Run] = {}
         self._ended: list[tuple[Run, Ended]] = []
         self._write_ended_at = 0.0
-        self._claimed: deque[Task] = deque()
-        """Running in our name, though no worker has them yet; only while runs are brief."""
+        self._claimed: list[tuple[float, int, Task]] = []
+        """Running in our name, though no worker has them yet: while runs are brief, or their time is a moment ahead.
+        A heap by the time (CLOCK_MONOTONIC) at which a worker may have them."""
         self._keep_claimed_until = 0.0
         self._ahead = 0
         self._due: list[datetime] = []
@@ -183,6 +184,8 @@ class Loop:
                 moments.append(self._write_ended_at)
             if self._claimed:
                 moments.append(self._keep_claimed_until)
+                if self._pool.idle_count:
+                    moments.append(self._claimed[0][0])
             if any(run.log or run.progress for run in self._runs.values()):
                 moments.append(self._next["log"])
             if self._due and not self._stopping:
@@ -293,12 +296,12 @@ class Loop:
         self._due = self._dispatcher.upcoming(self._horizon)
         self._look_at_waiting, self._waiting_jobs = self._dispatcher.admit_waiting(now)
         running = self._dispatcher.running()
-        if any(running.get(task.pk) for task in self._claimed):
+        if any(running.get(task_id) for _, task_id, _ in self._claimed):
             self._give_claimed_back()
         for task_id, cancel_requested in running.items():
             if cancel_requested:
                 self._ask_to_stop(task_id, Outcome(status=Task.Status.CANCELLED, reason="Cancelled while it ran."))
-        in_hand = self._runs.keys() | {ended.task_id for _, ended in self._ended} | {task.pk for task in self._claimed}
+        in_hand = {*self._runs, *(ended.task_id for _, ended in self._ended), *(pk for _, pk, _ in self._claimed)}
         if never_started := running.keys() - in_hand:
             # Taken by a commit whose answer was lost with the connection: no worker ever had them.
             self._dispatcher.give_back(never_started)
@@ -311,7 +314,7 @@ class Loop:
         done = self._dispatcher.dispatch_due(
             now, room=self._room(), ended=Counter(run.task.job_id for run, _ in self._ended if run.task.job_id)
         )
-        while self._due and self._due[0] <= now:
+        while self._due and self._due[0] <= done.until:
             heapq.heappop(self._due)
         for moment in done.next_times:
             if moment <= self._horizon:
@@ -336,7 +339,7 @@ class Loop:
     @property
     def _is_supplied(self) -> bool:
         """Whether the workers have enough to do for the time of a commit."""
-        return len(self._claimed) > self._ahead / 4
+        return 0 < self._ahead < 4 * len(self._claimed)
 
     def _next_queued(self) -> list[Task]:
         """Queued Tasks to be claimed, taken off our list."""
@@ -350,16 +353,19 @@ class Loop:
         return [self._queue.popleft() for _ in range(min(room, len(self._queue)))]
 
     def _start(self, tasks: list[Task]) -> None:
-        self._claimed.extend(tasks)
+        now, clock = timezone.now(), time.monotonic()
+        for task in tasks:
+            assert task.started_at is not None
+            heapq.heappush(self._claimed, (clock + (task.started_at - now).total_seconds(), task.pk, task))
         self._hand_out()
 
     def _hand_out(self) -> None:
-        """Give claimed Tasks to idle workers."""
+        """Give claimed Tasks whose time has come to idle workers."""
         if not self._claimed or not self._pool.idle_count or not self._hold_lease():
             return
         self._keep_claimed_until = time.monotonic() + AHEAD_FOR
-        for _ in range(min(self._pool.idle_count, len(self._claimed))):
-            task = self._claimed.popleft()
+        while self._claimed and self._pool.idle_count and self._claimed[0][0] <= time.monotonic():
+            _, _, task = heapq.heappop(self._claimed)
             worker = self._pool.start(
                 {
                     "task": task.pk,
@@ -375,12 +381,12 @@ class Loop:
 
     def _give_claimed_back(self) -> None:
         assert self._dispatcher is not None
-        task_ids = [task.pk for task in self._claimed]
+        task_ids = [task_id for _, task_id, _ in self._claimed]
         # Before the commit, whose answer may be lost: what is queued again may be run by others, and no more by us.
         # Where the commit itself is lost, the next look finds them running without a worker.
         self._claimed.clear()
         self._ahead = 0
-        self._backlog = True
+        self._refresh = True
         self._dispatcher.give_back(task_ids)
 
     def _write_ended(self) -> None:

@@ -185,6 +185,23 @@ class TestSteering:
         job = Job.objects.by_id(job.pk)
         assert job.state == "ended"
 
+    def test_nothing_starts_before_its_time(self, scheduler: SchedulerUnderTest) -> None:
+        """Though Jobs that come due a moment after another are dispatched with it."""
+        anchor = timezone.now()
+        for number in range(8):
+            make_job(
+                "sample.noop",
+                trigger="interval",
+                interval=timedelta(seconds=0.1),
+                anchor=anchor + timedelta(milliseconds=7 * number),
+                max_instances=3,
+            )
+        runs = Task.objects.filter(status="completed")
+        wait_until(lambda: runs.count() > 300, seconds=30)
+        late = [(task.started_at - task.fire_time).total_seconds() for task in runs]  # type: ignore[operator]
+        assert min(late) >= 0
+        assert sorted(late)[len(late) // 2] < 0.05
+
     def test_an_edited_schedule_is_obeyed(self, scheduler: SchedulerUnderTest) -> None:
         job = make_job("sample.noop")
         time.sleep(0.5)

@@ -274,7 +274,8 @@ class TestDispatch:
         self.job(now - timedelta(seconds=1))
         loop = Loop(lambda what, task: None)
         loop._dispatcher = dispatcher
-        loop._claimed.extend(dispatcher.dispatch_due(now, room=1, ended=Counter()).started)
+        (task,) = dispatcher.dispatch_due(now, room=1, ended=Counter()).started
+        loop._claimed.append((0.0, task.pk, task))
         give_back = dispatcher.give_back
 
         def without_an_answer(task_ids: Iterable[int]) -> None:
@@ -286,6 +287,50 @@ class TestDispatch:
             loop._give_claimed_back()
         assert not loop._claimed
         assert Task.objects.get().status == "queued"
+
+    def test_jobs_due_in_a_moment_are_dispatched_with_the_others(self, dispatcher: Dispatcher) -> None:
+        now = timezone.now()
+        due = [now + timedelta(milliseconds=wait) for wait in (-1, 10, 15, 60)]
+        jobs = [self.job(moment) for moment in due]
+        done = dispatcher.dispatch_due(now, room=4, ended=Counter())
+        assert [task.job for task in done.started] == jobs[:3]
+        assert [task.fire_time for task in done.started] == due[:3]
+        assert [task.started_at for task in done.started] == [now, *due[1:3]]
+        assert due[2] <= done.until < due[3]
+        assert dispatcher.upcoming(due[3]) == [due[3]]
+
+    @pytest.mark.parametrize(("overlap", "room"), [("skip", 3), ("queue", 3), ("skip", 1)])
+    def test_nothing_else_is_decided_ahead_of_its_time(
+        self, dispatcher: Dispatcher, overlap: Job.Overlap, room: int
+    ) -> None:
+        """The instance, or the worker, may be free when the time has come."""
+        now = timezone.now()
+        soon = now + timedelta(milliseconds=10)
+        job = self.job(soon, overlap=overlap)
+        if room > 1:
+            Task.for_job(job, status=Task.Status.RUNNING, owner=dispatcher.process).save()
+        first, later = self.job(now), self.job(now + timedelta(milliseconds=15))
+        done = dispatcher.dispatch_due(now, room=room, ended=Counter())
+        assert [task.job for task in done.started] == ([first, later] if room > 1 else [first])
+        assert not (done.queued or done.recorded or done.waiting_jobs)
+        assert Job.objects.by_id(job.pk).next_run_time == soon > done.until
+        done = dispatcher.dispatch_due(soon, room=room, ended=Counter())
+        assert soon in job.tasks.values_list("fire_time", flat=True)
+
+    def test_what_is_given_back_ahead_of_its_time_waits_for_it(self, dispatcher: Dispatcher) -> None:
+        now = timezone.now()
+        self.job(now)
+        soon = self.job(now + timedelta(milliseconds=19))
+        tasks = dispatcher.dispatch_due(now, room=2, ended=Counter()).started
+        # The moment of the give-back is the real one, which this test must not race with.
+        Task.objects.filter(job=soon).update(fire_time=now + timedelta(minutes=1))
+        dispatcher.give_back([task.pk for task in tasks])
+        (ripe,) = dispatcher.queued_tasks(10)
+        assert ripe.pk == tasks[0].pk
+        waiting = soon.tasks.get()
+        assert (waiting.status, waiting.waiting, waiting.started_at) == ("queued", True, None)
+        assert waiting.not_before == waiting.fire_time
+        assert dispatcher.admit_waiting(now)[0] == waiting.fire_time
 
     def test_misfires_are_one_row(self, dispatcher: Dispatcher) -> None:
         now = timezone.now()
