@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 BATCH = 500
 """Jobs a transaction: it bounds the time that locks are held and a turn of the loop takes."""
-AHEAD = timedelta(milliseconds=20)
+LOOK_AHEAD = timedelta(milliseconds=25)
 """Jobs that come due so soon after the ones at hand are dispatched with them: one commit then serves several."""
 CATCH_UP = 100
 """Runs of one Job made at once where `coalesce` is off; older fire times are counted in its oldest Task."""
@@ -79,8 +79,8 @@ class Dispatcher:
             with transaction.atomic():
                 if self._due is None:
                     self._due = DueJobs(without=self.unresolvable)
-                jobs = self._due.lock(now + AHEAD)
-                active = self._due.active_counts(now + AHEAD) if jobs else Counter()
+                jobs = self._due.lock(now + LOOK_AHEAD)
+                active = self._due.active_counts(now + LOOK_AHEAD) if jobs else Counter()
                 active.subtract(ended)
                 return self._dispatch(jobs, active, now, room)
         except IntegrityError:
@@ -106,7 +106,7 @@ class Dispatcher:
         return done
 
     def _dispatch(self, jobs: list[Job], active: Mapping[str, int], now: datetime, room: int) -> Dispatched:
-        done = Dispatched(until=now + AHEAD, full=len(jobs) == BATCH)
+        done = Dispatched(until=now + LOOK_AHEAD, full=len(jobs) == BATCH)
         tasks: list[Task] = []
         moves: dict[datetime | None, list[str]] = defaultdict(list)
         for job in filter(self._knows, jobs):

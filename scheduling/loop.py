@@ -25,7 +25,7 @@ from django.utils import timezone
 
 from . import wakeups
 from .conf import scheduling_settings
-from .dispatch import Dispatcher
+from .dispatch import LOOK_AHEAD, Dispatcher
 from .models import SchedulerProcess, Task, TaskLog
 from .outcomes import Ended, Outcome, record
 from .recovery import recover_dead_processes
@@ -43,6 +43,8 @@ AHEAD = 8
 """How many per worker."""
 AHEAD_FOR = 0.25
 """Seconds in which no worker became free, after which those that were claimed ahead are given back."""
+EARLY = timedelta(milliseconds=5)
+"""How long before its time a Job is dispatched, so that the commit is done by then."""
 LINGER = 0.02
 """Seconds for which ends of runs are collected, to be written together."""
 TURN = 1.0
@@ -99,7 +101,7 @@ class Loop:
         self._keep_claimed_until = 0.0
         self._ahead = 0
         self._due: list[datetime] = []
-        self._horizon = timezone.now()
+        self._horizon = self._looked_until = timezone.now()
         self._queue: deque[Task] = deque()
         """Queued Tasks that this process has seen; any other may take them first."""
         self._backlog = True
@@ -189,7 +191,7 @@ class Loop:
             if any(run.log or run.progress for run in self._runs.values()):
                 moments.append(self._next["log"])
             if self._due and not self._stopping:
-                moments.append(now + (self._due[0] - timezone.now()).total_seconds())
+                moments.append(now + (self._dispatch_at() - timezone.now()).total_seconds())
             if self._look_at_waiting:
                 moments.append(now + (self._look_at_waiting - timezone.now()).total_seconds())
         return max(0.0, min(moments) - now)
@@ -306,14 +308,20 @@ class Loop:
             # Taken by a commit whose answer was lost with the connection: no worker ever had them.
             self._dispatcher.give_back(never_started)
 
+    def _dispatch_at(self) -> datetime:
+        first = self._due[0]
+        # What was looked at ahead and left alone is for its time to decide.
+        return first if first <= self._looked_until else first - EARLY
+
     def _dispatch(self) -> None:
         assert self._dispatcher is not None
         now = timezone.now()
-        if not self._due or self._due[0] > now:
+        if not self._due or self._dispatch_at() > now:
             return
         done = self._dispatcher.dispatch_due(
             now, room=self._room(), ended=Counter(run.task.job_id for run, _ in self._ended if run.task.job_id)
         )
+        self._looked_until = now + LOOK_AHEAD
         while self._due and self._due[0] <= done.until:
             heapq.heappop(self._due)
         for moment in done.next_times:
