@@ -97,7 +97,8 @@ SCHEDULING = {
     "RETENTION_DAYS": env.int("TASK_RETENTION_DAYS", default=30),
     "RETENTION_FAILED_DAYS": env.int("TASK_RETENTION_FAILED_DAYS", default=30),
     "START_IN_WEB": env.bool("SCHEDULER_IN_WEB", default=False),
-    "SECRETS": tuple(filter(None, (SECRET_KEY, urlsplit(DATABASE_URL).password))),
+    # The password as it stands in the URL, and as it is sent, which differs where characters are percent-encoded.
+    "SECRETS": tuple(filter(None, (SECRET_KEY, urlsplit(DATABASE_URL).password, DATABASES["default"].get("PASSWORD")))),
 }
 
 LOG_LEVEL = env.str("LOG_LEVEL", default="INFO")

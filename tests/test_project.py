@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -82,8 +83,20 @@ def test_an_empty_secret_key_is_said(process_env_without_database: dict[str, str
     assert "SECRET_KEY" in done.stderr
 
 
+def test_the_database_password_is_a_secret_however_it_is_written(process_env_without_database: dict[str, str]) -> None:
+    code = "from django.conf import settings; print(*settings.SCHEDULING['SECRETS'])"
+    url = "postgres://someone:p%40ss%2Fword@127.0.0.1/none"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env={**process_env_without_database, "DATABASE_URL": url},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert {"p%40ss%2Fword", "p@ss/word"} <= set(done.stdout.split())
+
+
 @pytest.fixture
 def process_env_without_database() -> dict[str, str]:
-    import os
-
     return {**os.environ, "DJANGO_SETTINGS_MODULE": "audiobooks.settings", "SECRET_KEY": ""}
