@@ -28,7 +28,9 @@ logger = logging.getLogger(__name__)
 BATCH = 500
 """Jobs a transaction: it bounds the time that locks are held and a turn of the loop takes."""
 LOOK_AHEAD = timedelta(milliseconds=25)
-"""Jobs that come due so soon after the ones at hand are dispatched with them: one commit then serves several."""
+"""Jobs that come due so soon are dispatched with those at hand: one commit then serves several, and is done by their
+time. A pause or an edit that comes later still holds from the next fire time on.
+"""
 CATCH_UP = 100
 """Runs of one Job made at once where `coalesce` is off; older fire times are counted in its oldest Task."""
 
