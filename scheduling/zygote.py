@@ -93,10 +93,14 @@ class Zygote:
         else:
             for pid, slot in self._slots.items():
                 if slot == order["signal"]:
-                    os.kill(pid, order["number"])
+                    # A kill is for what the task function started as well; the wish to stop is for the function alone.
+                    (os.killpg if order["number"] == signal.SIGKILL else os.kill)(pid, order["number"])
 
     def _fork(self, slot: int, fd: int) -> None:
         pid = os.fork()
+        with contextlib.suppress(ProcessLookupError):
+            # By both, since either may come first: the group of a worker is what a kill reaches.
+            os.setpgid(pid, pid)
         if pid:
             os.close(fd)
             self._slots[pid] = slot
@@ -114,9 +118,12 @@ class Zygote:
 
     def _reap(self) -> None:
         while self._slots:
-            pid, status = os.waitpid(-1, os.WNOHANG)
-            if not pid:
+            ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            if ended is None:
                 return
+            # What it started and left behind. Its number is its own until it is waited for.
+            os.killpg(ended.si_pid, signal.SIGKILL)
+            pid, status = os.waitpid(ended.si_pid, 0)
             slot = self._slots.pop(pid)
             message = json.dumps({"slot": slot, "pid": pid, "code": os.waitstatus_to_exitcode(status)})
             with contextlib.suppress(OSError):  # The scheduler is gone; the next read says so.
@@ -124,7 +131,7 @@ class Zygote:
 
     def _end(self) -> None:
         for pid in self._slots:
-            os.kill(pid, signal.SIGKILL)
+            os.killpg(pid, signal.SIGKILL)
         os._exit(0)
 
 

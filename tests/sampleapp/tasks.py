@@ -3,6 +3,7 @@
 import ctypes
 import os
 import signal
+import subprocess
 import time
 from datetime import timedelta
 
@@ -72,6 +73,21 @@ def hog(run: TaskRun, megabytes: int) -> None:
     while True:
         time.sleep(1)
         held[0] = 1
+
+
+@task("sample.start_program")
+def start_program(run: TaskRun, then_die: bool = False) -> None:
+    """Start another program, say its process id, and never end, or be killed."""
+    program = subprocess.Popen(["sleep", "3600"])
+    run.progress(text=str(program.pid))
+    if then_die:
+        time.sleep(1.5)
+        os.kill(os.getpid(), signal.SIGKILL)
+    while True:
+        try:
+            time.sleep(3600)
+        except BaseException:  # noqa: BLE001  The test wants a function that does not tidy up.
+            continue
 
 
 @task("sample.fail")

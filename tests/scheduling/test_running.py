@@ -59,6 +59,14 @@ def started(task: Task) -> Task:
     return task
 
 
+def is_process(pid: int) -> bool:
+    """Whether it lives; one that has ended and is not waited for does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
 class TestOutcomes:
     def test_it_runs_and_keeps_counts_log_and_result(self, scheduler: SchedulerUnderTest) -> None:
         task = ended(make_job("sample.count", arguments={"items": 5, "fail_every": 5}).run_now())
@@ -142,6 +150,19 @@ class TestStopping:
         cancel_task(task.pk)
         ended(task)
         wait_until(lambda: scheduler.resident_megabytes < held - 600, seconds=5)
+
+    @pytest.mark.parametrize("how", ["cancelled", "its worker dies", "the scheduler is killed"])
+    def test_programs_that_a_task_started_end_with_it(self, scheduler: SchedulerUnderTest, how: str) -> None:
+        job = make_job("sample.start_program", arguments={"then_die": how == "its worker dies"})
+        task = started(job.run_now())
+        wait_until(lambda: Task.objects.get(pk=task.pk).progress_text != "", seconds=10)
+        program = int(Task.objects.get(pk=task.pk).progress_text)
+        assert is_process(program)
+        if how == "cancelled":
+            cancel_task(task.pk)
+        elif how == "the scheduler is killed":
+            scheduler.kill()
+        wait_until(lambda: not is_process(program), seconds=5)
 
     def test_a_queued_task_that_is_cancelled_never_runs(self, scheduler: SchedulerUnderTest) -> None:
         job = make_job("sample.sleep", arguments={"seconds": 60})
