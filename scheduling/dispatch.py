@@ -121,7 +121,7 @@ class Dispatcher:
             planned: list[Task] = []
             try:
                 next_time = self._plan(job, moment, active.get(job.pk, 0), planned)
-            except TriggerError as error:
+            except (TriggerError, OverflowError) as error:
                 # Set past the forms. Paused rather than tried again with every turn.
                 logger.error("Job %s is paused: its schedule cannot be read: %s", job.pk, error)
                 Job.objects.filter(pk=job.pk).update(

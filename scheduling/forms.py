@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from datetime import datetime
 from typing import Any
 
 from django import forms
 from django.conf import settings
 from django.core.exceptions import ValidationError
+from django.forms.fields import InvalidJSONInput
 from django.utils import timezone
+from django.utils.datastructures import MultiValueDict
 from unfold.widgets import (
     UnfoldAdminExpandableTextareaWidget,
     UnfoldAdminSelectWidget,
@@ -16,21 +20,50 @@ from unfold.widgets import (
     UnfoldAdminTextInputWidget,
 )
 
+from .exceptions import UnknownJob
 from .models import Job
-from .registry import registry
+from .registry import NOT_STORABLE, is_storable, registry
+from .triggers import TriggerError, check_moment
+
+
+class ArgumentsField(forms.JSONField):
+    """JSON that every database keeps. Nothing is shown as nothing, not as `null`."""
+
+    def to_python(self, value: Any) -> Any:
+        try:
+            found = super().to_python(value)
+        except (ValueError, RecursionError):
+            # A number of thousands of digits, or brackets without end.
+            raise ValidationError(self.error_messages["invalid"], code="invalid") from None
+        if not is_storable(found):
+            raise ValidationError(NOT_STORABLE, code="invalid")
+        return found
+
+    def bound_data(self, data: Any, initial: Any) -> Any:
+        """What was typed, to the letter where it cannot be read."""
+        try:
+            self.to_python(data)
+        except ValidationError:
+            return InvalidJSONInput(data.encode("utf-8", "backslashreplace").decode())
+        return super().bound_data(data, initial)
+
+    def prepare_value(self, value: Any) -> Any:
+        return "" if value is None else super().prepare_value(value)
 
 
 class JobForm(forms.ModelForm):  # type: ignore[type-arg]
     """What runs, when, under which policy. Everything is checked by `Job.clean`."""
 
     function = forms.ChoiceField(label="Task function", widget=UnfoldAdminSelectWidget, help_text="What is run.")
-    arguments = forms.JSONField(
+    arguments = ArgumentsField(
         required=False,
         initial=dict,
         widget=UnfoldAdminExpandableTextareaWidget(attrs={"rows": 2}),
         help_text='Named arguments as JSON, e.g. {"limit": 20}.',
         error_messages={"invalid": 'This is not JSON. Write e.g. {"limit": 20}, with double quotes.'},
     )
+    seen = forms.CharField(required=False, widget=forms.HiddenInput)
+    """The definition that the person saw, as `_fingerprint`."""
 
     class Meta:
         model = Job
@@ -39,6 +72,8 @@ class JobForm(forms.ModelForm):  # type: ignore[type-arg]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._stored_function = "" if self.instance._state.adding else self.instance.function
+        if not self.instance._state.adding:
+            self.initial["seen"] = _fingerprint(self.instance)
         if function := self.fields.get("function"):
             function.choices = self._function_choices()  # type: ignore[attr-defined]
         for name in ("anchor", "run_at"):
@@ -51,6 +86,24 @@ class JobForm(forms.ModelForm):  # type: ignore[type-arg]
         if current and current not in registry:
             choices.insert(0, (current, f"{current} – unresolvable: this program has no such function"))
         return choices
+
+    def clean(self) -> dict[str, Any]:
+        """Refuses to undo what somebody else saved since the person opened the page; saving once more does."""
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        if self.instance._state.adding or not cleaned.get("seen"):
+            return cleaned
+        try:
+            # The lock holds until the view's transaction ends.
+            now = _fingerprint(Job.objects.locked(self.instance.pk))
+        except UnknownJob:
+            raise ValidationError("Somebody has deleted this Job meanwhile.") from None
+        if cleaned["seen"] != now:
+            self.data = MultiValueDict({**dict(self.data.lists()), self.add_prefix("seen"): [now]})  # type: ignore[attr-defined]
+            raise ValidationError(
+                "Somebody has saved this Job since you opened it. Look at it in another window; saving once more "
+                "puts yours in its place."
+            )
+        return cleaned
 
     def clean_arguments(self) -> Any:
         """Left empty, the field means no arguments."""
@@ -92,17 +145,16 @@ class ScheduleForm(forms.Form):
         return Job(**checked(self), created_at=timezone.now())
 
 
-class OptionalJSONField(forms.JSONField):
-    """Shows nothing as nothing, not as `null`."""
-
-    def prepare_value(self, value: Any) -> Any:
-        return "" if value is None else super().prepare_value(value)
+def _fingerprint(job: Job) -> str:
+    """Of the definition, which a pause is no part of."""
+    text = json.dumps([job.definition(), job.anchor], sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 class RunNowForm(forms.Form):
     """What a run at a person's wish may be given."""
 
-    arguments = OptionalJSONField(
+    arguments = ArgumentsField(
         required=False,
         widget=UnfoldAdminTextInputWidget(attrs={"placeholder": '{"limit": 20}'}),
         help_text="JSON, over the Job's own arguments for this run only.",
@@ -134,8 +186,14 @@ class PauseForm(forms.Form):
 
     def clean_until(self) -> datetime | None:
         until: datetime | None = self.cleaned_data["until"]
-        if until is not None and until <= timezone.now():
+        if until is None:
+            return None
+        if until <= timezone.now():
             raise ValidationError("The end of the pause must be in the future.")
+        try:
+            check_moment(until, field="until")
+        except TriggerError as error:
+            raise ValidationError(str(error)) from None
         return until
 
 

@@ -20,7 +20,7 @@ from . import wakeups
 from .conf import scheduling_settings
 from .exceptions import ArgumentError, NotAllowedNow, UnknownJob, UnknownTaskFunction
 from .registry import JobDefaults, TaskFunction, registry
-from .triggers import CronTrigger, IntervalTrigger, OnceTrigger, Trigger, TriggerError
+from .triggers import LONGEST_INTERVAL, CronTrigger, IntervalTrigger, OnceTrigger, Trigger, TriggerError, check_moment
 
 LONGEST_RETRY_DELAY = timedelta(days=1)
 
@@ -285,6 +285,8 @@ class Job(models.Model):
             value = getattr(self, name)
             if value is not None and value <= timedelta(0):
                 problems[name] = "Must be longer than nothing; leave it empty for no limit."
+            elif value is not None and value > LONGEST_INTERVAL:
+                problems[name] = "May be at most a hundred years; leave it empty for no limit."
         if problems:
             raise ValidationError(problems)
 
@@ -331,6 +333,11 @@ class Job(models.Model):
             wakeups.announce()
 
     def pause(self, *, reason: str = "", until: datetime | None = None) -> None:
+        """Raises:
+        TriggerError: `until` is naive, or so far away that no calendar reaches it.
+        """
+        if until is not None:
+            check_moment(until, field="until")
         with transaction.atomic():
             job = Job.objects.locked(self.pk)
             job.paused_at, job.paused_reason, job.paused_until = timezone.now(), reason[:255], until
@@ -386,7 +393,7 @@ class Job(models.Model):
     def retry_delay_before(self, attempt: int) -> timedelta:
         """The pause before the given attempt (2 is the first retry)."""
         doublings = min(attempt - 2, 20)
-        return min(self.retry_delay * (1 << doublings), LONGEST_RETRY_DELAY)
+        return min(min(self.retry_delay, LONGEST_RETRY_DELAY) * (1 << doublings), LONGEST_RETRY_DELAY)
 
     def take_over(self, wanted: Mapping[str, Any]) -> None:
         """Bring the row in line with a definition in code, except where a person has changed it since."""

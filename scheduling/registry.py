@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 import types
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -95,6 +96,8 @@ class TaskFunction:
             elif not _fits(arguments[parameter.name], parameter.type):
                 value = arguments[parameter.name]
                 problems[parameter.name] = f"{value!r} is not {_in_words(parameter.type)}."
+            elif not is_storable(arguments[parameter.name]):
+                problems[parameter.name] = NOT_STORABLE
         if problems:
             raise ArgumentError(problems)
 
@@ -257,6 +260,20 @@ def _alternatives(wanted: Any) -> tuple[Any, ...]:
     if isinstance(wanted, types.UnionType) or typing.get_origin(wanted) is typing.Union:
         return typing.get_args(wanted)
     return (wanted,)
+
+
+NOT_STORABLE = "It holds what no database keeps: NaN, infinity, NUL or half of a character."
+
+
+def is_storable(value: Any) -> bool:
+    """Whether a JSON value can be kept as JSON by every database."""
+    if isinstance(value, str):
+        return not any(letter == "\0" or "\ud800" <= letter <= "\udfff" for letter in value)
+    if isinstance(value, float):
+        return math.isfinite(value)
+    if isinstance(value, dict):
+        return all(is_storable(key) and is_storable(item) for key, item in value.items())
+    return all(map(is_storable, value)) if isinstance(value, list) else True
 
 
 def _fits(value: Any, wanted: Any) -> bool:

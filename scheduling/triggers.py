@@ -92,8 +92,12 @@ def _utc(moment: datetime) -> datetime:
     return moment.astimezone(UTC)
 
 
-def _checked_moment(moment: datetime, *, field: str) -> datetime:
-    """The moment as a time that exists: 02:30 in a gap is read with the offset before it, so 03:30."""
+def check_moment(moment: datetime, *, field: str) -> datetime:
+    """The moment as a time that exists: 02:30 in a gap is read with the offset before it, so 03:30.
+
+    Raises:
+        TriggerError: it is naive, or out of the range in which clocks can be reckoned with.
+    """
     if not isinstance(moment, datetime) or moment.utcoffset() is None:
         raise TriggerError(f"{moment!r} is not a date and time with a time zone.", field=field)
     if not 1900 <= moment.year <= 9000:
@@ -306,7 +310,7 @@ class IntervalTrigger:
 
     def __post_init__(self) -> None:
         _check_zone(self.timezone)
-        object.__setattr__(self, "anchor", _checked_moment(self.anchor, field="anchor"))
+        object.__setattr__(self, "anchor", check_moment(self.anchor, field="anchor"))
         if not isinstance(self.every, timedelta) or self.every < SHORTEST_INTERVAL:
             raise TriggerError("An interval must be at least one millisecond, e.g. 5 minutes.", field="interval")
         if self.every > LONGEST_INTERVAL:
@@ -378,7 +382,7 @@ class OnceTrigger:
     at: datetime
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "at", _checked_moment(self.at, field="run_at"))
+        object.__setattr__(self, "at", check_moment(self.at, field="run_at"))
 
     @property
     def zone(self) -> tzinfo:
@@ -937,7 +941,7 @@ def _aps_moment(value: object, zone_name: str, *, field: str) -> datetime:
     if not isinstance(value, datetime):
         raise TriggerError(f"The {field} {value!r} is not a date and time.", field=field)
     zone = _zone(zone_name)
-    moment = _checked_moment(value if value.tzinfo else value.replace(tzinfo=zone), field=field)
+    moment = check_moment(value if value.tzinfo else value.replace(tzinfo=zone), field=field)
     return moment.astimezone(zone)
 
 

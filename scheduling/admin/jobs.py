@@ -31,7 +31,7 @@ from scheduling.display import (
     two_lines,
     zone_of,
 )
-from scheduling.exceptions import NotAllowedNow
+from scheduling.exceptions import NotAllowedNow, UnknownJob
 from scheduling.forms import JobForm, PauseForm, RunNowForm, ScheduleForm, checked
 from scheduling.models import Job, Task
 from scheduling.registry import registry
@@ -153,7 +153,10 @@ class JobAdmin(SchedulingAdmin):
 
     def delete_model(self, request: HttpRequest, obj: Job) -> None:
         job_id = obj.pk
-        obj.remove()
+        try:
+            obj.remove()
+        except UnknownJob:
+            return  # Somebody else was quicker.
         if any(function.defaults and function.defaults.id == job_id for function in registry):
             messages.warning(
                 request,

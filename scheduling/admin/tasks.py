@@ -17,6 +17,7 @@ from unfold.paginator import InfinitePaginator
 
 from scheduling.display import NOTHING, change_url, length, moment, status_label, two_lines
 from scheduling.models import Job, Task
+from scheduling.redaction import redact
 
 from .posting import ReadOnly, SchedulingAdmin, post_action
 
@@ -169,4 +170,4 @@ class TaskAdmin(ReadOnly, SchedulingAdmin):
 
 
 def _pretty(value: Any) -> str:
-    return json.dumps(value, indent=2, ensure_ascii=False)
+    return redact(json.dumps(value, indent=2, ensure_ascii=False))

@@ -502,3 +502,79 @@ def test_the_processes_say_whether_they_live(admin_client: Client) -> None:
     assert admin_client.get(f"{url}{dead.pk}/change/").status_code == 200
     assert admin_client.get(f"{url}add/").status_code == 403
     assert admin_client.post(f"{url}{dead.pk}/delete/", {"post": "yes"}).status_code == 403
+
+
+# --- odd input --------------------------------------------------------------------------------------------------------
+
+
+def test_an_edit_does_not_undo_what_somebody_else_saved_meanwhile(admin_client: Client) -> None:
+    make_job()
+    url = f"{LIST}x/change/"
+    seen = admin_client.get(url).context["adminform"].form["seen"].value()
+    admin_client.post(url, form_data(cron="5 5 * * *", seen=seen))
+    assert Job.objects.by_id("x").cron == "5 5 * * *"
+    refused = admin_client.post(url, form_data(timeout="60", seen=seen))
+    assert "Somebody has saved this Job since you opened it" in refused.content.decode()
+    assert Job.objects.by_id("x").cron == "5 5 * * *"
+    again = refused.context["adminform"].form["seen"].value()
+    assert f'value="{again}"' in refused.content.decode()
+    assert admin_client.post(url, form_data(timeout="60", seen=again)).status_code == 302
+    assert Job.objects.by_id("x").cron == "0 2 * * *"
+
+
+def test_a_pause_meanwhile_is_no_edit(admin_client: Client) -> None:
+    job = make_job()
+    url = f"{LIST}x/change/"
+    seen = admin_client.get(url).context["adminform"].form["seen"].value()
+    job.pause(reason="holiday")
+    assert admin_client.post(url, form_data(timeout="60", seen=seen)).status_code == 302
+    assert Job.objects.by_id("x").is_paused
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        '{"items": NaN}',
+        '{"items": 1e999}',
+        '{"items": ' + "9" * 5000 + "}",
+        "[" * 100_000,
+        '{"\\u0000": 1}',
+        '{"\\ud800": 1}',
+    ],
+)
+def test_arguments_that_no_database_keeps_are_refused_beside_the_field(admin_client: Client, arguments: str) -> None:
+    job = make_job()
+    response = admin_client.post(f"{LIST}x/change/", form_data(arguments=arguments))
+    assert response.status_code == 200
+    assert "arguments" in response.context["adminform"].form.errors
+    response = admin_client.post(url_of("run"), {"arguments": arguments}, follow=True)
+    assert response.status_code == 200
+    assert not job.tasks.exists()
+
+
+@pytest.mark.parametrize("field", ["misfire_grace", "timeout", "retry_delay"])
+@pytest.mark.parametrize("days", ["1000000", "999999999"])
+def test_a_length_without_reason_is_refused_beside_the_field(admin_client: Client, field: str, days: str) -> None:
+    make_job()
+    response = admin_client.post(f"{LIST}x/change/", form_data(**{field: f"{days} 00:00:00"}))
+    assert "at most a hundred years" in str(response.context["adminform"].form.errors[field])
+
+
+def test_a_pause_ends_in_a_year_that_clocks_know(admin_client: Client) -> None:
+    make_job()
+    response = admin_client.post(url_of("pause"), {"until": "9999-12-31T00:00"}, follow=True)
+    assert "out of range" in messages_of(response)[0]
+    assert not Job.objects.by_id("x").is_paused
+
+
+def test_a_nul_in_an_address_is_refused(admin_client: Client) -> None:
+    for query in ("job=%00", "status__exact=%00", "q=a%00"):
+        assert admin_client.get(f"/admin/scheduling/task/?{query}").status_code == 400
+
+
+def test_deleting_what_is_gone_already_is_no_error(admin_client: Client) -> None:
+    job = make_job()
+    url = f"{LIST}x/delete/"
+    assert admin_client.get(url).status_code == 200
+    job.remove()
+    assert admin_client.post(url, {"post": "yes"}, follow=True).status_code == 200

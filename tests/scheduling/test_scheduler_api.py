@@ -234,6 +234,16 @@ class TestDispatch:
         bad = Job.objects.by_id(bad.pk)
         assert bad.is_paused and "cannot be read" in bad.paused_reason
 
+    def test_a_grace_longer_than_time_itself_pauses_the_job_and_hides_no_other(self, dispatcher: Dispatcher) -> None:
+        now = timezone.now()
+        bad = self.job(now - timedelta(seconds=2), misfire_grace=timedelta(days=1_000_000))
+        good = self.job(now - timedelta(seconds=1))
+        assert [task.job_id for task in dispatcher.dispatch_due(now, room=5, ended=Counter()).started] == [good.pk]
+        assert "cannot be read" in Job.objects.by_id(bad.pk).paused_reason
+
+    def test_a_retry_delay_without_reason_is_a_day(self) -> None:
+        assert Job(retry_delay=timedelta(days=100_000_000)).retry_delay_before(6) == timedelta(days=1)
+
     def test_without_idle_workers_tasks_are_queued_for_anyone(self, dispatcher: Dispatcher) -> None:
         now = timezone.now()
         self.job(now - timedelta(seconds=1))
