@@ -20,9 +20,10 @@ from unfold.widgets import (
     UnfoldAdminTextInputWidget,
 )
 
+from .arguments import NOT_STORABLE, is_storable
 from .exceptions import UnknownJob
 from .models import Job
-from .registry import NOT_STORABLE, is_storable, registry
+from .registry import registry
 from .triggers import TriggerError, check_moment
 
 

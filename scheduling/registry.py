@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import inspect
-import math
-import types
-import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from .exceptions import ArgumentError, SchedulingError, UnknownTaskFunction
+from .arguments import Parameter, converted, from_words, parameters_of
+from .exceptions import SchedulingError, UnknownTaskFunction
 from .triggers import CronTrigger, IntervalTrigger, TriggerError
 
 Overlap = Literal["skip", "queue"]
@@ -39,16 +37,6 @@ class JobDefaults:
     """Before the first retry; doubled before each further one, up to a day."""
 
 
-@dataclass(frozen=True)
-class Parameter:
-    """One argument of a task function, read from its signature."""
-
-    name: str
-    type: Any
-    required: bool
-    default: Any = None
-
-
 class TaskFunction:
     """A registered function. Calling it runs it in this process and records a Task with cause `shell`."""
 
@@ -60,16 +48,16 @@ class TaskFunction:
         self.name = name
         self.label = label
         self.defaults = defaults
-        self.parameters = tuple(_parameters(function, name))
+        self.parameters = _parameters(function, name)
         self.__doc__ = function.__doc__
         self.__name__ = function.__name__
         self.__qualname__ = function.__qualname__
         self.__module__ = function.__module__
 
-    def __call__(self, **arguments: Any) -> Any:
+    def __call__(self, *values: Any, **arguments: Any) -> Any:
         from .runner import run_here
 
-        return run_here(self, arguments)
+        return run_here(self, {**dict(zip((one.name for one in self.parameters), values, strict=False)), **arguments})
 
     def __repr__(self) -> str:
         return f"<task function {self.name}>"
@@ -81,39 +69,21 @@ class TaskFunction:
 
     def check_arguments(self, arguments: Mapping[str, Any]) -> None:
         """Raises:
-        ArgumentError: one is missing, unknown or of another type than the signature says.
+        ArgumentError: one is missing, unknown, of another type than the signature says, or cannot be stored.
         """
-        known = {parameter.name: parameter for parameter in self.parameters}
-        problems = {
-            name: f"{self.name} has no argument of this name; it takes {', '.join(known) or 'none'}."
-            for name in arguments
-            if name not in known
-        }
-        for parameter in self.parameters:
-            if parameter.name not in arguments:
-                if parameter.required:
-                    problems[parameter.name] = "This argument is required."
-            elif not _fits(arguments[parameter.name], parameter.type):
-                value = arguments[parameter.name]
-                problems[parameter.name] = f"{value!r} is not {_in_words(parameter.type)}."
-            elif not is_storable(arguments[parameter.name]):
-                problems[parameter.name] = NOT_STORABLE
-        if problems:
-            raise ArgumentError(problems)
+        self.call_arguments(arguments)
 
-    def parse_arguments(self, pairs: Sequence[str]) -> dict[str, Any]:
-        """Arguments from `key=value` words, each value read as its parameter's type.
+    def call_arguments(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """JSON arguments as the function wants them; raises as `check_arguments`."""
+        return converted(self.parameters, arguments, function=self.name)
+
+    def parse_arguments(self, pairs: Sequence[str], *, over: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Arguments from `key=value` words, each value read as its parameter's type, over those of a Job.
 
         Raises:
             ArgumentError: as `check_arguments`, or a word is not `key=value`.
         """
-        types_by_name = {parameter.name: parameter.type for parameter in self.parameters}
-        arguments: dict[str, Any] = {}
-        for pair in pairs:
-            name, equals, text = pair.partition("=")
-            if not equals:
-                raise ArgumentError({pair: "Write arguments as name=value."})
-            arguments[name] = _from_text(text, types_by_name.get(name, str))
+        arguments = {**(over or {}), **from_words(self.parameters, pairs)}
         self.check_arguments(arguments)
         return arguments
 
@@ -226,139 +196,11 @@ def _check_schedule(declared: JobDefaults, name: str) -> None:
         raise SchedulingError(f"@task({name!r}): {error}") from error
 
 
-def _parameters(function: Callable[..., Any], name: str) -> Iterator[Parameter]:
+def _parameters(function: Callable[..., Any], name: str) -> tuple[Parameter, ...]:
     if "<locals>" in function.__qualname__ and "." not in name:
         raise SchedulingError(f"@task({name!r}): name it app.function, e.g. 'audiobooks.library_scan'.")
     if inspect.iscoroutinefunction(function):
         raise SchedulingError(
             f"@task({name!r}): {function.__qualname__} is async; call asyncio.run inside a plain function."
         )
-    parameters = list(inspect.signature(function).parameters.values())
-    if not parameters or parameters[0].kind not in (
-        inspect.Parameter.POSITIONAL_ONLY,
-        inspect.Parameter.POSITIONAL_OR_KEYWORD,
-    ):
-        raise SchedulingError(f"@task({name!r}): the first parameter of {function.__qualname__} must be the TaskRun.")
-    hints = typing.get_type_hints(function)
-    for parameter in parameters[1:]:
-        if parameter.kind in (
-            inspect.Parameter.VAR_POSITIONAL,
-            inspect.Parameter.VAR_KEYWORD,
-            inspect.Parameter.POSITIONAL_ONLY,
-        ):
-            raise SchedulingError(f"@task({name!r}): {parameter} cannot be given by name; use named arguments.")
-        required = parameter.default is inspect.Parameter.empty
-        yield Parameter(
-            parameter.name,
-            hints.get(parameter.name, Any),
-            required,
-            None if required else parameter.default,
-        )
-
-
-def _alternatives(wanted: Any) -> tuple[Any, ...]:
-    if isinstance(wanted, types.UnionType) or typing.get_origin(wanted) is typing.Union:
-        return typing.get_args(wanted)
-    return (wanted,)
-
-
-NOT_STORABLE = "It holds what no database keeps: NaN, infinity, NUL or half of a character."
-
-
-def is_storable(value: Any) -> bool:
-    """Whether a JSON value can be kept as JSON by every database."""
-    if isinstance(value, str):
-        return not any(letter == "\0" or "\ud800" <= letter <= "\udfff" for letter in value)
-    if isinstance(value, float):
-        return math.isfinite(value)
-    if isinstance(value, dict):
-        return all(is_storable(key) and is_storable(item) for key, item in value.items())
-    return all(map(is_storable, value)) if isinstance(value, list) else True
-
-
-def _fits(value: Any, wanted: Any) -> bool:
-    """Whether a JSON value fits an annotation. Dates are ISO texts in JSON."""
-    return any(_fits_one(value, alternative) for alternative in _alternatives(wanted))
-
-
-def _fits_one(value: Any, wanted: Any) -> bool:
-    if wanted is Any:
-        return True
-    if wanted is type(None) or wanted is None:
-        return value is None
-    origin = typing.get_origin(wanted)
-    if origin is Literal:
-        return value in typing.get_args(wanted)
-    if origin is list:
-        inner = typing.get_args(wanted) or (Any,)
-        return isinstance(value, list) and all(_fits(item, inner[0]) for item in value)
-    if origin is dict:
-        return isinstance(value, dict)
-    if wanted in (datetime, date):
-        return isinstance(value, str) and _is_iso(value, wanted)
-    if wanted is float:
-        return isinstance(value, int | float) and not isinstance(value, bool)
-    if wanted is int:
-        return isinstance(value, int) and not isinstance(value, bool)
-    return isinstance(value, wanted)
-
-
-def _is_iso(text: str, wanted: type[date]) -> bool:
-    try:
-        wanted.fromisoformat(text)
-    except ValueError:
-        return False
-    return True
-
-
-_TYPE_WORDS = {
-    str: "a text",
-    int: "a whole number",
-    float: "a number",
-    bool: "true or false",
-    date: "a date such as 2026-03-01",
-    datetime: "a date and time such as 2026-03-01T04:00+00:00",
-    type(None): "nothing (null)",
-}
-
-
-def _in_words(wanted: Any) -> str:
-    def one(alternative: Any) -> str:
-        if typing.get_origin(alternative) is Literal:
-            return "one of " + ", ".join(map(repr, typing.get_args(alternative)))
-        if typing.get_origin(alternative) is list:
-            return "a list"
-        return _TYPE_WORDS.get(alternative, str(alternative))
-
-    return " or ".join(map(one, _alternatives(wanted)))
-
-
-def _from_text(text: str, wanted: Any) -> Any:
-    """The value meant by a word of the command line; left as it is where it does not fit, for the check to say so."""
-    alternatives = _alternatives(wanted)
-    if type(None) in alternatives and text in ("", "null"):
-        return None
-    first = next(alternative for alternative in alternatives if alternative is not type(None))
-    if first is bool:
-        return {"true": True, "false": False}.get(text.lower(), text)
-    if first in (int, float):
-        try:
-            return first(text)
-        except ValueError:
-            return text
-    if typing.get_origin(first) is list:
-        inner = (typing.get_args(first) or (str,))[0]
-        return [_from_text(part, inner) for part in text.split(",")] if text else []
-    return text
-
-
-def call_arguments(function: TaskFunction, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """JSON arguments as the function wants them: ISO texts become dates where the signature says so."""
-    converted = dict(arguments)
-    for parameter in function.parameters:
-        value = converted.get(parameter.name)
-        for wanted in (datetime, date):
-            if wanted in _alternatives(parameter.type) and isinstance(value, str):
-                converted[parameter.name] = wanted.fromisoformat(value)
-                break
-    return converted
+    return parameters_of(function, name)

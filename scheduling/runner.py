@@ -24,7 +24,7 @@ from .exceptions import TaskFailed, TaskStopped
 from .models import SchedulerProcess, Task, TaskLog
 from .outcomes import Ended, Outcome, capped_error, record, result_as_json, storable
 from .presence import own_process
-from .registry import TaskFunction, call_arguments, registry
+from .registry import TaskFunction, registry
 
 logger = logging.getLogger(__name__)
 
@@ -101,7 +101,7 @@ def execute(function: TaskFunction, run: TaskRun, arguments: Mapping[str, Any]) 
     """Call the task function. Whatever it raises becomes an outcome."""
     status, error = Task.Status.COMPLETED, ""
     try:
-        function.function(run, **call_arguments(function, arguments))
+        function.function(run, **function.call_arguments(arguments))
     except TaskFailed as failure:
         status, error = Task.Status.FAILED, str(failure)
     except (TaskStopped, KeyboardInterrupt):

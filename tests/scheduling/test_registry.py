@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
+from pathlib import Path
 from typing import Any, Literal
 
 import pytest
 
 from scheduling.context import TaskRun
 from scheduling.exceptions import ArgumentError, SchedulingError, UnknownTaskFunction
-from scheduling.registry import call_arguments, registry, task
+from scheduling.registry import registry, task
 
 
 @pytest.fixture(autouse=True)
@@ -133,7 +134,7 @@ def test_wrong_arguments_are_named(typed: Any, arguments: dict[str, Any], wrong:
 def test_right_arguments_pass_and_dates_become_dates(typed: Any) -> None:
     arguments = {"name": "x", "count": 3, "ratio": 1, "on": True, "day": "2026-03-01", "names": ["a"], "mode": "b"}
     typed.check_arguments(arguments)
-    assert call_arguments(typed, arguments)["day"] == date(2026, 3, 1)
+    assert typed.call_arguments(arguments)["day"] == date(2026, 3, 1)
 
 
 def test_words_of_the_command_line_become_values(typed: Any) -> None:
@@ -145,6 +146,64 @@ def test_words_of_the_command_line_become_values(typed: Any) -> None:
         typed.parse_arguments(["name"])
     with pytest.raises(ArgumentError):
         typed.parse_arguments(["name=x", "count=many"])
+
+
+def test_arguments_in_order_are_taken_as_named(typed: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[dict[str, Any]] = []
+    monkeypatch.setattr("scheduling.runner.run_here", lambda function, arguments: given.append(dict(arguments)))
+    typed("x", 3, on=True)
+    assert given == [{"name": "x", "count": 3, "on": True}]
+
+
+def test_words_are_laid_over_stored_arguments_before_they_are_checked(typed: Any) -> None:
+    assert typed.parse_arguments(["count=4"], over={"name": "x", "count": 1}) == {"name": "x", "count": 4}
+
+
+@pytest.mark.parametrize(
+    ("wanted", "text", "value", "converted"),
+    [
+        (Literal[1, 2], "1", 1, 1),
+        (int | float, "1.5", 1.5, 1.5),
+        (dict[str, int], '{"a": 1}', {"a": 1}, {"a": 1}),
+        (list[date], "2026-01-01,2026-01-02", ["2026-01-01", "2026-01-02"], [date(2026, 1, 1), date(2026, 1, 2)]),
+        (list[int] | None, "", None, None),
+        (str | date, "hello", "hello", "hello"),
+        (str | date, "2026-01-01", "2026-01-01", date(2026, 1, 1)),
+        (str, "12", "12", "12"),
+        (Any, "12", 12, 12),
+        (bool | None, "False", False, False),
+    ],
+)
+def test_a_word_is_read_as_the_type_wanted(wanted: Any, text: str, value: Any, converted: Any) -> None:
+    def typed(run: TaskRun, x: Any) -> None: ...
+
+    typed.__annotations__["x"] = wanted
+    function = task("t.words")(typed)
+    arguments = function.parse_arguments([f"x={text}"])
+    assert arguments == {"x": value}
+    assert function.call_arguments(arguments) == {"x": converted}
+
+
+@pytest.mark.parametrize(
+    ("wanted", "value"),
+    [(dict[str, int], {"a": "no"}), (list[date], ["never"]), (Literal[1], True), (str, "\0"), (float, float("nan")),
+     (Any, "\ud800"), (list, [float("inf")]), (dict, {"a": {"b": "\0"}})],
+)  # fmt: skip
+def test_what_does_not_fit_or_cannot_be_kept_is_refused(wanted: Any, value: Any) -> None:
+    def typed(run: TaskRun, x: Any) -> None: ...
+
+    typed.__annotations__["x"] = wanted
+    with pytest.raises(ArgumentError):
+        task("t.unfit")(typed).check_arguments({"x": value})
+
+
+@pytest.mark.parametrize("wanted", [tuple[int, ...], Path, set[str], dict[int, str], Sequence[str], list[Path]])
+def test_an_annotation_that_no_json_value_fits_is_refused_at_the_definition(wanted: Any) -> None:
+    def typed(run: TaskRun, x: Any) -> None: ...
+
+    typed.__annotations__["x"] = wanted
+    with pytest.raises(SchedulingError, match="no JSON value"):
+        task("t.unknown")(typed)
 
 
 def test_an_unknown_function_is_said() -> None:

@@ -76,7 +76,7 @@ class Command(BaseCommand):
     def _run(self, id: str, arguments: list[str], **_: Any) -> tuple[list[str], Any]:
         job = Job.objects.by_id(id)
         function = registry.get(job.function)
-        task = job.run_now(arguments=function.parse_arguments(arguments) if arguments else None)
+        task = job.run_now(arguments=function.parse_arguments(arguments, over=job.arguments))
         return [f"Task {task.pk} is queued."], {"task": task.pk, "status": task.status}
 
     def _preview(self, id: str, count: int, **_: Any) -> tuple[list[str], Any]:

@@ -68,5 +68,5 @@ def _function_and_arguments(name: str, pairs: list[str]) -> tuple[TaskFunction, 
     if function is None:
         names = ", ".join(sorted(function.name for function in registry))
         raise SchedulingError(f"There is no task function or Job {name!r}. The task functions are: {names}.")
-    given = function.parse_arguments(pairs) if pairs else {}
-    return function, {**(job.arguments if job else {}), **given}
+    stored = job.arguments if job else function.defaults.arguments if function.defaults else {}
+    return function, function.parse_arguments(pairs, over=stored)
