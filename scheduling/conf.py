@@ -9,6 +9,10 @@ from django.conf import settings as django_settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 
+SHORTEST_LOST_AFTER = 30.0
+"""Seconds. Workers of a frozen scheduler end themselves a little earlier, so that none runs on beside a retry."""
+LARGEST = 1_000_000
+
 
 @dataclass(frozen=True, kw_only=True)
 class SchedulingSettings:
@@ -27,7 +31,6 @@ class SchedulingSettings:
     """How often the rows are read without being told of a change."""
     SQLITE_POLL_EVERY: float = 0.1
     """How often SQLite is asked whether another process has written."""
-    MISFIRE_GRACE: int = 900
     LOG_CAP: int = 1_000_000
     """Characters of log kept of one Task."""
     ERROR_CAP: int = 100_000
@@ -38,13 +41,28 @@ class SchedulingSettings:
     SECRETS: tuple[str, ...] = ()
     """Values that are blanked out wherever a Task or a log line would show them."""
 
+    def __post_init__(self) -> None:
+        least: dict[str, float] = {
+            "WORKERS": 1,
+            "SHUTDOWN_GRACE": 0,
+            "RETENTION_DAYS": 0,
+            "RETENTION_FAILED_DAYS": 0,
+            "LOG_CAP": 1000,
+        }
+        least |= {"ERROR_CAP": 1000, "KILL_AFTER": 0, "HEARTBEAT_EVERY": 0.1, "LOST_AFTER": SHORTEST_LOST_AFTER}
+        for name, bound in least.items():
+            if not bound <= getattr(self, name) <= LARGEST:
+                raise ImproperlyConfigured(f"SCHEDULING[{name!r}] must lie between {bound} and {LARGEST}.")
+        if self.LOST_AFTER < 3 * self.HEARTBEAT_EVERY:
+            raise ImproperlyConfigured("SCHEDULING['LOST_AFTER'] must be at least three times HEARTBEAT_EVERY.")
+
 
 @cache
 def scheduling_settings() -> SchedulingSettings:
     """The settings in force.
 
     Raises:
-        ImproperlyConfigured: `SCHEDULING` holds a name that does not exist.
+        ImproperlyConfigured: `SCHEDULING` holds a name that does not exist, or a value that cannot work.
     """
     given: dict[str, Any] = getattr(django_settings, "SCHEDULING", {})
     known = {field.name for field in dataclasses.fields(SchedulingSettings)}

@@ -10,6 +10,10 @@ T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
 
+LARGEST_COUNT = 2**63 - 1
+"""What the columns of counts hold."""
+
+
 class Channel(Protocol):
     """Where a run reports to: the scheduler process by a pipe, or the rows themselves."""
 
@@ -65,22 +69,37 @@ class TaskRun:
         """Say how far the run is. Shown at most once a second, so it may be called as often as one likes.
 
         A total may be an estimate: once more is processed, it is dropped.
+
+        Raises:
+            ValueError: a count is negative or no whole number.
         """
         if processed is not None:
-            self.processed = processed
+            self.processed = checked_count("processed", processed)
         if total is not None:
-            self.total = total
+            self.total = checked_count("total", total)
         if text is not None:
-            self.text = text
+            self.text = str(text)
         if self.total is not None and self.processed > self.total:
             self.total = None
         self._channel.report_progress(self)
 
     def succeeded(self, count: int = 1) -> None:
-        self.items_succeeded += count
+        self.items_succeeded += checked_count("succeeded", count)
 
     def failed(self, count: int = 1) -> None:
-        self.items_failed += count
+        self.items_failed += checked_count("failed", count)
+
+    def counts(self) -> dict[str, Any]:
+        """The columns of a Task that tell its progress. Whatever a task function put in the attributes, they fit."""
+        succeeded, failed = _kept_count(self.items_succeeded), _kept_count(self.items_failed)
+        return {
+            # A function may tell successes and failures alone.
+            "items_processed": min(max(_kept_count(self.processed), succeeded + failed), LARGEST_COUNT),
+            "items_succeeded": succeeded,
+            "items_failed": failed,
+            "progress_total": None if self.total is None else _kept_count(self.total),
+            "progress_text": str(self.text)[:255],
+        }
 
     @property
     def should_stop(self) -> bool:
@@ -101,3 +120,13 @@ class TaskRun:
         from .models import Task
 
         Task.objects.filter(pk=self.task_id).update(checkpoint=values)
+
+
+def checked_count(name: str, value: object) -> int:
+    if not isinstance(value, int) or not 0 <= value <= LARGEST_COUNT:
+        raise ValueError(f"{name} must be a whole number of 0 or more, not {value!r}.")
+    return value
+
+
+def _kept_count(value: object) -> int:
+    return min(max(value, 0), LARGEST_COUNT) if isinstance(value, int) else 0

@@ -83,31 +83,32 @@ class Dispatcher:
                     self._due = DueJobs(without=self.unresolvable)
                 jobs = self._due.lock(now + LOOK_AHEAD)
                 active = self._due.active_counts(now + LOOK_AHEAD) if jobs else Counter()
-                active.subtract(ended)
-                return self._dispatch(jobs, active, now, room)
+                return self._dispatch(jobs, active - ended, now, room)
         except IntegrityError:
-            # A fire time has its Task already, as after a clock was set back: one by one, so that the rest goes on.
-            return self._dispatch_singly(now, ended)
+            # A fire time has its Task already, as after a clock was set back.
+            return self._dispatch_without_doubles(now, ended)
 
-    def _dispatch_singly(self, now: datetime, ended: Counter[str]) -> Dispatched:
-        done = Dispatched(until=now, full=True)
-        for job_id in list(
-            Job.objects.due(now).exclude(function__in=self.unresolvable).values_list("pk", flat=True)[:BATCH]
-        ):
-            with transaction.atomic():
-                jobs = list(Job.objects.lock_due(now).filter(pk=job_id))
-                active = Counter(Task.objects.active_counts([job_id]))
-                active.subtract(ended)
-                try:
-                    with transaction.atomic():
-                        done.queued += self._dispatch(jobs, active, now, 0).queued
-                except IntegrityError:
-                    logger.warning("Job %s: this fire time was dispatched before; it is not run again.", job_id)
-                    for job in jobs:
-                        job.reschedule(now)
+    def _dispatch_without_doubles(self, now: datetime, ended: Counter[str]) -> Dispatched:
+        with transaction.atomic():
+            jobs = list(Job.objects.lock_due(now).exclude(function__in=self.unresolvable)[:BATCH])
+            ids = [job.pk for job in jobs]
+            earliest = min((job.next_run_time for job in jobs if job.next_run_time), default=now)
+            made = set(Task.objects.filter(job_id__in=ids, fire_time__gte=earliest).values_list("job_id", "fire_time"))
+            active = Counter(Task.objects.active_counts(ids))
+            done = self._dispatch(jobs, active - ended, now, 0, made=made)
+        # The others, due a moment ahead, are for the next turn.
+        done.until, done.full = now, True
         return done
 
-    def _dispatch(self, jobs: list[Job], active: Mapping[str, int], now: datetime, room: int) -> Dispatched:
+    def _dispatch(
+        self,
+        jobs: list[Job],
+        active: Mapping[str, int],
+        now: datetime,
+        room: int,
+        made: Collection[tuple[str | None, datetime | None]] = (),
+    ) -> Dispatched:
+        """`made` are the Jobs and fire times that have their Task already."""
         done = Dispatched(until=now + LOOK_AHEAD, full=len(jobs) == BATCH)
         tasks: list[Task] = []
         moves: dict[datetime | None, list[str]] = defaultdict(list)
@@ -129,6 +130,9 @@ class Dispatcher:
                 )
                 next_time = None
             moves[next_time].append(job.pk)
+            if doubles := [task for task in planned if (task.job_id, task.fire_time) in made]:
+                logger.warning("Job %s: %s was dispatched before; it is not run again.", job, doubles[0].fire_time)
+                planned = [task for task in planned if task not in doubles]
             for task in planned:
                 if task.status == Task.Status.QUEUED and not task.waiting:
                     if len(done.started) < room:
@@ -215,7 +219,8 @@ class Dispatcher:
         tasks = list(queued.select_related("job").order_by("pk")[:limit])
         if unknown := {task.function for task in tasks if task.function not in registry}:
             self._leave_alone(unknown)
-        return [task for task in tasks if task.function in registry]
+            return self.queued_tasks(limit)
+        return tasks
 
     def admit_waiting(self, now: datetime) -> tuple[datetime | None, set[str | None]]:
         """Queued Tasks whose time has come, and whose Job has an instance free, stop waiting.
@@ -223,18 +228,30 @@ class Dispatcher:
         Returns the time of the next one that waits for a time, and the Jobs whose Tasks wait for an instance.
         """
         waiting = Task.objects.filter(status=Task.Status.QUEUED, waiting=True)
-        ripe = waiting.filter(Q(not_before=None) | Q(not_before__lte=now)).order_by("pk")
+        ripe = waiting.filter(Q(not_before=None) | Q(not_before__lte=now))
         held: set[str | None] = set()
-        for task_id, job_id in list(ripe.values_list("pk", "job_id")[:BATCH]):
-            with transaction.atomic():
-                if job_id:
-                    job = Job.objects.locked(job_id)
-                    if Task.objects.active_counts([job_id]).get(job_id, 0) >= job.max_instances:
-                        held.add(job_id)
-                        continue
-                waiting.filter(pk=task_id).update(waiting=False)
+        jobs = dict(ripe.order_by().values_list("job_id", "job__max_instances").distinct())
+        active = Task.objects.active_counts(filter(None, jobs))
+        for job_id, limit in jobs.items():
+            if job_id is None:
+                ripe.filter(job=None).update(waiting=False)
+            elif active.get(job_id, 0) >= limit:
+                held.add(job_id)
+            else:
+                self._admit(job_id, ripe)
+                held.add(job_id)
         earliest: datetime | None = waiting.filter(not_before__gt=now).aggregate(Min("not_before"))["not_before__min"]
         return earliest, held
+
+    @staticmethod
+    def _admit(job_id: str, ripe: models.QuerySet[Task]) -> None:
+        """As many of a Job's ripe Tasks as it has instances free, oldest first."""
+        with transaction.atomic():
+            if (job := Job.objects.locked_if_there(job_id)) is None:
+                return
+            free = job.max_instances - Task.objects.active_counts([job_id]).get(job_id, 0)
+            ids = list(ripe.filter(job_id=job_id).order_by("pk").values_list("pk", flat=True)[: max(0, free)])
+            Task.objects.filter(pk__in=ids).update(waiting=False)
 
     def running(self) -> dict[int, bool]:
         """The Tasks that run in this process's name -> whether someone wants them cancelled."""

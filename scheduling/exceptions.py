@@ -34,6 +34,10 @@ class TaskFailed(SchedulingError):
     """Raised by a task function to fail its Task with a sentence instead of a traceback."""
 
 
+class TaskCancelled(SchedulingError):
+    """A run in this process was cancelled by somebody else."""
+
+
 class TaskStopped(BaseException):
     """Raised inside a task function that is cancelled or out of time.
 

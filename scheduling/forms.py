@@ -24,7 +24,6 @@ from .arguments import NOT_STORABLE, is_storable
 from .exceptions import UnknownJob
 from .models import Job
 from .registry import registry
-from .triggers import TriggerError, check_moment
 
 
 class ArgumentsField(forms.JSONField):
@@ -187,14 +186,8 @@ class PauseForm(forms.Form):
 
     def clean_until(self) -> datetime | None:
         until: datetime | None = self.cleaned_data["until"]
-        if until is None:
-            return None
-        if until <= timezone.now():
+        if until is not None and until <= timezone.now():
             raise ValidationError("The end of the pause must be in the future.")
-        try:
-            check_moment(until, field="until")
-        except TriggerError as error:
-            raise ValidationError(str(error)) from None
         return until
 
 

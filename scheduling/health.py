@@ -9,6 +9,8 @@ from django.utils import timezone
 from .models import Job, SchedulerProcess
 from .registry import registry
 
+SHOWN = 20
+
 
 def problems(*, overdue: timedelta) -> list[str]:
     """A sentence per problem; empty when all is well."""
@@ -16,9 +18,11 @@ def problems(*, overdue: timedelta) -> list[str]:
     if not SchedulerProcess.objects.alive().schedulers().exists():
         found.append("No scheduler is alive. Start one with: python manage.py runscheduler")
     late = Job.objects.due(timezone.now() - overdue).select_related("runtime")
-    for job in late.order_by("runtime__next_run_time")[:20]:
+    for job in late.order_by("runtime__next_run_time")[:SHOWN]:
         if job.function in registry:
             found.append(f"Job {job.pk} is overdue: it should have run at {job.next_run_time:%Y-%m-%d %H:%M:%S %Z}.")
         else:
             found.append(f"Job {job.pk} cannot run: this program has no task function {job.function}.")
+    if (count := late.count()) > SHOWN:
+        found.append(f"{count - SHOWN:,} more Jobs are overdue.")
     return found

@@ -28,13 +28,15 @@ from .conf import scheduling_settings
 from .dispatch import LOOK_AHEAD, Dispatcher
 from .models import SchedulerProcess, Task, TaskLog
 from .outcomes import Ended, Outcome, record
-from .recovery import recover_dead_processes
+from .recovery import Watch, sign_off
 from .workers import Worker, WorkerPool
 
 logger = logging.getLogger(__name__)
 
 LOG_EVERY = 0.25
 QUEUE = 200
+LONGEST_QUEUE = 2000
+"""Queued Tasks that are remembered; more are read again when these are gone."""
 RECOVER_EVERY = 5.0
 LONGEST_RETRY = 1.0
 BRIEF = 0.01
@@ -49,6 +51,13 @@ LINGER = 0.02
 """Seconds for which ends of runs are collected, to be written together."""
 TURN = 1.0
 """Seconds without an event after which the loop turns anyway, to show that it lives."""
+POSTGRES_SESSION = """
+    SET lock_timeout = '3s';
+    SET statement_timeout = '15s';
+    SET idle_in_transaction_session_timeout = '30s'
+"""
+"""A server that hangs must not hang the loop, which would hear no signal and give no sign of life; and a process frozen
+in the middle of a transaction must not keep its locks for ever."""
 
 # Counts the time a laptop sleeps as well, in which others may have taken our Tasks over.
 _SUSPEND_AWARE_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
@@ -72,7 +81,9 @@ class Run:
     kill_at: float | None = None
     log: list[str] = field(default_factory=list)
     seq: int = 0
-    progress: dict[str, Any] | None = None
+    shown: dict[str, Any] = field(default_factory=dict)
+    """The progress it last told."""
+    progress_is_written: bool = True
 
 
 class Loop:
@@ -115,7 +126,7 @@ class Loop:
         self._retry_delay = 0.1
         self._next = dict.fromkeys(("poll", "watch", "heartbeat", "recover", "log", "retry"), 0.0)
         self._lease_renewed = 0.0
-        self._connected_since = 0.0
+        self._watch = Watch()
         self._look_at_waiting: datetime | None = None
         self._waiting_jobs: set[str | None] = set()
 
@@ -138,6 +149,8 @@ class Loop:
     def run(self) -> None:
         """Turn until stopped."""
         self._pool.open()
+        # What this thread did before has left a connection without the settings of a session of ours.
+        connection.close()
         try:
             while not self.finished:
                 self.turn()
@@ -150,6 +163,8 @@ class Loop:
         self._pool.sign_of_life()
         self._take_news()
         self._enforce_limits()
+        if self._away_since is not None:
+            self._stop_what_may_be_repeated()
         if time.monotonic() >= self._next["retry"]:
             try:
                 self._work_with_database()
@@ -175,7 +190,7 @@ class Loop:
         moments = [now + TURN]
         moments += [run.kill_at or run.deadline or moments[0] for run in self._runs.values()]
         if self._stop_at is not None:
-            moments.append(self._stop_at)
+            moments.append(self._stop_at if now < self._stop_at else self._patience_ends)
         if self._away_since is not None:
             moments.append(self._next["retry"])
         else:
@@ -184,11 +199,13 @@ class Loop:
                 moments.append(self._next["watch"])
             if self._ended:
                 moments.append(self._write_ended_at)
+            if self._queue and self._may_claim:
+                moments.append(now)
             if self._claimed:
                 moments.append(self._keep_claimed_until)
                 if self._pool.idle_count:
                     moments.append(self._claimed[0][0])
-            if any(run.log or run.progress for run in self._runs.values()):
+            if any(run.log or not run.progress_is_written for run in self._runs.values()):
                 moments.append(self._next["log"])
             if self._due and not self._stopping:
                 moments.append(now + (self._dispatch_at() - timezone.now()).total_seconds())
@@ -231,13 +248,13 @@ class Loop:
             self._refresh = True
         if self._refresh:
             self._read_changes()
-        if not self._stopping:
+        if not self._stopping and self._hold_lease():
             self._dispatch()
             self._claim()
-        if now >= self._next["recover"] and now - self._connected_since >= 2 * self._settings.HEARTBEAT_EVERY:
-            # After an outage all are late: those who live get the time for a heartbeat before they are judged.
+        if now >= self._next["recover"]:
             self._next["recover"] = now + RECOVER_EVERY
-            if recover_dead_processes():
+            assert self._process is not None
+            if self._watch.recover(self._process):
                 self._refresh = True
         if self._away_since is not None:
             self._database_is_back()
@@ -245,12 +262,11 @@ class Loop:
     def _connect(self) -> None:
         if connection.connection is None:
             connection.ensure_connection()
-            if self._away_since is None or time.monotonic() - self._away_since > self._settings.HEARTBEAT_EVERY:
-                self._connected_since = time.monotonic()
+            # While it was away nobody could be seen to live.
+            self._watch = Watch()
             if connection.vendor == "postgresql":
                 with connection.cursor() as cursor:
-                    # A process frozen in the middle of a transaction must not keep its locks for ever.
-                    cursor.execute("SET idle_in_transaction_session_timeout = '30s'")
+                    cursor.execute(POSTGRES_SESSION)
         if self._process is None:
             self._register()
         if connection.vendor == "postgresql" and not self._listener.is_open:
@@ -277,6 +293,8 @@ class Loop:
         self._runs.clear()
         self._claimed.clear()
         self._ended.clear()
+        self._queue.clear()
+        self._refresh = True
         self._register()
 
     def _hold_lease(self) -> bool:
@@ -290,6 +308,7 @@ class Loop:
     def _read_changes(self) -> None:
         assert self._dispatcher is not None
         self._refresh = False
+        self._queue.clear()
         self._backlog = True
         self._next["poll"] = time.monotonic() + self._settings.POLL_EVERY
         now = timezone.now()
@@ -329,15 +348,17 @@ class Loop:
                 heapq.heappush(self._due, moment)
         if done.full:
             heapq.heappush(self._due, now)
-        self._queue.extend(done.queued)
+        self._queue.extend(done.queued[: LONGEST_QUEUE - len(self._queue)])
+        self._backlog |= len(self._queue) == LONGEST_QUEUE
         self._waiting_jobs |= done.waiting_jobs
         self._start(done.started)
         for task in done.recorded:
             self._announce(task.status, task)
 
     def _claim(self) -> None:
+        # Once a turn: those that others have taken meanwhile may be many.
         assert self._dispatcher is not None
-        while chosen := self._next_queued():
+        if chosen := self._next_queued():
             self._start(self._dispatcher.claim(chosen))
 
     def _room(self) -> int:
@@ -349,16 +370,19 @@ class Loop:
         """Whether the workers have enough to do for the time of a commit."""
         return 0 < self._ahead < 4 * len(self._claimed)
 
+    @property
+    def _may_claim(self) -> bool:
+        return bool(self._room()) and not self._stopping and not self._is_supplied
+
     def _next_queued(self) -> list[Task]:
         """Queued Tasks to be claimed, taken off our list."""
         assert self._dispatcher is not None
-        room = self._room()
-        if not room or self._stopping or self._is_supplied:
+        if not self._may_claim:
             return []
         if not self._queue and self._backlog:
             self._queue.extend(self._dispatcher.queued_tasks(QUEUE))
             self._backlog = len(self._queue) == QUEUE
-        return [self._queue.popleft() for _ in range(min(room, len(self._queue)))]
+        return [self._queue.popleft() for _ in range(min(self._room(), len(self._queue)))]
 
     def _start(self, tasks: list[Task]) -> None:
         now, clock = timezone.now(), time.monotonic()
@@ -421,10 +445,8 @@ class Loop:
                 run.task.status = ended.outcome.status
                 run.task.started_at, run.task.finished_at = ended.started_at, ended.finished_at
                 run.task.result = json.loads(ended.outcome.result) if ended.outcome.result else None
-                run.task.items_processed, run.task.items_succeeded = (
-                    ended.outcome.processed,
-                    ended.outcome.succeeded,
-                )
+                run.task.items_processed = ended.outcome.items_processed
+                run.task.items_succeeded = ended.outcome.items_succeeded
                 run.task.error_message, run.task.reason = ended.outcome.error_message, ended.outcome.reason
                 self._announce(run.task.status, run.task)
             else:
@@ -437,19 +459,20 @@ class Loop:
     def _write_logs(self) -> None:
         self._write_log_chunks([run for run in self._runs.values() if run.log])
         for run in self._runs.values():
-            if run.progress:
-                Task.objects.filter(pk=run.task.pk, status=Task.Status.RUNNING).update(**run.progress)
-                run.progress = None
+            if not run.progress_is_written:
+                Task.objects.filter(pk=run.task.pk, status=Task.Status.RUNNING).update(**run.shown)
+                run.progress_is_written = True
 
     def _write_log_chunks(self, runs: list[Run]) -> None:
         if not runs:
             return
         chunks = [TaskLog(task_id=run.task.pk, seq=run.seq, text="".join(run.log)) for run in runs]
         try:
-            TaskLog.objects.bulk_create(chunks)
+            _write_chunks(chunks)
         except IntegrityError:
+            # A Task that somebody deleted while it ran.
             known = set(Task.objects.filter(pk__in=[run.task.pk for run in runs]).values_list("pk", flat=True))
-            TaskLog.objects.bulk_create([chunk for chunk in chunks if chunk.task_id in known])
+            _write_chunks([chunk for chunk in chunks if chunk.task_id in known])
         for run in runs:
             run.log.clear()
             run.seq += 1
@@ -458,12 +481,13 @@ class Loop:
         now = time.monotonic()
         if self._away_since is None:
             self._away_since, self._retry_delay = now, 0.1
-            logger.error("The database does not answer; the scheduler keeps trying. %s", error)
+            logger.error("The database cannot be used; the scheduler keeps trying. %s", error)
         self._close_listener()
         try:
             connection.close()
         except db.Error:
             connection.connection = None  # It cannot even be closed.
+        self._queue.clear()
         self._next["retry"] = now + self._retry_delay
         self._retry_delay = min(2 * self._retry_delay, LONGEST_RETRY)
         self._refresh = True
@@ -471,7 +495,7 @@ class Loop:
     def _database_is_back(self) -> None:
         assert self._away_since is not None
         logger.warning(
-            "The database answers again after %.1f s; what was due meanwhile is started now, or recorded as missed.",
+            "The database can be used again after %.1f s; what was due meanwhile is started now, or recorded as missed.",
             time.monotonic() - self._away_since,
         )
         self._away_since = None
@@ -507,7 +531,7 @@ class Loop:
             elif kind == "log":
                 run.log.append(payload)
             else:
-                run.progress = payload
+                run.shown, run.progress_is_written = payload, False
 
     def _task_done(self, run: Run, payload: dict[str, Any], finished_at: datetime) -> None:
         del self._runs[run.task.pk]
@@ -522,15 +546,7 @@ class Loop:
         worker = run.worker
         how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
         outcome = run.stop or Outcome(status=Task.Status.LOST, reason=f"Its worker process {worker.pid} {how}.")
-        progress = run.progress or {}
-        outcome = Outcome(
-            **{
-                **vars(outcome),
-                "processed": progress.get("items_processed", run.task.items_processed),
-                "succeeded": progress.get("items_succeeded", run.task.items_succeeded),
-                "failed": progress.get("items_failed", run.task.items_failed),
-            }
-        )
+        outcome = Outcome(**{**vars(outcome), **run.shown})
         self._ended.append((run, Ended(run.task.pk, outcome, finished_at, run.started_at)))
 
     def _enforce_limits(self) -> None:
@@ -546,6 +562,18 @@ class Loop:
                     run.task.pk, Outcome(status=Task.Status.TIMED_OUT, reason=f"It took longer than {limit}.")
                 )
 
+    def _stop_what_may_be_repeated(self) -> None:
+        """Others, who may reach the database, take a process without heartbeat for dead and start its retries."""
+        if _lease_clock() - self._lease_renewed < self._settings.LOST_AFTER * 5 / 6:
+            return
+        why = Outcome(
+            status=Task.Status.LOST,
+            reason="Its scheduler was cut off from the database for so long that others may have started its retry.",
+        )
+        for run in list(self._runs.values()):
+            if run.task.job and run.task.attempt <= run.task.job.retries:
+                self._ask_to_stop(run.task.pk, why)
+
     def _ask_to_stop(self, task_id: int, outcome: Outcome) -> None:
         run = self._runs.get(task_id)
         if run is not None and run.stop is None:
@@ -559,22 +587,32 @@ class Loop:
         assert self._stop_at is not None
         now = time.monotonic()
         if now >= self._stop_at:
-            why = Outcome(status=Task.Status.CANCELLED, reason="The scheduler was stopped before it had ended.")
+            # Lost, not cancelled: nobody wanted this Task to end, and its Job may have retries left.
+            why = Outcome(status=Task.Status.LOST, reason="The scheduler was stopped before it had ended.")
             for task_id in list(self._runs):
                 self._ask_to_stop(task_id, why)
-        patience = self._stop_at + 2 * self._settings.KILL_AFTER + 1
         # Without a database the outcomes cannot be written; the others will close these Tasks as lost.
-        self.finished = not (self._runs or self._claimed or self._ended) or now >= patience
+        self.finished = not (self._runs or self._claimed or self._ended) or now >= self._patience_ends
+
+    @property
+    def _patience_ends(self) -> float:
+        assert self._stop_at is not None
+        return self._stop_at + 2 * self._settings.KILL_AFTER + 1
 
     def _close(self) -> None:
         self._pool.close()
         self._close_listener()
         if self._process is not None:
             try:
-                self._process.stop("stopped")
+                sign_off(self._process, "stopped")
             except db.Error as error:
                 logger.error("The database is away, so this process could not sign off: %s", error)
         self._selector.close()
         for fd in (self._wake_read, self._wake_write):
             os.close(fd)
         connection.close()
+
+
+def _write_chunks(chunks: list[TaskLog]) -> None:
+    # A chunk whose commit had its answer lost stands there already, maybe without the lines that came since.
+    TaskLog.objects.bulk_create(chunks, update_conflicts=True, update_fields=["text"], unique_fields=["task", "seq"])

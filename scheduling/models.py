@@ -18,9 +18,9 @@ from django_apscheduler.models import DjangoJob
 
 from . import wakeups
 from .conf import scheduling_settings
-from .exceptions import ArgumentError, NotAllowedNow, UnknownJob, UnknownTaskFunction
-from .registry import JobDefaults, TaskFunction, registry
-from .triggers import LONGEST_INTERVAL, CronTrigger, IntervalTrigger, OnceTrigger, Trigger, TriggerError, check_moment
+from .exceptions import ArgumentError, NotAllowedNow, SchedulingError, UnknownJob, UnknownTaskFunction
+from .registry import JobDefaults, TaskFunction, policy_problems, registry
+from .triggers import CronTrigger, IntervalTrigger, OnceTrigger, Trigger, TriggerError, check_moment
 
 LONGEST_RETRY_DELAY = timedelta(days=1)
 
@@ -31,9 +31,10 @@ class SchedulerProcessQuerySet(models.QuerySet["SchedulerProcess"]):
         limit = timedelta(seconds=scheduling_settings().LOST_AFTER)
         return self.filter(stopped_at=None, heartbeat_at__gt=Now() - limit)
 
-    def dead(self) -> Self:
+    def unstopped(self) -> models.QuerySet[Any]:
+        """With `is_late`: without a heartbeat within that time, so dead, unless a clock was set."""
         limit = timedelta(seconds=scheduling_settings().LOST_AFTER)
-        return self.filter(stopped_at=None, heartbeat_at__lte=Now() - limit)
+        return self.filter(stopped_at=None).annotate(is_late=Q(heartbeat_at__lte=Now() - limit))
 
     def schedulers(self) -> Self:
         return self.filter(kind=SchedulerProcess.Kind.SCHEDULER)
@@ -76,6 +77,11 @@ class SchedulerProcess(models.Model):
         """Close the row; False when it was closed already."""
         return bool(self._open_row().update(stopped_at=Now(), outcome=outcome))
 
+    def declare_dead(self) -> bool:
+        """Close the row of another process, unless it has given a sign of life since this object was read."""
+        silent = self._open_row().filter(heartbeat_at=self.heartbeat_at)
+        return bool(silent.update(stopped_at=Now(), outcome="lost: no heartbeat"))
+
     def _open_row(self) -> models.QuerySet[SchedulerProcess]:
         # A rolled back transaction gives its numbers back: the row of this number may be that of another process.
         return SchedulerProcess.objects.filter(pk=self.pk, host=self.host, pid=self.pid, stopped_at=None)
@@ -113,11 +119,20 @@ class JobQuerySet(models.QuerySet["Job"]):
         """The Job with its runtime row locked; to be used in a transaction.
 
         Whoever adds a Task to a Job, or moves its next run time, holds this lock.
+
+        Raises:
+            UnknownJob: there is none of that id.
         """
         # The lock comes first: joined rows are read as they were before the wait for it.
-        if not DjangoJob.objects.select_for_update().filter(pk=job_id).values_list("pk"):
-            raise UnknownJob(f"There is no Job {job_id!r}. `manage.py jobs list` shows all.")
+        list(DjangoJob.objects.select_for_update().filter(pk=job_id).values_list("pk"))
         return self.by_id(job_id)
+
+    def locked_if_there(self, job_id: str) -> Job | None:
+        """As `locked`; None where somebody has deleted it, maybe while this waited for the lock."""
+        try:
+            return self.locked(job_id)
+        except UnknownJob:
+            return None
 
 
 class Job(models.Model):
@@ -255,14 +270,12 @@ class Job(models.Model):
 
     def differences_from_default(self) -> dict[str, tuple[Any, Any]]:
         """Field -> (value declared in code, value now), for a Job that code declares."""
-        current = self.definition()
-        return {
-            name: (value, current[name]) for name, value in (self.declared or {}).items() if current.get(name) != value
-        }
+        current = {**self.definition(), "anchor": as_json(self.anchor), BY_CALL: True}
+        return {name: (value, current[name]) for name, value in (self.declared or {}).items() if current[name] != value}
 
     def definition(self) -> dict[str, Any]:
         """The fields that code may declare, as JSON values."""
-        return {name: _as_json(getattr(self, name)) for name in DECLARED_FIELDS}
+        return {name: as_json(getattr(self, name)) for name in DECLARED_FIELDS}
 
     def clean(self) -> None:
         problems: dict[str, str] = {}
@@ -279,14 +292,7 @@ class Job(models.Model):
             problems["function"] = str(error)
         except ArgumentError as error:
             problems["arguments"] = str(error)
-        if self.max_instances is not None and self.max_instances < 1:
-            problems["max_instances"] = "At least one."
-        for name in ("timeout", "misfire_grace", "retry_delay"):
-            value = getattr(self, name)
-            if value is not None and value <= timedelta(0):
-                problems[name] = "Must be longer than nothing; leave it empty for no limit."
-            elif value is not None and value > LONGEST_INTERVAL:
-                problems[name] = "May be at most a hundred years; leave it empty for no limit."
+        problems |= policy_problems(self)
         if problems:
             raise ValidationError(problems)
 
@@ -313,7 +319,10 @@ class Job(models.Model):
 
         Raises:
             TriggerError: the schedule cannot be read.
+            SchedulingError: a policy cannot be followed.
         """
+        if problems := policy_problems(self):
+            raise SchedulingError("; ".join(f"{name}: {text}" for name, text in problems.items()))
         with transaction.atomic():
             now = timezone.now()
             if self.trigger == self.TriggerKind.INTERVAL and self.anchor is None and self.interval:
@@ -334,10 +343,10 @@ class Job(models.Model):
 
     def pause(self, *, reason: str = "", until: datetime | None = None) -> None:
         """Raises:
-        TriggerError: `until` is naive, or so far away that no calendar reaches it.
+        TriggerError: `until` is naive, over, or so far away that no calendar reaches it.
         """
-        if until is not None:
-            check_moment(until, field="until")
+        if until is not None and check_moment(until, field="until") <= timezone.now():
+            raise TriggerError("The end of the pause must be in the future.", field="until")
         with transaction.atomic():
             job = Job.objects.locked(self.pk)
             job.paused_at, job.paused_reason, job.paused_until = timezone.now(), reason[:255], until
@@ -396,21 +405,29 @@ class Job(models.Model):
         return min(min(self.retry_delay, LONGEST_RETRY_DELAY) * (1 << doublings), LONGEST_RETRY_DELAY)
 
     def take_over(self, wanted: Mapping[str, Any]) -> None:
-        """Bring the row in line with a definition in code, except where a person has changed it since."""
-        previous = self.declared or {}
-        if self._state.adding:
-            previous = self.definition()
-        for name, value in wanted.items():
-            if _as_json(getattr(self, name)) == previous.get(name):
-                setattr(self, name, _from_json(name, value))
+        """Bring the row in line with a definition in code, except where a person has changed it since.
+
+        The fields of a schedule are one: a person's own cron expression keeps an interval in code away.
+        """
+        previous = self.definition() if self._state.adding else self.declared or {}
+        for names in (_SCHEDULE, *((name,) for name in wanted if name not in (*_SCHEDULE, BY_CALL))):
+            untouched = all(as_json(getattr(self, name)) == previous[name] for name in names if name in previous)
+            if untouched and any(name in previous for name in names):
+                self._take(wanted, names)
         self.declared = dict(wanted)
         self.save_definition()
 
     def restore_default(self) -> None:
         """Take back what code declares, whatever was changed since."""
-        for name, value in (self.declared or {}).items():
-            setattr(self, name, _from_json(name, value))
+        self._take(self.declared or {}, (*_SCHEDULE, *DECLARED_FIELDS))
         self.save_definition()
+
+    def _take(self, wanted: Mapping[str, Any], names: Iterable[str]) -> None:
+        if "interval" in names and wanted.get("interval") != as_json(self.interval):
+            self.anchor = None  # Counted anew, unless the definition says from when.
+        for name in names:
+            if name in wanted:
+                setattr(self, name, _from_json(name, wanted[name]))
 
 
 DECLARED_FIELDS = (
@@ -430,6 +447,9 @@ DECLARED_FIELDS = (
     "retries",
     "retry_delay",
 )
+BY_CALL = "by_call"
+"""In `declared`: by a call of `add_job`, which comes before what `@task` declares."""
+_SCHEDULE = ("trigger", "cron", "interval", "anchor", "run_at", "timezone")
 _SCHEDULE_FIELDS = ("trigger", "cron", "interval", "anchor", "run_at", "zone")
 _DURATION_FIELDS = frozenset({"interval", "misfire_grace", "timeout", "retry_delay"})
 
@@ -438,7 +458,7 @@ def _schedule_of(job: Job) -> tuple[Any, ...]:
     return tuple(getattr(job, name) for name in _SCHEDULE_FIELDS)
 
 
-def _as_json(value: Any) -> Any:
+def as_json(value: Any) -> Any:
     if isinstance(value, timedelta):
         return value.total_seconds()
     if isinstance(value, datetime):
@@ -449,7 +469,7 @@ def _as_json(value: Any) -> Any:
 def _from_json(name: str, value: Any) -> Any:
     if value is not None and name in _DURATION_FIELDS:
         return timedelta(seconds=value)
-    if value is not None and name == "run_at":
+    if value is not None and name in ("run_at", "anchor"):
         return datetime.fromisoformat(value)
     return value
 
@@ -462,16 +482,16 @@ def declared_definition(defaults: JobDefaults, function_name: str) -> dict[str, 
         "arguments": dict(defaults.arguments),
         "trigger": "cron" if defaults.cron else "interval",
         "cron": defaults.cron,
-        "interval": _as_json(defaults.interval),
+        "interval": as_json(defaults.interval),
         "run_at": None,
         "timezone": defaults.timezone,
         "max_instances": defaults.max_instances,
         "overlap": defaults.overlap,
         "coalesce": defaults.coalesce,
-        "misfire_grace": _as_json(defaults.misfire_grace),
-        "timeout": _as_json(defaults.timeout),
+        "misfire_grace": as_json(defaults.misfire_grace),
+        "timeout": as_json(defaults.timeout),
         "retries": defaults.retries,
-        "retry_delay": _as_json(defaults.retry_delay),
+        "retry_delay": as_json(defaults.retry_delay),
     }
 
 
@@ -482,7 +502,7 @@ class TaskQuerySet(models.QuerySet["Task"]):
     def ended(self) -> Self:
         return self.exclude(status__in=Task.ACTIVE)
 
-    def running_in(self, process: SchedulerProcess) -> Self:
+    def running_in(self, process: SchedulerProcess | None) -> Self:
         return self.filter(owner=process, status=Task.Status.RUNNING)
 
     def holding_an_instance(self) -> Self:
@@ -555,10 +575,10 @@ class Task(models.Model):
     started_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
 
-    items_processed = models.PositiveIntegerField(default=0)
-    items_succeeded = models.PositiveIntegerField(default=0)
-    items_failed = models.PositiveIntegerField(default=0)
-    progress_total = models.PositiveIntegerField(null=True, blank=True)
+    items_processed = models.PositiveBigIntegerField(default=0)
+    items_succeeded = models.PositiveBigIntegerField(default=0)
+    items_failed = models.PositiveBigIntegerField(default=0)
+    progress_total = models.PositiveBigIntegerField(null=True, blank=True)
     progress_text = models.CharField(max_length=255, blank=True)
     error_message = models.TextField(blank=True)
     result = models.JSONField(null=True, blank=True)

@@ -12,7 +12,7 @@ from itertools import chain
 from typing import Any
 
 from django.core.serializers.json import DjangoJSONEncoder
-from django.db import DataError, connection, transaction
+from django.db import DataError, IntegrityError, connection, transaction
 from django.db.models.expressions import RawSQL
 
 from . import wakeups
@@ -31,23 +31,16 @@ class Outcome:
     reason: str = ""
     error_message: str = ""
     result: str = ""
-    processed: int = 0
-    succeeded: int = 0
-    failed: int = 0
-    total: int | None = None
-    text: str = ""
+    items_processed: int = 0
+    items_succeeded: int = 0
+    items_failed: int = 0
+    progress_total: int | None = None
+    progress_text: str = ""
 
     def fields(self) -> dict[str, Any]:
         return {
-            "status": self.status,
-            "reason": self.reason,
-            "error_message": self.error_message,
+            **vars(self),
             "result": json.loads(self.result) if self.result else None,
-            "items_processed": self.processed,
-            "items_succeeded": self.succeeded,
-            "items_failed": self.failed,
-            "progress_total": self.total,
-            "progress_text": self.text,
         }
 
 
@@ -97,8 +90,8 @@ def _storable_json(value: Any) -> Any:
     return value
 
 
-def record(ended: Iterable[Ended], *, owner: SchedulerProcess) -> set[int]:
-    """Close running Tasks of `owner` and queue the retries their Jobs allow.
+def record(ended: Iterable[Ended], *, owner: SchedulerProcess | None) -> set[int]:
+    """Close running Tasks of `owner` (None: of nobody) and queue the retries their Jobs allow.
 
     Returns the ids that were closed; a Task that others have closed meanwhile (as lost) is left as it is.
     Runs that ended alike are written by one statement.
@@ -113,7 +106,7 @@ def record(ended: Iterable[Ended], *, owner: SchedulerProcess) -> set[int]:
     for outcome, alike in groups.items():
         try:
             closed |= _close(alike, outcome, owner)
-        except DataError as error:
+        except (DataError, IntegrityError) as error:
             logger.error("The outcome of Tasks %s cannot be stored: %s", [one.task_id for one in alike], error)
             plain = Outcome(
                 status=Task.Status.FAILED,
@@ -123,7 +116,7 @@ def record(ended: Iterable[Ended], *, owner: SchedulerProcess) -> set[int]:
     return closed
 
 
-def _close(ended: list[Ended], outcome: Outcome, owner: SchedulerProcess) -> set[int]:
+def _close(ended: list[Ended], outcome: Outcome, owner: SchedulerProcess | None) -> set[int]:
     ids = [one.task_id for one in ended]
     mine = Task.objects.running_in(owner).filter(pk__in=ids)
     fields = {**outcome.fields(), "finished_at": _by_task({one.task_id: one.finished_at for one in ended})}
@@ -137,10 +130,10 @@ def _close(ended: list[Ended], outcome: Outcome, owner: SchedulerProcess) -> set
     with transaction.atomic():
         # Jobs before Tasks: the order in which every other writer takes its locks.
         tasks = list(mine.order_by("job_id", "pk"))
-        jobs = {pk: Job.objects.locked(pk) for pk in sorted({task.job_id for task in tasks if task.job_id})}
+        jobs = {pk: Job.objects.locked_if_there(pk) for pk in sorted({task.job_id for task in tasks if task.job_id})}
         held = list(mine.select_for_update().values_list("pk", flat=True))
         mine.filter(pk__in=held).update(**fields)
-        retried = [_retry(task, jobs[task.job_id]) for task in tasks if task.pk in held and task.job_id in jobs]
+        retried = [_retry(task, job) for task in tasks if task.pk in held and (job := jobs.get(task.job_id or ""))]
         if any(retried):
             wakeups.announce()
     return set(held)

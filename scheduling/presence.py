@@ -13,6 +13,7 @@ from django.db import Error, connection
 
 from .conf import scheduling_settings
 from .models import SchedulerProcess
+from .recovery import sign_off
 
 _lock = threading.Lock()
 _own: SchedulerProcess | None = None
@@ -33,9 +34,11 @@ def own_process() -> SchedulerProcess:
 def _keep_beating(process: SchedulerProcess) -> None:
     pause = threading.Event()
     while not pause.wait(scheduling_settings().HEARTBEAT_EVERY):
+        if process is not _own:
+            return
         try:
-            if not process.beat():
-                return
+            # That nothing is found to renew may mean that the row is not committed yet.
+            process.beat()
         except Error:
             pass  # The database is away; the next beat may reach it.
         finally:
@@ -46,6 +49,6 @@ def _leave(process: SchedulerProcess, pid: int) -> None:
     if pid != os.getpid():
         return
     try:
-        process.stop("ended")
+        sign_off(process, "ended")
     except Error:
         pass  # Without a database the row is closed by the others, for want of a heartbeat.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -10,7 +11,7 @@ from typing import Any, Literal
 
 from .arguments import Parameter, converted, from_words, parameters_of
 from .exceptions import SchedulingError, UnknownTaskFunction
-from .triggers import CronTrigger, IntervalTrigger, TriggerError
+from .triggers import LONGEST_INTERVAL, CronTrigger, IntervalTrigger, TriggerError
 
 Overlap = Literal["skip", "queue"]
 
@@ -35,6 +36,24 @@ class JobDefaults:
     retries: int = 0
     retry_delay: timedelta = timedelta(minutes=1)
     """Before the first retry; doubled before each further one, up to a day."""
+
+
+def policy_problems(policy: Any) -> dict[str, str]:
+    """Field -> what is wrong with it, of a Job or of JobDefaults."""
+    problems = {}
+    if policy.max_instances is not None and policy.max_instances < 1:
+        problems["max_instances"] = "At least one."
+    if policy.retries is not None and policy.retries < 0:
+        problems["retries"] = "None, or more."
+    if policy.overlap not in typing.get_args(Overlap):
+        problems["overlap"] = f"Choose {' or '.join(typing.get_args(Overlap))}."
+    for name in ("timeout", "misfire_grace", "retry_delay"):
+        value = getattr(policy, name)
+        if value is not None and value <= timedelta(0):
+            problems[name] = "Must be longer than nothing; leave it empty for no limit."
+        elif value is not None and value > LONGEST_INTERVAL:
+            problems[name] = "May be at most a hundred years; leave it empty for no limit."
+    return problems
 
 
 class TaskFunction:
@@ -187,6 +206,8 @@ def task(
 def _check_schedule(declared: JobDefaults, name: str) -> None:
     if declared.cron and declared.interval:
         raise SchedulingError(f"@task({name!r}) has both cron and interval; choose one.")
+    if problems := policy_problems(declared):
+        raise SchedulingError(f"@task({name!r}): {'; '.join(f'{key}: {text}' for key, text in problems.items())}")
     try:
         if declared.cron:
             CronTrigger(declared.cron, declared.timezone or "UTC")

@@ -10,18 +10,19 @@ import contextlib
 import io
 import logging
 import signal
-import threading
+import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, TextIO
 
+from django.db import transaction
 from django.utils import timezone
 
 from .conf import scheduling_settings
-from .context import TaskRun
-from .exceptions import TaskFailed, TaskStopped
-from .models import SchedulerProcess, Task, TaskLog
+from .context import TaskRun, checked_count
+from .exceptions import NotAllowedNow, TaskCancelled, TaskFailed, TaskStopped
+from .models import Task, TaskLog
 from .outcomes import Ended, Outcome, capped_error, record, result_as_json, storable
 from .presence import own_process
 from .registry import TaskFunction, registry
@@ -32,45 +33,56 @@ FLUSH_EVERY = 0.2
 PROGRESS_EVERY = 1.0
 
 
-class LogCapture(logging.Handler):
+class _Lines:
+    """Finished lines up to the cap; what comes after it is counted."""
+
+    def __init__(self) -> None:
+        self.kept: list[str] = []
+        self.cut = 0
+        self._room = scheduling_settings().LOG_CAP
+
+    def write(self, line: str) -> None:
+        if len(line) > self._room:
+            self.cut += 1
+            line, self._room = line[: self._room], 0
+        else:
+            self._room -= len(line)
+        if line:
+            self.kept.append(line)
+
+
+class LogCapture(logging.StreamHandler[_Lines]):
     """Collects finished lines up to the cap. `take` may be called from another thread."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self._lines: list[str] = []
-        self._room = scheduling_settings().LOG_CAP
-        self._cut = 0
+        super().__init__(stream=_Lines())
         self._second = (0, "")
 
-    def emit(self, record: logging.LogRecord) -> None:
-        try:
-            text = record.getMessage()
-        except (TypeError, ValueError) as error:
-            text = f"{record.msg!r} (values do not fit: {error})"
+    def format(self, record: logging.LogRecord) -> str:
+        text = record.getMessage()
         if record.exc_info and record.exc_info[0]:
             text += "\n" + "".join(traceback.format_exception(*record.exc_info)).rstrip()
-        self.add(f"{self._stamp(record)} {record.levelname} {record.name}: {text}\n")
+        return f"{self._stamp(record)} {record.levelname} {record.name}: {text}"
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """The values do not fit the text, or cannot be shown: no reason to fail the run."""
+        self.add(f"{self._stamp(record)} {record.levelname} {record.name}: {record.msg} (its values do not fit)\n")
 
     def add(self, line: str) -> None:
-        if len(line) > self._room:
-            self._cut += 1
-            return
-        self._room -= len(line)
-        self._lines.append(line)
+        self.stream.write(line)
 
     def take(self) -> str:
         """What has come since the last call, without secrets."""
-        lines, self._lines = self._lines, []
+        lines, self.stream.kept = self.stream.kept, []
         return storable("".join(lines)) if lines else ""
 
     def take_last(self) -> str:
         """As `take`, with a last line that says what was cut."""
-        if self._cut:
-            cap = scheduling_settings().LOG_CAP
-            self._lines.append(
-                f"… {self._cut:,} further lines were not kept: a Task keeps {cap:,} characters of log.\n"
-            )
-        return self.take()
+        text = self.take()
+        if not self.stream.cut:
+            return text
+        cap, newline = scheduling_settings().LOG_CAP, "" if text.endswith("\n") else "\n"
+        return f"{text}{newline}… the log was cut here, {self.stream.cut:,} lines: a Task keeps {cap:,} characters of it.\n"
 
     def _stamp(self, record: logging.LogRecord) -> str:
         second = int(record.created)
@@ -80,13 +92,16 @@ class LogCapture(logging.Handler):
 
 
 class Printed(io.TextIOBase):
-    """Turns what a task function prints into log lines."""
+    """Turns what a task function prints into log lines; `shown` is where it is printed as well."""
 
-    def __init__(self, capture: LogCapture) -> None:
+    def __init__(self, capture: LogCapture, shown: TextIO | None = None) -> None:
         self._capture = capture
+        self._shown = shown
         self._rest = ""
 
     def write(self, text: str) -> int:
+        if self._shown:
+            self._shown.write(text)
         *lines, self._rest = (self._rest + text).split("\n")
         for line in lines:
             self._capture.handle(logging.LogRecord("print", logging.INFO, "", 0, line, None, None))
@@ -99,48 +114,34 @@ class Printed(io.TextIOBase):
 
 def execute(function: TaskFunction, run: TaskRun, arguments: Mapping[str, Any]) -> Outcome:
     """Call the task function. Whatever it raises becomes an outcome."""
-    status, error = Task.Status.COMPLETED, ""
     try:
         function.function(run, **function.call_arguments(arguments))
+        return _outcome(run, Task.Status.CANCELLED if run.saw_stop else Task.Status.COMPLETED)
     except TaskFailed as failure:
-        status, error = Task.Status.FAILED, str(failure)
+        return _outcome(run, Task.Status.FAILED, str(failure))
     except (TaskStopped, KeyboardInterrupt):
-        status = Task.Status.CANCELLED
-    except (Exception, SystemExit):  # noqa: BLE001  The one place where any error of any task function ends up.
-        status, error = Task.Status.FAILED, traceback.format_exc()
-    if status == Task.Status.COMPLETED and run.saw_stop:
-        status = Task.Status.CANCELLED
-    return _outcome(run, status, error)
+        return _outcome(run, Task.Status.CANCELLED)
+    except BaseException:  # noqa: BLE001  The one place where any error of any task function ends up.
+        return _outcome(run, Task.Status.FAILED, traceback.format_exc())
 
 
-def _outcome(run: TaskRun, status: str, error: str) -> Outcome:
+def _outcome(run: TaskRun, status: str, error: str = "") -> Outcome:
     try:
         result = result_as_json(run.result) if status == Task.Status.COMPLETED else ""
     except (TypeError, ValueError) as problem:
         logger.warning("The result was not kept, since it has no JSON form: %s", problem)
         result = ""
-    return Outcome(
-        status=status,
-        error_message=capped_error(error),
-        result=result,
-        processed=max(run.processed, run.items_succeeded + run.items_failed),
-        succeeded=run.items_succeeded,
-        failed=run.items_failed,
-        total=run.total,
-        text=storable(run.text)[:255],
-    )
+    return Outcome(status=status, error_message=capped_error(error), result=result, **progress_fields(run))
 
 
 @contextlib.contextmanager
-def stoppable(*, enabled: bool = True) -> Iterator[None]:
-    """SIGTERM raises TaskStopped in the block, which also wakes a function from a sleep or a read."""
+def stoppable(wanted: Callable[[], bool] = lambda: True) -> Iterator[None]:
+    """SIGTERM, where it is `wanted`, raises TaskStopped in the block, which wakes a function from a sleep or a read."""
 
     def stop(signum: int, frame: object) -> None:
-        raise TaskStopped
+        if wanted():
+            raise TaskStopped
 
-    if not enabled or threading.current_thread() is not threading.main_thread():
-        yield
-        return
     before = signal.signal(signal.SIGTERM, stop)
     try:
         yield
@@ -187,13 +188,8 @@ class RowChannel:
 
 
 def progress_fields(run: TaskRun) -> dict[str, Any]:
-    return {
-        "items_processed": run.processed,
-        "items_succeeded": run.items_succeeded,
-        "items_failed": run.items_failed,
-        "progress_total": run.total,
-        "progress_text": storable(run.text)[:255],
-    }
+    counts = run.counts()
+    return {**counts, "progress_text": storable(counts["progress_text"])[:255]}
 
 
 def run_here(
@@ -206,6 +202,7 @@ def run_here(
     Raises:
         ArgumentError: nothing was run or recorded.
         TaskFailed: the run failed; the message is the Task's error text.
+        TaskCancelled: somebody cancelled it from elsewhere.
         KeyboardInterrupt: the person stopped it; recorded as cancelled.
     """
     function.check_arguments(arguments)
@@ -221,18 +218,23 @@ def run_here(
     )
     channel = RowChannel(task, watch)
     run = TaskRun(task_id=task.pk, attempt=1, channel=channel, name=function.name)
+    printed = Printed(channel.capture, shown=sys.stdout)
     root = logging.getLogger()
     root.addHandler(channel.capture)
     try:
-        outcome = execute(function, run, arguments)
+        with contextlib.redirect_stdout(printed):
+            outcome = execute(function, run, arguments)
     finally:
         root.removeHandler(channel.capture)
-    channel.write(channel.capture.take_last())
-    record([Ended(task.pk, outcome, timezone.now())], owner=owner)
+    printed.finish()
+    try:
+        channel.write(channel.capture.take_last())
+    finally:
+        record([Ended(task.pk, outcome, timezone.now())], owner=owner)
     if outcome.status == Task.Status.FAILED:
         raise TaskFailed(outcome.error_message)
-    if outcome.status == Task.Status.CANCELLED and not run.saw_stop:
-        raise KeyboardInterrupt
+    if outcome.status == Task.Status.CANCELLED:
+        raise TaskCancelled(f"{task} was cancelled.") if run.saw_stop else KeyboardInterrupt
     return run.result
 
 
@@ -266,25 +268,34 @@ def update_task_success(
     items_failed: int = 0,
     log_output: str = "",
 ) -> None:
-    outcome = Outcome(
-        status=Task.Status.COMPLETED,
-        processed=items_processed,
-        succeeded=items_succeeded,
-        failed=items_failed,
-    )
-    _end_record(task, outcome, log_output)
+    """Raises:
+    NotAllowedNow: the Task has ended.
+    ValueError: a count is negative or no whole number.
+    """
+    counts: dict[str, Any] = {
+        "items_processed": items_processed,
+        "items_succeeded": items_succeeded,
+        "items_failed": items_failed,
+    }
+    for name, value in counts.items():
+        checked_count(name, value)
+    _end_record(task, Outcome(status=Task.Status.COMPLETED, **counts), log_output)
 
 
 def update_task_failure(task: Task, error_message: str, log_output: str = "") -> None:
+    """Raises:
+    NotAllowedNow: the Task has ended.
+    """
     _end_record(task, Outcome(status=Task.Status.FAILED, error_message=capped_error(error_message)), log_output)
 
 
 def _end_record(task: Task, outcome: Outcome, log_output: str) -> None:
-    if log_output:
+    with transaction.atomic():
+        if not record([Ended(task.pk, outcome, timezone.now())], owner=task.owner):
+            raise NotAllowedNow(f"{task} has ended already, so this end is not recorded.")
         capture = LogCapture()
         for line in log_output.splitlines():
             capture.add(line + "\n")
-        TaskLog.objects.create(task=task, seq=task.log_chunks.count(), text=capture.take_last())
-    assert isinstance(task.owner, SchedulerProcess)
-    record([Ended(task.pk, outcome, timezone.now())], owner=task.owner)
+        if text := capture.take_last():
+            TaskLog.objects.create(task=task, seq=task.log_chunks.count(), text=text)
     task.refresh_from_db()

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TextIO
 
 from apscheduler.events import (
     EVENT_JOB_ADDED,
@@ -31,8 +32,8 @@ from .conf import scheduling_settings
 from .exceptions import SchedulingError, UnknownJob
 from .jobstore import JobStore, ScheduledJob
 from .loop import Loop
-from .models import Job, SchedulerProcess, Task, declared_definition
-from .registry import TaskFunction, registry
+from .models import BY_CALL, Job, SchedulerProcess, Task, as_json, declared_definition
+from .registry import JobDefaults, TaskFunction, registry
 from .runner import create_task_record, update_task_failure, update_task_success
 from .triggers import CronTrigger, IntervalTrigger, OnceTrigger, Trigger, from_apscheduler
 
@@ -57,6 +58,13 @@ __all__ = [
 
 logger = logging.getLogger(__name__)
 
+
+class Unset:
+    """Of an argument that was not given, where None means something."""
+
+
+UNSET = Unset()
+
 DECLARED_AT_ONCE = 100
 """Jobs a transaction: a commit each would take most of a first start, and too many would hold others up."""
 
@@ -74,7 +82,8 @@ class Scheduler(BackgroundScheduler):  # type: ignore[misc]
         self._jobstores["default"]._scheduler = self
         self._jobstores["default"]._alias = "default"
         self._loop: Loop | None = None
-        self._wait = 0.0
+        self._stop_asked: float | None = None
+        """Seconds to wait for the work at hand, of a stop that came before the loop was there."""
         self._pid = os.getpid()
 
     # --- the loop -------------------------------------------------------------------------------------------------
@@ -86,11 +95,22 @@ class Scheduler(BackgroundScheduler):  # type: ignore[misc]
 
     def start(self, paused: bool = False) -> None:
         """Run in a thread of its own."""
+        if paused:
+            self.pause()
         self._prepare()
-        super().start(paused=paused)
+        super().start()
+
+    def pause(self) -> None:
+        """Raises:
+        SchedulingError: always.
+        """
+        raise SchedulingError("A scheduler is not paused, since others may run beside it: pause its Jobs, or stop it.")
 
     def _prepare(self) -> None:
-        self._loop = Loop(self._announce)
+        loop = Loop(self._announce)
+        if self._stop_asked is not None:
+            loop.stop(wait=self._stop_asked)
+        self._loop, self._stop_asked = loop, None
 
     def _main_loop(self) -> None:
         assert self._loop is not None
@@ -102,8 +122,11 @@ class Scheduler(BackgroundScheduler):  # type: ignore[misc]
 
     def request_stop(self, *, wait: bool) -> None:
         """Ask the loop to end, from a signal handler or another thread; with `wait`, after the work at hand."""
+        seconds = scheduling_settings().SHUTDOWN_GRACE if wait else 0.0
         if self._loop is not None:
-            self._loop.stop(wait=scheduling_settings().SHUTDOWN_GRACE if wait else 0.0)
+            self._loop.stop(wait=seconds)
+        else:
+            self._stop_asked = seconds
 
     def shutdown(self, wait: bool = True) -> None:
         """End the loop. With `wait` running Tasks may end first, for the time that the settings allow."""
@@ -156,58 +179,57 @@ class Scheduler(BackgroundScheduler):  # type: ignore[misc]
         kwargs: Mapping[str, Any] | None = None,
         id: str | None = None,
         name: str | None = None,
-        misfire_grace_time: int | None = 900,
-        coalesce: bool = True,
-        max_instances: int = 1,
+        misfire_grace_time: int | Unset | None = UNSET,
+        coalesce: bool | Unset = UNSET,
+        max_instances: int | Unset = UNSET,
         replace_existing: bool = False,
         **trigger_args: Any,
     ) -> ScheduledJob:
         """As APScheduler's, for functions registered with `@task`; makes a Job row.
 
+        What is not given is what `@task` declares for this id, else the defaults. The Job is from then on the call's:
+        later starts do not bring it back to what `@task` declares.
         With `replace_existing`, a Job of this id takes the definition over where no person has changed it: it stays
-        paused if it is, and its next run time moves only if the schedule is another one.
+        paused if it is, and its next run time moves only if the schedule is another one. An interval of whole days
+        keeps its time of day when clocks change; to APScheduler it is elapsed time.
 
         Raises:
             ConflictingIdError: the id is taken and `replace_existing` is off.
             TriggerError, ArgumentError, SchedulingError: with a sentence that says what to write instead.
         """
+        for word in ("next_run_time", "jobstore", "executor"):
+            if word in trigger_args:
+                raise SchedulingError(f"add_job has no {word} here: there is one store, and the schedule says when.")
         function = _registered(func)
         if args:
             raise SchedulingError("Give arguments by name: kwargs={...}.")
         if not isinstance(trigger, str | None):
             raise SchedulingError("Give the trigger by name, e.g. trigger='cron', hour=2, minute=0.")
         made = _made(trigger, trigger_args, zone=settings.TIME_ZONE)
-        job = Job(
-            id=id or function.__name__,
-            name=name or function.label,
-            function=function.name,
-            arguments=dict(kwargs or {}),
-            misfire_grace=timedelta(seconds=misfire_grace_time) if misfire_grace_time else None,
-            coalesce=coalesce,
-            max_instances=max_instances,
-            **_trigger_fields(made),
-        )
-        function.check_arguments(job.arguments)
-        self._store(job, replace_existing=replace_existing)
-        self._dispatch_event(JobEvent(EVENT_JOB_ADDED, job.pk, "default"))
-        found = self.get_job(job.pk)
+        job_id = id or function.__name__
+        if len(job_id) > 255:
+            raise SchedulingError("The id of a Job has at most 255 characters.")
+        given: dict[str, Any] = {"name": name, "arguments": None if kwargs is None else dict(kwargs)}
+        if not isinstance(misfire_grace_time, Unset):
+            given["misfire_grace"] = misfire_grace_time
+        wanted = {
+            **_declared_by_task(job_id, function),
+            **{name: value for name, value in given.items() if value is not None or name == "misfire_grace"},
+            **({} if isinstance(coalesce, Unset) else {"coalesce": coalesce}),
+            **({} if isinstance(max_instances, Unset) else {"max_instances": max_instances}),
+            **_schedule_as_declared(made, with_anchor=trigger_args.get("start_date") is not None),
+            BY_CALL: True,
+        }
+        function.check_arguments(wanted["arguments"])
+        with transaction.atomic():
+            job = Job.objects.locked_or_new(job_id)
+            if not (job._state.adding or replace_existing):
+                raise ConflictingIdError(job_id)
+            job.take_over(wanted)
+        self._dispatch_event(JobEvent(EVENT_JOB_ADDED, job_id, "default"))
+        found = self.get_job(job_id)
         assert isinstance(found, ScheduledJob)
         return found
-
-    @staticmethod
-    def _store(job: Job, *, replace_existing: bool) -> None:
-        with transaction.atomic():
-            existing = Job.objects.locked_or_new(job.pk)
-            if existing._state.adding:
-                job.declared = job.definition()
-                job.save_definition()
-            elif replace_existing:
-                wanted = job.definition()
-                if wanted["trigger"] == "interval" and wanted["interval"] == existing.definition()["interval"]:
-                    job.anchor = existing.anchor
-                existing.take_over(wanted)
-            else:
-                raise ConflictingIdError(job.pk)
 
     def get_job(self, job_id: str, jobstore: str | None = None) -> ScheduledJob | None:
         found = self._jobstores["default"].lookup_job(job_id)
@@ -215,6 +237,13 @@ class Scheduler(BackgroundScheduler):  # type: ignore[misc]
 
     def get_jobs(self, jobstore: str | None = None, pending: bool | None = None) -> list[ScheduledJob]:
         return list(self._jobstores["default"].get_all_jobs())
+
+    def remove_all_jobs(self, jobstore: str | None = None) -> None:
+        self._jobstores["default"].remove_all_jobs()
+
+    def print_jobs(self, jobstore: str | None = None, out: TextIO | None = None) -> None:
+        for job in self.get_jobs():
+            print(f"{job.id}: {job.name}, {job.trigger}, next run: {job.next_run_time or '–'}", file=out or sys.stdout)
 
     def pause_job(self, job_id: str, jobstore: str | None = None) -> None:
         _looked_up(job_id).pause()
@@ -255,6 +284,19 @@ class Scheduler(BackgroundScheduler):  # type: ignore[misc]
         found = self.get_job(job_id)
         assert isinstance(found, ScheduledJob)
         return found
+
+
+def _declared_by_task(job_id: str, function: TaskFunction) -> dict[str, Any]:
+    defaults = function.defaults
+    if defaults is None or defaults.id != job_id:
+        defaults = JobDefaults(id=job_id, name=function.label)
+    return declared_definition(defaults, function.name)
+
+
+def _schedule_as_declared(trigger: Trigger, *, with_anchor: bool) -> dict[str, Any]:
+    fields = {"cron": "", "interval": None, "run_at": None, "timezone": "", **_trigger_fields(trigger)}
+    anchor = fields.pop("anchor", None)
+    return {name: as_json(value) for name, value in {**fields, **({"anchor": anchor} if with_anchor else {})}.items()}
 
 
 def _seconds(duration: timedelta | None) -> str:
@@ -358,9 +400,13 @@ def is_scheduler_running() -> bool:
 def declare_jobs() -> list[str]:
     """Create the Jobs that code declares and bring untouched ones up to date. Returns the ids that changed."""
     declared = {f.defaults.id: declared_definition(f.defaults, f.name) for f in registry if f.defaults is not None}
-    stored = dict(Job.objects.filter(declared__isnull=False).values_list("pk", "declared"))
+    stored: dict[str, Any] = dict(Job.objects.filter(declared__isnull=False).values_list("pk", "declared"))
     # In order, so that two processes that start at once wait for each other instead of dead-locking.
-    changed = sorted(job_id for job_id, wanted in declared.items() if stored.get(job_id) != wanted)
+    changed = sorted(
+        job_id
+        for job_id, wanted in declared.items()
+        if stored.get(job_id) != wanted and not stored.get(job_id, {}).get(BY_CALL)
+    )
     for begin in range(0, len(changed), DECLARED_AT_ONCE):
         with transaction.atomic():
             for job_id in changed[begin : begin + DECLARED_AT_ONCE]:

@@ -4,11 +4,13 @@ import time
 from datetime import timedelta
 
 from django.db import connection, transaction
+from django.db.models import F
 from django.utils import timezone
 
-from .conf import scheduling_settings
+from .conf import LARGEST, scheduling_settings
 from .context import TaskRun
-from .models import SchedulerProcess, Task
+from .exceptions import TaskFailed
+from .models import Job, SchedulerProcess, Task
 from .registry import task
 
 # Rows a transaction, and the pause after it: no other writer waits long, also on SQLite, which has one writer.
@@ -26,11 +28,15 @@ PAUSE = 0.02
 )
 def cleanup_old_tasks(run: TaskRun, days: int | None = None) -> None:
     """Delete Task records older than 30 days, or what the settings say."""
+    if days is not None and not 0 <= days <= LARGEST:
+        raise TaskFailed(f"{days} days make no sense: give a number from 0 to {LARGEST:,}.")
     settings = scheduling_settings()
     now = timezone.now()
     keep = timedelta(days=settings.RETENTION_DAYS if days is None else days)
     keep_failed = max(keep, timedelta(days=settings.RETENTION_FAILED_DAYS)) if days is None else keep
-    old = Task.objects.ended().filter(date_created__lt=now - keep)
+    old = Task.objects.ended().filter(date_created__lt=now - keep).exclude(finished_at__gte=now - keep)
+    # The record that a one-off Job has run keeps it from running again.
+    old = old.exclude(job__trigger=Job.TriggerKind.ONCE, fire_time=F("job__run_at"))
     if keep_failed > keep:
         old = old.exclude(status__in=Task.RETRIED, date_created__gte=now - keep_failed)
     deleted = 0
@@ -46,7 +52,7 @@ def cleanup_old_tasks(run: TaskRun, days: int | None = None) -> None:
         time.sleep(PAUSE)
     stale = SchedulerProcess.objects.filter(stopped_at__lt=now - keep, tasks=None)
     stale.delete()
-    if deleted:
+    if deleted and not connection.in_atomic_block:
         _vacuum()
     run.log("%s Task records older than %s were deleted.", f"{deleted:,}", keep)
     run.result = {"deleted": deleted}

@@ -584,9 +584,7 @@ def _numbers_in_words(noun: str, numbers: set[int]) -> str:
 
 
 def _length_in_words(length: timedelta) -> str:
-    """A length after the word "every": "5 minutes", "hour", "24 hours", "1 day 1 second"."""
-    if length == DAY:
-        return "24 hours"
+    """A length after the word "every": "5 minutes", "hour", "day", "1 day 1 second"."""
     for unit, size in _UNITS:
         if not length % size and length // size < _MANY:
             count = length // size

@@ -67,14 +67,19 @@ class PostgresListener:
 
 
 class SqliteWatcher:
-    """Says whether another connection has committed since the last look. Costs some 10 microseconds."""
+    """Says whether another connection has committed since the last look. Costs some 10 microseconds.
+
+    Raises:
+        django.db.Error: the file cannot be read.
+    """
 
     def __init__(self) -> None:
         self._seen: int | None = None
 
     def has_changed(self) -> bool:
         connection.ensure_connection()
-        (version,) = connection.connection.execute("PRAGMA data_version").fetchone()
+        with connection.wrap_database_errors:
+            (version,) = connection.connection.execute("PRAGMA data_version").fetchone()
         changed = self._seen is not None and version != self._seen
         self._seen = version
         return changed

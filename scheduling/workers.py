@@ -188,7 +188,10 @@ class WorkerPool:
 
     def _hear_zygote(self) -> None:
         assert self._control is not None
-        data = self._control.recv(65536)
+        try:
+            data = self._control.recv(65536)
+        except OSError:
+            data = b""  # It died with words of ours unread.
         if not data:
             self._lose_all()
             return

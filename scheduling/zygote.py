@@ -29,11 +29,13 @@ import threading
 import time
 from typing import Any
 
+from .conf import SHORTEST_LOST_AFTER
+
 STOP_FLAGS = 8
 """Where the flags begin in the shared memory, behind the sign of life."""
 # The scheduler gives a sign of life with every turn of its loop, several times a second; a write that waits for
 # SQLite's lock may take 20 s. After this it is frozen, and others will take its Tasks over.
-SCHEDULER_SILENT_FOR = 25.0
+SCHEDULER_SILENT_FOR = SHORTEST_LOST_AFTER - 5.0
 SCHEDULER_FROZEN = 3
 """Exit code of a worker that ended itself for that reason."""
 _PR_SET_PDEATHSIG = 1
@@ -52,7 +54,8 @@ def main(control_fd: int, shared_fd: int) -> None:
     import django
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    # Service managers send it to every process at once, yet the scheduler may let the work at hand end.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     django.setup()
     gc.collect()
     gc.freeze()
@@ -118,12 +121,12 @@ class Zygote:
 
     def _reap(self) -> None:
         while self._slots:
-            ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-            if ended is None:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if not pid:
                 return
-            # What it started and left behind. Its number is its own until it is waited for.
-            os.killpg(ended.si_pid, signal.SIGKILL)
-            pid, status = os.waitpid(ended.si_pid, 0)
+            # What it started and left behind.
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(pid, signal.SIGKILL)
             slot = self._slots.pop(pid)
             message = json.dumps({"slot": slot, "pid": pid, "code": os.waitstatus_to_exitcode(status)})
             with contextlib.suppress(OSError):  # The scheduler is gone; the next read says so.
@@ -180,7 +183,7 @@ class Worker:
         # A connection that broke since the last Task, or is over its age, would fail this one.
         close_old_connections()
         try:
-            with stoppable(), contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
+            with stoppable(self.stop_wanted), contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
                 outcome = execute(function, run, order["arguments"])
         finally:
             root.removeHandler(capture)

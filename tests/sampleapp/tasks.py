@@ -149,3 +149,22 @@ def unreliable(run: TaskRun, fail_until: int = 3) -> None:
     run.save_checkpoint(attempt=run.attempt, before=run.checkpoint)
     if run.attempt < fail_until:
         raise TaskFailed(f"attempt {run.attempt} failed")
+
+
+@task("sample.odd_end")
+def odd_end(run: TaskRun, kind: str) -> None:
+    """Count or end in a way that nobody should."""
+    match kind:
+        case "generator exit":
+            raise GeneratorExit
+        case "negative":
+            run.failed(-1)
+        case "infinite":
+            run.progress(0, total=float("inf"))  # type: ignore[arg-type]
+        case "text as count":
+            run.progress("12")  # type: ignore[arg-type]
+        case "set directly":
+            run.items_failed, run.processed, run.text = -5, "much", object()  # type: ignore[assignment]
+        case "large":
+            run.progress(3_000_000_000, total=5_000_000_000, text=5)  # type: ignore[arg-type]
+            time.sleep(0.5)

@@ -41,6 +41,11 @@ class SchedulerUnderTest:
         """Of it and all that descend from it."""
         return _resident_bytes(self.pid) // 1_000_000
 
+    @property
+    def descendants(self) -> list[int]:
+        """Process ids, parents before their children."""
+        return _descendants(self.pid)
+
     def signal(self, number: int) -> None:
         self.process.send_signal(number)
 
@@ -59,6 +64,14 @@ class SchedulerUnderTest:
             self.kill()
         self._output.close()
         return self.process.returncode
+
+
+def _descendants(pid: int) -> list[int]:
+    try:
+        children = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except (FileNotFoundError, ProcessLookupError):
+        return []  # It has ended meanwhile.
+    return children + [descendant for child in children for descendant in _descendants(child)]
 
 
 def _resident_bytes(pid: int) -> int:

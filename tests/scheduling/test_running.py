@@ -96,6 +96,19 @@ class TestOutcomes:
         assert "killed by signal 9" in task.reason
         assert ended(make_job("sample.noop").run_now()).status == Task.Status.COMPLETED
 
+    @pytest.mark.parametrize(
+        ("kind", "status"),
+        [("generator exit", "failed"), ("negative", "failed"), ("infinite", "failed"), ("text as count", "failed"),
+         ("set directly", "completed"), ("large", "completed")],
+    )  # fmt: skip
+    def test_odd_counts_and_ends_hold_up_nothing_else(
+        self, scheduler: SchedulerUnderTest, kind: str, status: str
+    ) -> None:
+        task = ended(make_job("sample.odd_end", arguments={"kind": kind}).run_now())
+        assert task.status == status
+        assert ended(make_job("sample.noop").run_now()).status == Task.Status.COMPLETED
+        assert "cannot be used" not in scheduler.output
+
     @pytest.mark.parametrize("kind", ["nan", "object", "nul", "surrogate"])
     def test_odd_results_do_not_stop_it(self, scheduler: SchedulerUnderTest, kind: str) -> None:
         task = ended(make_job("sample.odd_result", arguments={"kind": kind}).run_now())
@@ -118,7 +131,7 @@ class TestOutcomes:
         task = ended(make_job("sample.chatter", arguments={"lines": 30_000}).run_now(), 30)
         assert task.status == Task.Status.COMPLETED
         assert 900_000 < len(task.log_output) < 1_000_200
-        assert "further lines were not kept" in task.log_output.splitlines()[-1]
+        assert "the log was cut here" in task.log_output.splitlines()[-1]
         failed = ended(make_job("sample.fail", arguments={"message": "x" * 300_000}).run_now())
         assert len(failed.error_message) < 101_000
         assert "characters cut here" in failed.error_message
@@ -191,8 +204,31 @@ class TestStopping:
         scheduler.signal(signal.SIGINT)
         scheduler.process.wait(10)
         task.refresh_from_db()
-        assert task.status == Task.Status.CANCELLED
+        assert task.status == Task.Status.LOST
         assert "scheduler was stopped" in task.reason
+
+    def test_a_signal_to_all_its_processes_lets_the_work_end_too(self, scheduler: SchedulerUnderTest) -> None:
+        """As systemd sends it."""
+        task = started(make_job("sample.sleep", arguments={"seconds": 1.5}).run_now())
+        for pid in [*scheduler.descendants, scheduler.pid]:
+            os.kill(pid, signal.SIGTERM)
+        scheduler.process.wait(15)
+        task.refresh_from_db()
+        assert task.status == Task.Status.COMPLETED
+
+    @pytest.mark.parametrize("when", ["at its start", "later"])
+    def test_the_zygote_may_die_at_any_moment(self, scheduler: SchedulerUnderTest, when: str) -> None:
+        job = make_job("sample.sleep", arguments={"seconds": 60})
+        if when == "later":
+            task = started(job.run_now())
+            cancel_task(task.pk)
+        zygote = scheduler.descendants[0]
+        os.kill(zygote, signal.SIGKILL)
+        if when == "at its start":
+            wait_until(lambda: bool(scheduler.descendants) and scheduler.descendants[0] != zygote, seconds=10)
+            os.kill(scheduler.descendants[0], signal.SIGKILL)
+        assert ended(make_job("sample.noop").run_now()).status == Task.Status.COMPLETED
+        assert scheduler.process.poll() is None
 
 
 class TestSteering:

@@ -2,29 +2,46 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
+import socket
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from apscheduler.jobstores.base import ConflictingIdError, JobLookupError
 from django.core.management import CommandError, call_command
-from django.db import OperationalError, connection
+from django.db import OperationalError, connection, transaction
+from django.db.models import F
 from django.utils import timezone
 from django_apscheduler.models import DjangoJob
 
+from scheduling import presence
 from scheduling import scheduler as api
+from scheduling.context import TaskRun
 from scheduling.dispatch import Dispatcher
-from scheduling.exceptions import ArgumentError, NotAllowedNow, SchedulingError, TaskFailed, UnknownJob
-from scheduling.loop import Loop
-from scheduling.models import Job, SchedulerProcess, Task
+from scheduling.exceptions import (
+    ArgumentError,
+    NotAllowedNow,
+    SchedulingError,
+    TaskCancelled,
+    TaskFailed,
+    UnknownJob,
+)
+from scheduling.loop import Loop, Run
+from scheduling.models import Job, JobQuerySet, SchedulerProcess, Task, TaskLog, declared_definition
 from scheduling.outcomes import Ended, Outcome, record
-from scheduling.registry import registry
+from scheduling.recovery import Watch, sign_off
+from scheduling.registry import JobDefaults, registry
+from scheduling.runner import run_here
 from scheduling.triggers import TriggerError
+from scheduling.workers import Worker
 from tests.sampleapp.tasks import count, fail
 
 pytestmark = pytest.mark.django_db
@@ -236,7 +253,8 @@ class TestDispatch:
 
     def test_a_grace_longer_than_time_itself_pauses_the_job_and_hides_no_other(self, dispatcher: Dispatcher) -> None:
         now = timezone.now()
-        bad = self.job(now - timedelta(seconds=2), misfire_grace=timedelta(days=1_000_000))
+        bad = self.job(now - timedelta(seconds=2))
+        Job.objects.filter(pk=bad.pk).update(misfire_grace=timedelta(days=1_000_000))
         good = self.job(now - timedelta(seconds=1))
         assert [task.job_id for task in dispatcher.dispatch_due(now, room=5, ended=Counter()).started] == [good.pk]
         assert "cannot be read" in Job.objects.by_id(bad.pk).paused_reason
@@ -342,6 +360,49 @@ class TestDispatch:
         assert waiting.not_before == waiting.fire_time
         assert dispatcher.admit_waiting(now)[0] == waiting.fire_time
 
+    def test_a_fire_time_that_has_its_task_hides_no_other(self, dispatcher: Dispatcher) -> None:
+        """As after a clock was set back."""
+        now = timezone.now().replace(microsecond=0)
+        job = self.job(
+            now - timedelta(seconds=20),
+            trigger="interval", interval=timedelta(seconds=10), anchor=now - timedelta(seconds=20), coalesce=False,
+        )  # fmt: skip
+        other = self.job(now - timedelta(seconds=1))
+        Task.for_job(job, fire_time=now - timedelta(seconds=10), status="completed").save()
+        done = dispatcher.dispatch_due(now, room=5, ended=Counter())
+        made = job.tasks.order_by("fire_time").values_list("fire_time", flat=True)
+        assert list(made) == [now - timedelta(seconds=20), now - timedelta(seconds=10), now]
+        assert other.tasks.count() == 1
+        assert Job.objects.by_id(job.pk).next_run_time in done.next_times
+
+    def test_runs_that_wait_behind_a_busy_job_keep_no_other_from_its_turn(
+        self, dispatcher: Dispatcher, django_assert_max_num_queries: Any
+    ) -> None:
+        now = timezone.now()
+        busy, other = self.job(now + timedelta(days=1)), self.job(now + timedelta(days=1))
+        Task.for_job(busy, status="running", owner=dispatcher.process).save()
+        Task.objects.bulk_create(Task.for_job(busy, waiting=True) for _ in range(600))
+        retry = Task.for_job(other, waiting=True, not_before=now)
+        retry.save()
+        with django_assert_max_num_queries(10):
+            assert busy.pk in dispatcher.admit_waiting(now)[1]
+        retry.refresh_from_db()
+        assert not retry.waiting
+        assert busy.tasks.filter(waiting=True).count() == 600
+
+    def test_as_many_waiting_runs_are_admitted_as_there_are_instances(self, dispatcher: Dispatcher) -> None:
+        now = timezone.now()
+        job = self.job(now + timedelta(days=1), max_instances=3)
+        Task.for_job(job, status="running", owner=dispatcher.process).save()
+        Task.objects.bulk_create(Task.for_job(job, waiting=True) for _ in range(5))
+        dispatcher.admit_waiting(now)
+        assert job.tasks.filter(status="queued", waiting=False).count() == 2
+
+    def test_functions_unknown_here_do_not_hide_the_queue(self, dispatcher: Dispatcher) -> None:
+        Task.objects.bulk_create(Task(task_name="x", function="gone.gone") for _ in range(5))
+        known = Task.objects.create(task_name="x", function="sample.noop")
+        assert [task.pk for task in dispatcher.queued_tasks(5)] == [known.pk]
+
     def test_misfires_are_one_row(self, dispatcher: Dispatcher) -> None:
         now = timezone.now()
         job = self.job(
@@ -353,6 +414,101 @@ class TestDispatch:
         )
         dispatcher.dispatch_due(now, room=1, ended=Counter())
         assert {t.status: t.fire_count for t in job.tasks.all()} == {"missed": 1435, "running": 6}
+
+
+class TestEnds:
+    def running(self, job: Job | None = None) -> tuple[Task, SchedulerProcess]:
+        process = SchedulerProcess.register("scheduler")
+        task = Task(job=job, task_name="x", function="sample.noop", status="running", owner=process)
+        task.save()
+        return task, process
+
+    def test_the_job_may_be_deleted_before_the_lock_is_had(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        job = Job(id="x", name="x", function="sample.noop", cron="0 3 * * *", retries=3)
+        job.save_definition()
+        task, process = self.running(job)
+        locked = JobQuerySet.locked
+
+        def too_late(self: JobQuerySet, job_id: str) -> Job:
+            Job.objects.get(pk=job_id).delete()
+            return locked(self, job_id)
+
+        monkeypatch.setattr(JobQuerySet, "locked", too_late)
+        assert record([Ended(task.pk, Outcome(status="failed"), timezone.now())], owner=process) == {task.pk}
+        task.refresh_from_db()
+        assert (task.status, task.job) == ("failed", None)
+        assert Task.objects.count() == 1
+
+    @pytest.mark.django_db(transaction=True)
+    def test_an_outcome_that_the_database_refuses_is_a_failed_task(self) -> None:
+        task, process = self.running()
+        record([Ended(task.pk, Outcome(status="completed", items_failed=-1), timezone.now())], owner=process)
+        task.refresh_from_db()
+        assert task.status == "failed" and "could not be stored" in task.error_message
+
+    def test_a_log_chunk_whose_commit_lost_its_answer_is_completed(self) -> None:
+        task, _ = self.running()
+        TaskLog.objects.create(task=task, seq=0, text="one\n")
+        loop = Loop(lambda what, task: None)
+        with socket.socket() as unused:
+            run = Run(task, Worker(0, unused), timezone.now(), None, log=["one\n", "two\n"])
+            loop._write_log_chunks([run])
+        assert task.log_output == "one\ntwo\n"
+
+
+class TestRecovery:
+    @pytest.fixture(autouse=True)
+    def brisk(self, settings: Any) -> None:
+        settings.SCHEDULING = {**settings.SCHEDULING, "HEARTBEAT_EVERY": 0.1}
+
+    def test_a_process_that_was_not_seen_to_beat_is_dead(self) -> None:
+        own, dead = SchedulerProcess.register("scheduler"), SchedulerProcess.register("scheduler")
+        task = Task.objects.create(task_name="x", status="running", owner=dead)
+        SchedulerProcess.objects.filter(pk=dead.pk).update(heartbeat_at=timezone.now() - timedelta(seconds=31))
+        watch = Watch()
+        assert watch.recover(own) == 0, "nobody is judged at first sight"
+        time.sleep(0.25)
+        assert watch.recover(own) == 1
+        task.refresh_from_db()
+        assert task.status == "lost" and "died, ended" in task.reason
+
+    def test_nobody_is_dead_because_a_clock_was_set(self) -> None:
+        own, other = SchedulerProcess.register("scheduler"), SchedulerProcess.register("scheduler")
+        watch = Watch()
+        for _ in range(5):
+            other.beat()
+            SchedulerProcess.objects.update(heartbeat_at=F("heartbeat_at") - timedelta(hours=1))
+            assert watch.recover(own) == 0
+            time.sleep(0.1)
+        assert not SchedulerProcess.objects.exclude(stopped_at=None).exists()
+
+    def test_a_beat_at_the_last_moment_counts(self) -> None:
+        other = SchedulerProcess.register("scheduler")
+        read = SchedulerProcess.objects.get(pk=other.pk)
+        SchedulerProcess.objects.filter(pk=other.pk).update(heartbeat_at=timezone.now() + timedelta(seconds=1))
+        assert not read.declare_dead()
+
+    @pytest.mark.parametrize("owner", ["nobody", "a process that is closed"])
+    def test_what_runs_in_the_name_of_no_living_process_is_lost(self, owner: str) -> None:
+        own, closed = SchedulerProcess.register("scheduler"), SchedulerProcess.register("scheduler")
+        closed.stop("stopped")
+        job = Job(id="x", name="x", function="sample.noop", cron="0 3 * * *", retries=1)
+        job.save_definition()
+        task = Task.for_job(job, status="running", owner=None if owner == "nobody" else closed)
+        task.save()
+        mine = Task.objects.create(task_name="x", status="running", owner=own)
+        assert Watch().recover(own) == 1
+        task.refresh_from_db()
+        mine.refresh_from_db()
+        assert (task.status, mine.status) == ("lost", "running")
+        assert task.retries.count() == 1
+
+    def test_a_process_that_ends_leaves_nothing_running(self) -> None:
+        process = SchedulerProcess.register("shell")
+        task = Task.objects.create(task_name="x", status="running", owner=process)
+        sign_off(process, "ended")
+        task.refresh_from_db()
+        assert task.status == "lost"
 
 
 class TestRecords:
@@ -384,6 +540,56 @@ class TestRecords:
         with pytest.raises(NotAllowedNow):
             task.cancel()
 
+    def test_a_record_ends_once(self) -> None:
+        task = api.create_task_record("MAM")
+        with pytest.raises(ValueError, match="whole number"):
+            api.update_task_success(task, -1)
+        api.update_task_success(task, 1)
+        with pytest.raises(NotAllowedNow, match="ended already"):
+            api.update_task_failure(task, "too late", log_output="too late")
+        assert (task.status, task.log_output) == ("completed", "")
+
+    def test_a_cancelled_call_says_so(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("scheduling.runner.PROGRESS_EVERY", 0.0)
+
+        def cancel(run: TaskRun) -> None:
+            if run.processed == 3:
+                Task.objects.get(pk=run.task_id).cancel()
+
+        with pytest.raises(TaskCancelled):
+            run_here(registry.get("sample.count"), {"items": 10}, watch=cancel)
+        assert Task.objects.get().status == "cancelled"
+
+    @pytest.mark.parametrize("kind", ["generator exit", "negative", "infinite", "text as count", "set directly"])
+    def test_an_odd_end_is_an_outcome(self, kind: str) -> None:
+        with contextlib.suppress(TaskFailed):
+            registry.get("sample.odd_end")(kind=kind)
+        task = Task.objects.get()
+        assert task.status == ("completed" if kind == "set directly" else "failed")
+        assert task.items_failed == 0
+
+    def test_large_counts_and_texts_that_are_none_are_kept(self) -> None:
+        registry.get("sample.odd_end")(kind="large")
+        task = Task.objects.get()
+        assert (task.progress_total, task.items_processed, task.progress_text) == (5_000_000_000, 3_000_000_000, "5")
+
+    def test_what_is_printed_is_in_the_log_and_on_the_screen(self, capsys: pytest.CaptureFixture[str]) -> None:
+        count(items=1)
+        assert "INFO print: printed by the function" in Task.objects.get().log_output
+        assert "printed by the function" in capsys.readouterr().out
+
+    @pytest.mark.django_db(transaction=True)
+    def test_a_process_known_from_a_long_transaction_goes_on_beating(self, settings: Any) -> None:
+        settings.SCHEDULING = {**settings.SCHEDULING, "HEARTBEAT_EVERY": 0.1}
+        presence._own = None
+        with transaction.atomic():
+            process = presence.own_process()
+            time.sleep(0.5)
+        before = SchedulerProcess.objects.get(pk=process.pk).heartbeat_at
+        time.sleep(0.5)
+        assert SchedulerProcess.objects.get(pk=process.pk).heartbeat_at > before
+        presence._own = None
+
     def test_secrets_are_blanked_out(self, settings: Any) -> None:
         task = api.create_task_record("MAM")
         message = f"GET https://me:hunter22@host/?apikey=abc123&x=1 {settings.SECRET_KEY} mam_id=qwertz"
@@ -411,6 +617,30 @@ class TestCleanup:
         assert result == {"deleted": 1100}
         assert {running.pk, new.pk} <= set(Task.objects.values_list("pk", flat=True))
         assert Task.objects.count() == 3
+
+    def test_days_that_make_no_sense_are_refused(self) -> None:
+        Task.objects.create(task_name="b", status="completed")
+        for days in (-1, 10**7):
+            with pytest.raises(TaskFailed, match="make no sense"):
+                registry.get("scheduling.cleanup_old_tasks")(days=days)
+        assert Task.objects.filter(task_name="b").exists()
+
+    def test_the_record_that_a_one_off_job_ran_stays_so_that_it_never_runs_again(self) -> None:
+        then = timezone.now() - timedelta(days=40)
+        job = Job(id="x", name="x", function="sample.noop", trigger="once", run_at=then, misfire_grace=None)
+        job.save_definition()
+        Task.for_job(job, fire_time=then, status="completed", date_created=then, finished_at=then).save()
+        other = Task.for_job(job, status="completed", cause="manual", date_created=then, finished_at=then)
+        other.save()
+        late = Task.objects.create(
+            task_name="waited", status="completed", date_created=then, finished_at=timezone.now()
+        )
+        registry.get("scheduling.cleanup_old_tasks")()
+        assert not Task.objects.filter(pk=other.pk).exists()
+        assert Task.objects.filter(pk=late.pk).exists()
+        job.pause()
+        job.resume()
+        assert Job.objects.by_id("x").next_run_time is None
 
 
 class TestCommands:
@@ -452,3 +682,116 @@ class TestCommands:
         DjangoJob.objects.filter(pk="cleanup_tasks").update(next_run_time=timezone.now() - timedelta(minutes=5))
         with pytest.raises(CommandError, match="cleanup_tasks is overdue"):
             self.call("checkscheduler")
+
+    def test_words_are_laid_over_the_arguments_of_a_job(self, tmp_path: Path) -> None:
+        job = Job(id="mk", name="mk", function="sample.mark", cron="0 3 * * *", arguments={"path": str(tmp_path / "m")})
+        job.save_definition()
+        self.call("runtask", "mk", "text=hi")
+        assert (tmp_path / "m").read_text().endswith("hi\n")
+        queued = json.loads(self.call("jobs", "run", "mk", "text=ho", "--json"))
+        assert Task.objects.get(pk=queued["task"]).arguments == {"path": str(tmp_path / "m"), "text": "ho"}
+
+    def test_pauses_that_are_over_or_have_no_zone_are_refused(self) -> None:
+        job = Job(id="x", name="x", function="sample.noop", cron="0 3 * * *")
+        job.save_definition()
+        with pytest.raises(CommandError, match="in the future"):
+            self.call("jobs", "pause", "x", "--until", "2001-01-01")
+        with pytest.raises(TriggerError, match="time zone"):
+            api.pause_job("x", until=datetime(2099, 1, 1))  # noqa: DTZ001
+        assert not Job.objects.by_id("x").is_paused
+
+    def test_a_preview_says_that_the_job_is_paused(self) -> None:
+        job = Job(id="x", name="x", function="sample.noop", cron="0 3 * * *")
+        job.save_definition()
+        job.pause(until=datetime(2099, 1, 1, tzinfo=UTC))
+        assert "paused until 2099-01-01" in (shown := self.call("jobs", "preview", "x"))
+        assert "Thu 2099-01-01 03:00" in shown
+
+
+class TestCodeAndPeople:
+    """Two places in code may declare a Job, and a person may change it."""
+
+    def test_a_call_comes_before_what_the_decorator_declares_and_keeps_what_it_does_not_say(
+        self, scheduler: api.Scheduler
+    ) -> None:
+        cleanup = registry.get("scheduling.cleanup_old_tasks")
+        for _ in range(2):
+            scheduler.add_job(cleanup, "cron", hour=5, minute=0, id="cleanup_tasks", name="Mine", replace_existing=True)
+            api.declare_jobs()
+        job = Job.objects.by_id("cleanup_tasks")
+        assert (job.cron, job.name, job.timeout) == ("0 5 * * *", "Mine", timedelta(hours=2))
+        assert job.differences_from_default() == {}
+        job.cron = "0 6 * * *"
+        job.save_definition()
+        scheduler.add_job(cleanup, "cron", hour=5, minute=0, id="cleanup_tasks", name="Mine", replace_existing=True)
+        job = Job.objects.by_id("cleanup_tasks")
+        assert job.cron == "0 6 * * *"
+        job.restore_default()
+        assert Job.objects.by_id("cleanup_tasks").cron == "0 5 * * *"
+
+    def test_a_persons_schedule_stays_when_code_changes_its_kind(self) -> None:
+        base = declared_definition(JobDefaults(id="x", name="x", cron="0 2 * * *"), "sample.noop")
+        with transaction.atomic():
+            Job.objects.locked_or_new("x").take_over(base)
+        job = Job.objects.by_id("x")
+        job.cron = "0 3 * * *"
+        job.save_definition()
+        job.take_over({**base, "trigger": "interval", "cron": "", "interval": 3600.0, "name": "y"})
+        job = Job.objects.by_id("x")
+        assert (job.trigger, job.cron, job.interval, job.name) == ("cron", "0 3 * * *", None, "y")
+        job.restore_default()
+        assert Job.objects.by_id("x").schedule_in_words() == "every hour"
+
+    def test_a_job_made_by_hand_keeps_what_it_has_when_code_declares_its_id(self) -> None:
+        job = Job(id="cleanup_tasks", name="by hand", function="sample.noop", cron="0 3 * * *")
+        job.save_definition()
+        api.declare_jobs()
+        job = Job.objects.by_id("cleanup_tasks")
+        assert (job.name, job.function, job.timeout) == ("by hand", "sample.noop", None)
+
+    def test_a_start_date_is_followed_when_it_changes(self, scheduler: api.Scheduler) -> None:
+        for start in ("2030-01-01T00:00", "2031-06-01T00:07"):
+            job = scheduler.add_job(count, "interval", hours=1, start_date=start, id="x", replace_existing=True)
+            assert job.next_run_time.isoformat().startswith(start)
+        before = Job.objects.by_id("x").anchor
+        scheduler.add_job(count, "interval", hours=1, id="x", replace_existing=True)
+        assert Job.objects.by_id("x").anchor == before
+
+    @pytest.mark.parametrize(
+        ("keywords", "sentence"),
+        [
+            ({"misfire_grace_time": 0}, "longer than nothing"),
+            ({"misfire_grace_time": -5}, "longer than nothing"),
+            ({"max_instances": 0}, "At least one"),
+            ({"id": "x" * 256}, "255 characters"),
+            ({"next_run_time": None}, "no next_run_time"),
+            ({"kwargs": {"items": float("nan")}}, "items"),
+        ],
+    )
+    def test_what_cannot_work_is_refused(
+        self, scheduler: api.Scheduler, keywords: dict[str, Any], sentence: str
+    ) -> None:
+        with pytest.raises(SchedulingError, match=sentence):
+            scheduler.add_job(count, "cron", hour=3, **keywords)
+        assert not Job.objects.exists()
+
+    def test_the_scheduler_is_not_paused_behind_the_others_backs(self, scheduler: api.Scheduler) -> None:
+        with pytest.raises(SchedulingError, match="pause its Jobs"):
+            scheduler.start(paused=True)
+        with pytest.raises(SchedulingError, match="pause its Jobs"):
+            scheduler.pause()
+
+    def test_all_jobs_are_listed_and_removed_without_a_start(self, scheduler: api.Scheduler) -> None:
+        scheduler.add_job(count, "cron", hour=3, id="x")
+        out = io.StringIO()
+        scheduler.print_jobs(out=out)
+        assert "x: " in out.getvalue() and "every day at 03:00" in out.getvalue()
+        scheduler.remove_all_jobs()
+        assert not Job.objects.exists()
+
+    @pytest.mark.django_db(transaction=True)
+    def test_a_stop_that_comes_before_the_loop_is_not_lost(self) -> None:
+        scheduler = api.Scheduler()
+        scheduler.request_stop(wait=True)
+        scheduler.run_until_stopped()
+        assert SchedulerProcess.objects.get().outcome == "stopped"

@@ -104,7 +104,7 @@ def test_cron_in_words(expression: str, words: str) -> None:
 @pytest.mark.parametrize(
     ("every", "words"),
     [
-        (timedelta(hours=24), "every 24 hours"),
+        (timedelta(hours=24), "every day"),
         (timedelta(days=2), "every 2 days"),
         (timedelta(hours=1), "every hour"),
         (timedelta(minutes=5), "every 5 minutes"),

@@ -14,7 +14,14 @@ class Command(BaseCommand):
     help = "Exit with 1, and say why, when no scheduler is alive or a Job is overdue."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--overdue", type=int, default=60, help="seconds that a Job may be late (default 60)")
+        parser.add_argument(
+            "--overdue",
+            type=int,
+            choices=range(1, 1_000_000),
+            metavar="SECONDS",
+            default=60,
+            help="seconds that a Job may be late (default 60)",
+        )
 
     def handle(self, *args: Any, overdue: int, **options: Any) -> None:
         if found := problems(overdue=timedelta(seconds=overdue)):

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from datetime import datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.core.serializers.json import DjangoJSONEncoder
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
+from scheduling.display import zone_of
 from scheduling.exceptions import SchedulingError
 from scheduling.models import Job
 from scheduling.registry import registry
@@ -82,9 +82,14 @@ class Command(BaseCommand):
     def _preview(self, id: str, count: int, **_: Any) -> tuple[list[str], Any]:
         job = Job.objects.by_id(id)
         trigger = job.build_trigger()
-        times = fire_times(trigger, start=timezone.now(), count=count)
+        # Of a Job paused without an end: the times that it would have.
+        start = (job.is_paused and job.paused_until) or timezone.now()
+        times = fire_times(trigger, start=start, count=count)
         rows = [{"time": moment, "note": dst_note(moment, trigger)} for moment in times]
         lines = [f"{job.pk}: {trigger.in_words()} ({job.zone})"]
+        if job.is_paused:
+            until = f"until {job.paused_until}" if job.paused_until else "until it is resumed"
+            lines.append(f"  It is paused {until}, so it does not run before then.")
         lines += [f"  {row['time']:%a %Y-%m-%d %H:%M:%S %Z}  {row['note']}".rstrip() for row in rows]
         return lines, rows
 
@@ -99,7 +104,7 @@ def _moment(text: str) -> datetime:
 def _local(job: Job) -> str:
     if job.next_run_time is None:
         return "–"
-    return f"{job.next_run_time.astimezone(ZoneInfo(job.zone)):%Y-%m-%d %H:%M %Z}"
+    return f"{timezone.localtime(job.next_run_time, zone_of(job)):%Y-%m-%d %H:%M %Z}"
 
 
 def _facts(job: Job) -> dict[str, Any]:
