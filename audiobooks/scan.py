@@ -154,12 +154,16 @@ def _read(scan: Scan, found: FoundFile, known: LibraryFile | None) -> ReadFile:
 
 
 def _split_by_tags(book: FoundBook, files: list[ReadFile]) -> Iterator[tuple[str, list[ReadFile]]]:
-    """Files of one folder whose tags name different albums are different books; untagged ones go with the first."""
+    """Files of one folder whose tags name different albums are different books.
+
+    An untagged file goes with the first; a loose one is a book.
+    """
     groups: dict[str, list[ReadFile]] = {}
     for file in files:
-        groups.setdefault(file.tags.asin or key_of(file.tags.album), []).append(file)
+        key = file.tags.asin or key_of(file.tags.album)
+        groups.setdefault(key or (file.found.path if book.loose else ""), []).append(file)
     untagged = groups.pop("", [])
-    if len(groups) < 2:
+    if len(groups) < 2 and not book.loose:
         yield book.path, files
         return
     for number, group in enumerate(groups.values()):

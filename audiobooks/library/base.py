@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+PATH_CHARACTERS = 1024
+"""The longest path of a book or file that can be recorded."""
+
 
 class UnreadableFile(Exception):
     """An audio file whose tags cannot be read; the message says why."""
@@ -55,10 +58,15 @@ class FoundFile:
 
 @dataclass(frozen=True, kw_only=True)
 class FoundBook:
-    """Files that belong together; `path` is their folder, or the file itself."""
+    """The audio files of the folder `path`, which is "." for the library's own, and of its discs.
+
+    Loose files lie in the library's folder itself or beside the folders of books: only their tags say which belong
+    together.
+    """
 
     path: str
     files: tuple[FoundFile, ...]
+    loose: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from django.db import connection
+from django.db.models import Count, Q
 from django.test.utils import CaptureQueriesContext
 
 from audiobooks import scan
@@ -67,6 +68,26 @@ def library(made: tuple[Path, dict[str, dict[str, str]]], tmp_path: Path) -> Pat
 @pytest.fixture
 def clip(made: tuple[Path, Any]) -> Callable[[str], Path]:
     return lambda ending: made[0].parent / "clips" / f"clip.{ending}"
+
+
+@pytest.fixture
+def put(clip: Callable[[str], Path], tmp_path: Path) -> Callable[..., Path]:
+    """Puts an audio file with these tags at a path of the library `tmp_path`."""
+
+    def put(path: str, **tags: str) -> Path:
+        file = tmp_path / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(clip(file.suffix[1:]), file)
+        write_tags(file, **tags)
+        return file
+
+    return put
+
+
+def books() -> dict[str, int]:
+    """The path of each book that is there, and the number of its files."""
+    found = Book.objects.filter(missing_since=None).annotate(there=Count("files", filter=Q(files__missing_since=None)))
+    return dict(found.values_list("path", "there"))
 
 
 @pytest.mark.parametrize("ending", CODECS)
@@ -276,3 +297,68 @@ def test_the_six_jobs_of_later_releases_fail_honestly() -> None:
 
 def test_clips_can_be_made(tmp_path: Path) -> None:
     assert set(make_clips(tmp_path)) == set(CODECS)
+
+
+# --- which files are a book ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("files", "folders", "expected"),
+    [
+        (["Ann/Big/0.mp3", "Ann/Big/1.mp3"], ["Ann/Big/Artwork"], {"Ann/Big": 2}),
+        (["Ann/Big/0.mp3", "Ann/Big/1.mp3"], ["Ann/Big/PDF/more"], {"Ann/Big": 2}),
+        (["Ann/Big/CD1/0.mp3", "Ann/Big/CD2/0.mp3"], ["Ann/Big/Scans"], {"Ann/Big": 2}),
+        (["Ann/Big/CD1/0.mp3", "Ann/Big/CD2/0.mp3", "Ann/Big/Talk/0.mp3"], [], {"Ann/Big": 2, "Ann/Big/Talk": 1}),
+        (["Ann/Big/CD1/Part A/0.mp3", "Ann/Big/CD1/Part B/0.mp3"], [], {"Ann/Big": 2}),
+        (["Ann/Big/CD1/0.mp3", "Ann/Big/CD1/Bonus/0.mp3"], [], {"Ann/Big": 2}),
+        (["Ann/disk1/One/0.mp3", "Ann/disk1/Two/0.mp3"], [], {"Ann/disk1/One": 1, "Ann/disk1/Two": 1}),
+        (["disk1/Ann/Big/0.mp3", "disk2/Bob/Other/0.mp3"], [], {"disk1/Ann/Big": 1, "disk2/Bob/Other": 1}),
+        (["disk1/0.mp3", "disk2/0.mp3"], [], {"disk1": 1, "disk2": 1}),
+        (["Ann/0.mp3", "Ann/1.mp3", "Ann/Big/0.mp3"], [], {"Ann/0.mp3": 1, "Ann/1.mp3": 1, "Ann/Big": 1}),
+        (["0.mp3", "1.mp3"], [], {"0.mp3": 1, "1.mp3": 1}),
+    ],
+)
+def test_a_book_is_a_folder_with_its_discs_and_whatever_else_lies_there(
+    tmp_path: Path, put: Callable[..., Path], files: list[str], folders: list[str], expected: dict[str, int]
+) -> None:
+    for file in files:
+        put(file)
+    for folder in folders:
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "cover.jpg").write_bytes(b"")
+    scanned(tmp_path)
+    assert books() == expected
+
+
+def test_loose_files_beside_the_folder_of_a_book_are_grouped_by_album(tmp_path: Path, put: Callable[..., Path]) -> None:
+    for number in range(3):
+        put(f"Ann/{number}.mp3", album="One")
+    put("Ann/3.mp3", album="Two")
+    put("Ann/Big/0.mp3", album="Big")
+    scanned(tmp_path)
+    assert books() == {"Ann/0.mp3": 3, "Ann/3.mp3": 1, "Ann/Big": 1}
+
+
+def test_a_link_to_itself_is_a_link_and_no_failure(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "again").symlink_to(tmp_path / "again")
+    assert scanned(tmp_path).items_failed == 0
+    assert "again is a link" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["x" * 120, "".join(map(chr, range(0x4E00, 0x4E50)))], ids=["characters", "bytes"])
+def test_too_long_a_path_costs_a_line_and_not_the_run(
+    tmp_path: Path, put: Callable[..., Path], caplog: pytest.LogCaptureFixture, name: str
+) -> None:
+    put("Ann/Big/0.mp3")
+    put("/".join([name] * 12) + "/0.mp3")
+    run = scanned(tmp_path)
+    assert run.items_failed == 1
+    assert "too long" in caplog.text
+    assert books() == {"Ann/Big": 1}
+
+
+def test_folders_nested_as_deep_as_a_path_may_be_are_walked(tmp_path: Path, put: Callable[..., Path]) -> None:
+    deepest = "/".join(["d"] * 500)
+    put(f"{deepest}/0.mp3")
+    scanned(tmp_path)
+    assert books() == {deepest: 1}
