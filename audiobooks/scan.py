@@ -12,13 +12,21 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
-from django.db import transaction
+from django.db import DataError, transaction
 from django.utils import timezone
 
 from scheduling.context import TaskRun
 from scheduling.exceptions import TaskFailed
 
-from .library.base import FileTags, FoundBook, FoundFile, LibraryUnavailable, LocationFacts, UnreadableFile
+from .library.base import (
+    FileTags,
+    FileUnavailable,
+    FoundBook,
+    FoundFile,
+    LibraryUnavailable,
+    LocationFacts,
+    UnreadableFile,
+)
 from .library.folder import Walk, find_books, parse_location
 from .library.tags import read_tags
 from .models import Author, Book, LibraryFile, Narrator, Series, SeriesEntry
@@ -56,14 +64,21 @@ class Scan:
     root: Path
     summary: Summary = field(default_factory=Summary)
     seen: set[str] = field(default_factory=set)
-    unread: list[str] = field(default_factory=list)
+    unread: set[str] = field(default_factory=set)
 
-    def could_not_read(self, place: str, error: OSError) -> None:
-        self.unread.append(place)
-        self.summary.files_failed += 1
+    def could_not_look(self, place: str, error: OSError) -> None:
+        self.unread.add(place)
         self.run.progress(self.run.processed + 1)
+        self.failed("%s could not be read: %s", place, error.strerror or error)
+
+    def could_not_record(self, place: str, error: Exception) -> None:
+        self.run.progress(self.run.processed + 1)
+        self.failed("%s could not be recorded: %s", place, error)
+
+    def failed(self, message: str, *values: object) -> None:
+        self.summary.files_failed += 1
         self.run.failed()
-        self.run.error("%s could not be read: %s", place or self.root, error.strerror or error)
+        self.run.error(message, *values)
 
     def left_link(self, place: str) -> None:
         shown = os.fsencode(place).decode("utf-8", "backslashreplace")
@@ -77,7 +92,7 @@ def scan_library(run: TaskRun, *, root: Path) -> None:
         TaskFailed: the folder is not there, or is empty although files of it are known. Nothing was changed.
     """
     scan = Scan(run, root)
-    found = find_books(Walk(root, on_error=scan.could_not_read, on_link=scan.left_link))
+    found = find_books(Walk(root, on_error=scan.could_not_look, on_link=scan.left_link))
     try:
         first = next(found, None)
     except LibraryUnavailable as error:
@@ -111,15 +126,18 @@ def _scan_chunk(scan: Scan, chunk: list[FoundBook]) -> None:
     for book in chunk:
         if scan.run.should_stop:
             return
-        scan.run.progress(scan.run.processed + len(book.files), text=book.path[:200])
         scan.seen.update(file.path for file in book.files)
         if all(_is_unchanged(known.get(file.path), file) for file in book.files):
+            scan.run.progress(scan.run.processed + len(book.files), text=book.path[:200])
             scan.summary.files_unchanged += len(book.files)
             scan.run.succeeded(len(book.files))
         else:
             read = [_read(scan, file, known.get(file.path)) for file in book.files]
-            for path, files in _split_by_tags(book, read):
-                _record(scan, path, files)
+            for path, files in _split_by_tags(book, [file for file in read if file]):
+                try:
+                    _record(scan, path, files)
+                except (DataError, OverflowError) as error:  # SQLite's driver refuses too large a number by itself.
+                    scan.could_not_record(path, error)
 
 
 def _parts(paths: list[str]) -> Iterator[list[str]]:
@@ -132,17 +150,26 @@ def _is_unchanged(known: LibraryFile | None, found: FoundFile) -> bool:
     return (
         known is not None
         and known.missing_since is None
+        and not known.error
         and (known.size, known.modified_ns) == (found.size, found.modified_ns)
     )
 
 
-def _read(scan: Scan, found: FoundFile, known: LibraryFile | None) -> ReadFile:
-    if known is not None and (known.size, known.modified_ns) == (found.size, found.modified_ns):
+def _read(scan: Scan, found: FoundFile, known: LibraryFile | None) -> ReadFile | None:
+    """The file with its tags. One that is not to be had now stays as it is known, or is left for the next scan."""
+    scan.run.progress(scan.run.processed + 1, text=found.path[:200])
+    if known and not known.error and (known.size, known.modified_ns) == (found.size, found.modified_ns):
         scan.summary.files_unchanged += 1
         scan.run.succeeded()
-        return ReadFile(found, FileTags.from_json(known.tags), known.error)
+        return ReadFile(found, FileTags.from_json(known.tags))
     try:
         tags = read_tags(scan.root / found.path)
+    except FileUnavailable as error:
+        scan.failed("%s could not be read: %s", found.path, error)
+        if known is None:
+            return None
+        as_known = FoundFile(path=found.path, size=known.size, modified_ns=known.modified_ns)
+        return ReadFile(as_known, FileTags.from_json(known.tags), known.error)
     except UnreadableFile as error:
         scan.summary.files_failed += 1
         scan.run.failed()
@@ -164,7 +191,8 @@ def _split_by_tags(book: FoundBook, files: list[ReadFile]) -> Iterator[tuple[str
         groups.setdefault(key or (file.found.path if book.loose else ""), []).append(file)
     untagged = groups.pop("", [])
     if len(groups) < 2 and not book.loose:
-        yield book.path, files
+        if files:
+            yield book.path, files
         return
     for number, group in enumerate(groups.values()):
         group += untagged if number == 0 else []
@@ -278,5 +306,5 @@ def _mark_missing(scan: Scan) -> None:
         scan.run.warning("%s files are not there any more; their books are kept and marked missing.", len(gone))
 
 
-def _is_below(path: str, places: list[str]) -> bool:
-    return any(place in ("", ".") or path == place or path.startswith(place + "/") for place in places)
+def _is_below(path: str, places: set[str]) -> bool:
+    return not places.isdisjoint([path, *map(str, PurePosixPath(path).parents)])

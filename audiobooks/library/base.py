@@ -10,7 +10,11 @@ PATH_CHARACTERS = 1024
 
 
 class UnreadableFile(Exception):
-    """An audio file whose tags cannot be read; the message says why."""
+    """An audio file that is broken; the message says how."""
+
+
+class FileUnavailable(Exception):
+    """A file that cannot be got at now, be it broken or not; the message says why."""
 
 
 class LibraryUnavailable(Exception):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import fnmatch
+import io
 import os
 import re
 import shutil
@@ -17,8 +19,8 @@ from django.db.models import Count, Q
 from django.test.utils import CaptureQueriesContext
 
 from audiobooks import scan
-from audiobooks.library.base import UnreadableFile
-from audiobooks.library.tags import read_tags
+from audiobooks.library.base import FileTags, FileUnavailable, UnreadableFile
+from audiobooks.library.tags import MOST_NAMES, TEXT_LENGTH, read_tags
 from audiobooks.models import Author, Book, LibraryFile, Series
 from audiobooks.scan import scan_library
 from scheduling.context import TaskRun
@@ -362,3 +364,143 @@ def test_folders_nested_as_deep_as_a_path_may_be_are_walked(tmp_path: Path, put:
     put(f"{deepest}/0.mp3")
     scanned(tmp_path)
     assert books() == {deepest: 1}
+
+
+# --- odd files ----------------------------------------------------------------------------------------------------
+
+
+def with_huge_granule(path: Path) -> None:
+    """The last page of an Ogg file says how long it is, in samples."""
+    data = bytearray(path.read_bytes())
+    last = data.rindex(b"OggS")
+    data[last + 6 : last + 14] = (2**63 - 1).to_bytes(8, "little")
+    path.write_bytes(data)
+
+
+def with_long_header(path: Path) -> None:
+    """An MP4 header of version 1 has a duration of 64 bits."""
+    data = bytearray(path.read_bytes())
+    start = data.index(b"mvhd") + 4
+    data[start : start + 32] = bytes([1, 0, 0, 0]) + bytes(16) + (1).to_bytes(4, "big") + (2**64 - 1).to_bytes(8, "big")
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize(("ending", "spoil"), [("ogg", with_huge_granule), ("m4b", with_long_header)])
+def test_an_absurd_length_costs_a_line_and_not_the_run(
+    tmp_path: Path,
+    put: Callable[..., Path],
+    caplog: pytest.LogCaptureFixture,
+    ending: str,
+    spoil: Callable[[Path], None],
+) -> None:
+    put("Ann/Big/0.mp3")
+    spoil(put(f"Ann/Odd/0.{ending}"))
+    run = scanned(tmp_path)
+    assert run.items_failed == 1
+    assert f"Ann/Odd/0.{ending} could not be read" in caplog.text
+    assert LibraryFile.objects.get(path=f"Ann/Odd/0.{ending}").duration is None
+    assert Book.objects.get(path="Ann/Big").runtime == timedelta(seconds=1)
+
+
+def test_what_the_database_refuses_costs_a_line_and_not_the_run(
+    tmp_path: Path, put: Callable[..., Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    put("Ann/Odd/0.mp3")
+    put("Ann/Other/0.mp3")
+    seconds = 2**63 // 10**9 + 1
+    os.utime(tmp_path / "Ann/Odd/0.mp3", (seconds, seconds))
+    if (tmp_path / "Ann/Odd/0.mp3").stat().st_mtime != seconds:
+        pytest.skip("this file system keeps no time so far ahead")
+    run = scanned(tmp_path)
+    assert run.items_failed == 1
+    assert "Ann/Odd could not be recorded" in caplog.text
+    assert books() == {"Ann/Other": 1}
+
+
+def test_huge_tags_are_cut(tmp_path: Path, put: Callable[..., Path]) -> None:
+    path = put("0.mp3", album="x" * 3_000_000, author="; ".join(f"Author {number}" for number in range(3000)))
+    found = read_tags(path)
+    assert (len(found.album), len(found.authors)) == (TEXT_LENGTH, MOST_NAMES)
+    assert found.authors[-1] == f"Author {MOST_NAMES - 1}"
+
+
+def test_blanks_in_a_row_are_one(tmp_path: Path, put: Callable[..., Path]) -> None:
+    found = read_tags(put("0.mp3", album="Big \n \t Book", series="The" + " " * 1900 + "Tide"))
+    assert (found.album, found.series) == ("Big Book", (("The Tide", ""),))
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE, errno.EACCES])
+def test_a_place_that_fails_is_told_from_a_broken_file(
+    tmp_path: Path, put: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    path = put("0.mp3")
+
+    class Failing(io.FileIO):
+        def read(self, size: int | None = -1) -> bytes:
+            raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("builtins.open", lambda *args, **options: Failing(path))
+    with pytest.raises(FileUnavailable):
+        read_tags(path)
+
+
+# --- what could not be read ---------------------------------------------------------------------------------------
+
+
+def unavailable(path: Path) -> FileTags:
+    raise FileUnavailable("Input/output error")
+
+
+def test_a_file_that_is_unavailable_for_a_night_keeps_its_book_as_it_was(
+    tmp_path: Path, put: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = put("Ann/Big/0.mp3", album="Real name", author="Real author")
+    scanned(tmp_path)
+    before = LibraryFile.objects.values().get()
+    put("Ann/Big/0.mp3", album="New name")
+    with monkeypatch.context() as patched:
+        patched.setattr(scan, "read_tags", unavailable)
+        run = scanned(tmp_path)
+    assert (run.items_failed, run.result["files_failed"]) == (1, 1)
+    assert caplog.text.count("Input/output error") == 1
+    assert LibraryFile.objects.values().get() == before
+    assert Book.objects.get().title == "Real name"
+    assert file.exists() and scanned(tmp_path).result["files_read"] == 1
+    assert Book.objects.get().title == "New name"
+
+
+def test_a_new_file_that_is_unavailable_is_read_the_next_night(
+    tmp_path: Path, put: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put("Ann/Big/0.mp3", album="Big")
+    with monkeypatch.context() as patched:
+        patched.setattr(scan, "read_tags", unavailable)
+        assert scanned(tmp_path).items_failed == 1
+    assert not Book.objects.exists()
+    scanned(tmp_path)
+    assert books() == {"Ann/Big": 1}
+
+
+def test_what_vanishes_between_listing_and_reading_is_no_absence(
+    tmp_path: Path, put: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put("Ann/Big/0.mp3", album="Big")
+    scanned(tmp_path)
+    put("Ann/Big/0.mp3", album="Bigger")
+
+    def vanishing(path: Path) -> FileTags:
+        shutil.rmtree(tmp_path / "Ann/Big", ignore_errors=True)
+        return read_tags(path)
+
+    monkeypatch.setattr(scan, "read_tags", vanishing)
+    assert scanned(tmp_path).items_failed == 1
+    assert books() == {"Ann/Big": 1}
+
+
+def test_a_file_with_an_error_is_tried_again_each_night(tmp_path: Path, put: Callable[..., Path]) -> None:
+    put("Ann/Big/0.mp3", album="Big")
+    scanned(tmp_path)
+    LibraryFile.objects.update(error="Input/output error", tags={}, duration=None)
+    assert scanned(tmp_path).result["files_read"] == 1
+    assert LibraryFile.objects.get().error == ""
+    assert Book.objects.get().title == "Big"
