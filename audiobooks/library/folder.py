@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path, PurePosixPath
 
+from .albums import ABRIDGED
 from .base import PATH_CHARACTERS, FoundBook, FoundFile, LibraryUnavailable, LocationFacts
 from .tags import split_numbered
 
@@ -127,7 +128,6 @@ _ASIN = re.compile(r"[\[{(]?(?:ASIN[.:_ ])?\b(B0[0-9A-Z]{8})\b[\]})]?")
 _NARRATOR = re.compile(r"\{([^{}]+)\}")
 _YEAR_BRACKETS = re.compile(r"[(\[](1[5-9]\d\d|20\d\d)[)\]]")
 _SERIES_BRACKETS = re.compile(r"\[([^\[\]]+?)[ ,#]+(\d[\d.\-]*)\]")
-_ABRIDGED = re.compile(r"\s*[(\[](un)?abridged[)\]]", re.I)
 _VOLUME = re.compile(r"^(?:vol(?:ume)?\.?|book|bk|band)\s*(\d[\d.\-]*)\s*(?:\.|-|–|:)\s+", re.I)
 _VOLUME_INSIDE = re.compile(r"\s+vol_(\d[\d.]*)\b", re.I)
 _NUMBER = re.compile(r"^#?(\d{1,3}(?:\.\d+)?(?:-\d{1,3})?)\s*(?:\.|-|–)\s+")
@@ -156,9 +156,9 @@ def parse_location(path: str, *, is_file: bool) -> LocationFacts:
         return text
 
     abridged = None
-    if match := _ABRIDGED.search(name):
+    if match := ABRIDGED.search(name):
         abridged = match[1] is None
-        name = _ABRIDGED.sub("", name)
+        name = ABRIDGED.sub("", name)
     name = take("asin", _ASIN, name)
     name = take("narrator", _NARRATOR, name)
     name = take("year", _YEAR_BRACKETS, name)

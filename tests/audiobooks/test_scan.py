@@ -504,3 +504,137 @@ def test_a_file_with_an_error_is_tried_again_each_night(tmp_path: Path, put: Cal
     assert scanned(tmp_path).result["files_read"] == 1
     assert LibraryFile.objects.get().error == ""
     assert Book.objects.get().title == "Big"
+
+
+def test_a_broken_file_is_said_each_night_and_written_once(library: Path) -> None:
+    (library / "Broken").mkdir()
+    (library / "Broken" / "one.mp3").write_bytes(b"nonsense")
+    scanned(library)
+    run = scanned(library)
+    assert (run.items_failed, run.result["books_changed"]) == (1, 0)
+
+
+# --- which book a file belongs to ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("one", "two"),
+    [
+        ("Big Book (Disc 1)", "Big Book (Disc 2)"),
+        ("Big Book [CD 01]", "Big Book [CD 02]"),
+        ("Big Book - CD1", "Big Book - CD2"),
+        ("Big Book, Part 1 of 2", "Big Book, Part 2 of 2"),
+        ("Big Book: Teil 1", "Big Book: Teil 2"),
+        ("Big Book Disk 1", "Big Book Disk 2"),
+        ("Big Book (Unabridged) (Disc 1)", "Big Book (Disc 2)"),
+        ("Big Book (Side A)", "Big Book (Side B)"),
+        ("Big Book", ""),
+    ],
+)
+def test_the_discs_of_a_book_are_one_book(tmp_path: Path, put: Callable[..., Path], one: str, two: str) -> None:
+    put("Ann/Big/CD1/0.mp3", album=one)
+    put("Ann/Big/CD2/0.mp3", album=two)
+    scanned(tmp_path)
+    assert books() == {"Ann/Big": 2}
+    assert Book.objects.get().title == "Big Book"
+
+
+@pytest.mark.parametrize("album", ["Big Book Part 1", "Big Book (1 of 5)", "Big Book (Part 1 of 5)", "CD1"])
+def test_a_part_sold_as_a_book_keeps_its_title(tmp_path: Path, put: Callable[..., Path], album: str) -> None:
+    put("Ann/Big/0.mp3", album=album)
+    scanned(tmp_path)
+    assert Book.objects.get().title == album
+
+
+@pytest.mark.parametrize(("one", "two"), [("Disc 1", "Disc 2"), ("(CD 1)", "(CD 2)")])
+def test_an_album_that_only_counts_discs_is_no_title(
+    tmp_path: Path, put: Callable[..., Path], one: str, two: str
+) -> None:
+    put("Ann/Big/CD1/0.mp3", album=one)
+    put("Ann/Big/CD2/0.mp3", album=two)
+    scanned(tmp_path)
+    assert list(Book.objects.values_list("path", "title")) == [("Ann/Big", "Big")]
+
+
+@pytest.mark.parametrize(("one", "two"), [("Dune Part 1", "Dune Part 2"), ("Dune", "Disco 2"), ("One CDA", "One CDB")])
+def test_books_that_only_look_like_discs_stay_apart(
+    tmp_path: Path, put: Callable[..., Path], one: str, two: str
+) -> None:
+    put("Ann/0.mp3", album=one)
+    put("Ann/1.mp3", album=two)
+    scanned(tmp_path)
+    assert set(Book.objects.values_list("title", flat=True)) == {one, two}
+
+
+@pytest.mark.parametrize("with_asin", [0, 1])
+def test_a_file_without_asin_goes_with_its_album(tmp_path: Path, put: Callable[..., Path], with_asin: int) -> None:
+    put(f"Ann/Big/{with_asin}.mp3", album="Big", asin="B012345678")
+    put(f"Ann/Big/{1 - with_asin}.mp3", album="Big")
+    put("Ann/Big/2.mp3", album="Other")
+    scanned(tmp_path)
+    assert books() == {"Ann/Big/0.mp3": 2, "Ann/Big/2.mp3": 1}
+    assert Book.objects.get(title="Big").asin == "B012345678"
+
+
+@pytest.mark.parametrize("path", ["Ann/Big/0.mp3", "Ann/(Unabridged)/0.mp3", "(Unabridged)/0.mp3", "(Unabridged).mp3"])
+def test_a_title_is_never_empty(tmp_path: Path, put: Callable[..., Path], path: str) -> None:
+    put(path, album="(Unabridged)")
+    scanned(tmp_path)
+    book = Book.objects.get()
+    assert book.title == "Big" if "Big" in path else book.title
+    assert book.abridged is False
+
+
+def test_books_keep_their_rows_when_their_files_are_grouped_anew(tmp_path: Path, put: Callable[..., Path]) -> None:
+    for number in range(5):
+        put(f"Ann/Big/{number}.mp3", album="Big")
+    scanned(tmp_path)
+    old = Book.objects.get()
+    put("Ann/Big/0.mp3", album="Other")
+    scanned(tmp_path)
+    assert books() == {"Ann/Big/0.mp3": 1, "Ann/Big/1.mp3": 4}
+    assert Book.objects.get(title="Big").pk == old.pk
+    other = Book.objects.get(title="Other")
+    assert Book.objects.count() == 2
+    put("Ann/Big/0.mp3", album="Big")
+    scanned(tmp_path)
+    assert books() == {"Ann/Big": 5}
+    assert Book.objects.get(path="Ann/Big").pk == old.pk
+    other.refresh_from_db()
+    assert other.missing_since is not None
+    put("Ann/Big/0.mp3", album="Other")
+    scanned(tmp_path)
+    other.refresh_from_db()
+    assert other.missing_since is None
+
+
+def test_books_whose_paths_change_places_keep_their_rows(tmp_path: Path, put: Callable[..., Path]) -> None:
+    for number, album in enumerate(["One", "One", "One", "Two", "Two", "Two"]):
+        put(f"Ann/{number}.mp3", album=album)
+    scanned(tmp_path)
+    rows = dict(Book.objects.values_list("title", "pk"))
+    put("Ann/0.mp3", album="Two")
+    scanned(tmp_path)
+    assert books() == {"Ann/0.mp3": 4, "Ann/1.mp3": 2}
+    assert dict(Book.objects.values_list("title", "pk")) == rows
+
+
+def test_a_path_that_was_that_of_a_book_without_files_is_free(tmp_path: Path, put: Callable[..., Path]) -> None:
+    for number, album in enumerate(["One", "Two", "One"]):
+        put(f"{number}.mp3", album=album)
+    scanned(tmp_path)
+    put("1.mp3", album="One")
+    scanned(tmp_path)
+    assert books() == {"0.mp3": 3}
+    put("0.mp3", album="Three")
+    scanned(tmp_path)
+    assert books() == {"0.mp3": 1, "1.mp3": 2}
+
+
+def test_one_more_loose_file_changes_no_other_book(tmp_path: Path, put: Callable[..., Path]) -> None:
+    for number in range(4):
+        put(f"{number}.mp3", album=f"Book {number}")
+    scanned(tmp_path)
+    put("9.mp3", album="Book 9")
+    run = scanned(tmp_path)
+    assert (run.result["books_new"], run.result["books_changed"]) == (1, 0)
