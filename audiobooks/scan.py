@@ -366,6 +366,13 @@ def _mark_missing(scan: Scan) -> None:
     now = timezone.now()
     known = LibraryFile.objects.filter(missing_since=None).values_list("pk", "path")
     unseen = [(pk, path) for pk, path in known.iterator() if path not in scan.seen]
+    for folder in sorted({PurePosixPath(path).parts[0] for _, path in unseen}):
+        if _is_empty_folder(scan.root / folder):
+            scan.unread.add(folder)
+            scan.run.warning(
+                "%s is empty, although files in it are known. Is the disk mounted? If they are gone for good, remove it.",
+                folder,
+            )
     gone = [pk for pk, path in unseen if not _is_below(path, scan.unread)]
     for part in _parts(gone):
         LibraryFile.objects.filter(pk__in=part).update(missing_since=now)
@@ -375,6 +382,13 @@ def _mark_missing(scan: Scan) -> None:
     scan.summary.files_missing = len(gone)
     if gone:
         scan.run.warning("%s files are not there any more; their books are kept and marked missing.", len(gone))
+
+
+def _is_empty_folder(path: Path) -> bool:
+    try:
+        return not os.listdir(path)
+    except OSError:  # It is no folder, or is not there.
+        return False
 
 
 def _is_below(path: str, places: set[str]) -> bool:

@@ -638,3 +638,22 @@ def test_one_more_loose_file_changes_no_other_book(tmp_path: Path, put: Callable
     put("9.mp3", album="Book 9")
     run = scanned(tmp_path)
     assert (run.result["books_new"], run.result["books_changed"]) == (1, 0)
+
+
+# --- absence ------------------------------------------------------------------------------------------------------
+
+
+def test_an_empty_folder_where_books_were_may_be_a_disk_that_is_not_mounted(
+    tmp_path: Path, put: Callable[..., Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    put("disk1/Ann/Big/0.mp3", album="Big")
+    put("disk2/Bob/Other/0.mp3", album="Other")
+    scanned(tmp_path)
+    shutil.rmtree(tmp_path / "disk1/Ann")
+    run = scanned(tmp_path)
+    assert books() == {"disk1/Ann/Big": 1, "disk2/Bob/Other": 1}
+    assert run.result["files_missing"] == 0
+    assert caplog.text.count("mounted") == 1
+    (tmp_path / "disk1").rmdir()
+    scanned(tmp_path)
+    assert books() == {"disk2/Bob/Other": 1}
