@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import cached_property
 from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
@@ -53,7 +54,7 @@ class Summary:
 
 @dataclass(frozen=True)
 class ReadFile:
-    """A file on disk, what it says, and its row if there is one."""
+    """A file on disk, what it says, and its row if there is one; the row of a file that moved has its old path."""
 
     found: FoundFile
     tags: FileTags
@@ -87,6 +88,17 @@ class Scan:
     seen: set[str] = field(default_factory=set)
     unread: set[str] = field(default_factory=set)
     claimed: set[int] = field(default_factory=set)
+
+    @cached_property
+    def by_stamp(self) -> dict[tuple[int, int], int]:
+        """The key of the one file known of a size and change time, 0 where there are several.
+
+        Made at the first new file of a scan, before that is recorded.
+        """
+        found: dict[tuple[int, int], int] = {}
+        for pk, size, modified_ns in LibraryFile.objects.values_list("pk", "size", "modified_ns").iterator():
+            found[size, modified_ns] = 0 if (size, modified_ns) in found else pk
+        return found
 
     def could_not_look(self, place: str, error: OSError) -> None:
         self.unread.add(place)
@@ -155,6 +167,7 @@ def _scan_chunk(scan: Scan, chunk: list[FoundBook]) -> None:
             scan.summary.files_unchanged += len(book.files)
             scan.run.succeeded(len(book.files))
         else:
+            known.update(_moved(scan, [file for file in book.files if file.path not in known]))
             _scan_book(scan, book, known)
 
 
@@ -251,6 +264,28 @@ def _owners(scan: Scan, groups: list[Group]) -> list[Book | None]:
             owners[number] = Book.objects.get(pk=pk)
             scan.claimed.add(pk)
     return owners
+
+
+def _moved(scan: Scan, new: list[FoundFile]) -> dict[str, LibraryFile]:
+    """By its new path the row of each file that moved with its whole book.
+
+    It is told by size and change time, which no other file may have; and none of the book's files is where it was.
+    """
+    paths = {pk: file.path for file in new if (pk := scan.by_stamp.get((file.size, file.modified_ns)))}
+    rows = [row for part in _parts(list(paths)) for row in LibraryFile.objects.filter(pk__in=part)]
+    left = {}
+    for book in {row.book_id for row in rows}:
+        places = LibraryFile.objects.filter(book=book).values_list("path", flat=True)
+        left[book] = all(_is_gone(scan.root / place) for place in places)
+    return {paths[row.pk]: row for row in rows if left[row.book_id]}
+
+
+def _is_gone(path: Path) -> bool:
+    try:
+        path.lstat()
+    except OSError as error:  # Any other says only that it cannot be looked at.
+        return isinstance(error, FileNotFoundError | NotADirectoryError)
+    return False
 
 
 # --- writing ----------------------------------------------------------------------------------------------------------

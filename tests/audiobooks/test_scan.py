@@ -657,3 +657,62 @@ def test_an_empty_folder_where_books_were_may_be_a_disk_that_is_not_mounted(
     (tmp_path / "disk1").rmdir()
     scanned(tmp_path)
     assert books() == {"disk2/Bob/Other": 1}
+
+
+def moved(root: Path, old: str, new: str) -> None:
+    (root / new).parent.mkdir(parents=True, exist_ok=True)
+    (root / old).rename(root / new)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [("Ann/Big", "Ann/Series/1 - Big"), ("Ann", "Zoe"), ("Ann", "A"), ("Ann/Big/0.mp3", "Ann/Big/first.mp3")],
+)
+def test_a_book_that_moved_is_the_same_book(tmp_path: Path, put: Callable[..., Path], old: str, new: str) -> None:
+    files = 1 if old.endswith("mp3") else 3
+    for number in range(files):
+        put(f"Ann/Big/{number}.mp3", album="Big")
+    put("Bob/Other/0.mp3")
+    scanned(tmp_path)
+    before = Book.objects.get(title="Big")
+    moved(tmp_path, old, new)
+    run = scanned(tmp_path)
+    after = Book.objects.get(title="Big")
+    assert (after.pk, after.added_at, after.missing_since) == (before.pk, before.added_at, None)
+    assert LibraryFile.objects.count() == files + 1 and not LibraryFile.objects.exclude(missing_since=None).exists()
+    assert (run.result["files_read"], run.result["books_new"], run.result["files_missing"]) == (0, 0, 0)
+    assert all((tmp_path / path).exists() for path in books())
+
+
+def test_a_book_that_comes_back_elsewhere_is_the_same_book(tmp_path: Path, put: Callable[..., Path]) -> None:
+    put("Ann/Big/0.mp3", album="Big")
+    put("Bob/Other/0.mp3")
+    scanned(tmp_path)
+    before = Book.objects.get(title="Big")
+    aside = tmp_path.with_name("aside")
+    (tmp_path / "Ann").rename(aside)
+    scanned(tmp_path)
+    aside.rename(tmp_path / "Anna")
+    scanned(tmp_path)
+    after = Book.objects.get(title="Big")
+    assert (after.pk, after.path, after.missing_since) == (before.pk, "Anna/Big", None)
+
+
+def test_a_copy_of_a_book_is_another_book(tmp_path: Path, put: Callable[..., Path]) -> None:
+    put("Ann/Big/0.mp3", album="Big")
+    scanned(tmp_path)
+    shutil.copytree(tmp_path / "Ann", tmp_path / "Again")
+    scanned(tmp_path)
+    assert books() == {"Ann/Big": 1, "Again/Big": 1}
+
+
+def test_a_file_that_leaves_others_behind_takes_no_book_along(tmp_path: Path, put: Callable[..., Path]) -> None:
+    for number in range(3):
+        put(f"Ann/Big/{number}.mp3", album="Big")
+    scanned(tmp_path)
+    before = Book.objects.get()
+    moved(tmp_path, "Ann/Big/0.mp3", "Aaron/0.mp3")
+    scanned(tmp_path)
+    before.refresh_from_db()
+    assert before.path == "Ann/Big"
+    assert books() == {"Ann/Big": 2, "Aaron": 1}
