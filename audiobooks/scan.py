@@ -161,14 +161,8 @@ def _scan_chunk(scan: Scan, chunk: list[FoundBook]) -> None:
         if scan.run.should_stop:
             return
         scan.seen.update(file.path for file in book.files)
-        rows = [known.get(file.path) for file in book.files]
-        if all(row and _is_unchanged(row, file) and not row.error for row, file in zip(rows, book.files, strict=True)):
-            scan.run.progress(scan.run.processed + len(book.files), text=book.path[:200])
-            scan.summary.files_unchanged += len(book.files)
-            scan.run.succeeded(len(book.files))
-        else:
-            known.update(_moved(scan, [file for file in book.files if file.path not in known]))
-            _scan_book(scan, book, known)
+        known.update(_moved(scan, [file for file in book.files if file.path not in known]))
+        _scan_book(scan, book, known)
 
 
 def _scan_book(scan: Scan, book: FoundBook, known: dict[str, LibraryFile]) -> None:

@@ -631,6 +631,17 @@ def test_a_path_that_was_that_of_a_book_without_files_is_free(tmp_path: Path, pu
     assert books() == {"0.mp3": 1, "1.mp3": 2}
 
 
+def test_books_are_grouped_anew_though_no_file_changed(tmp_path: Path, put: Callable[..., Path]) -> None:
+    put("Ann/Big/0.mp3")
+    put("Ann/Big/1.mp3")
+    scanned(tmp_path)
+    as_once_grouped = Book.objects.create(path="Ann/Big/1.mp3", title="1")
+    LibraryFile.objects.filter(path="Ann/Big/1.mp3").update(book=as_once_grouped)
+    run = scanned(tmp_path)
+    assert books() == {"Ann/Big": 2}
+    assert run.result["files_read"] == 0
+
+
 def test_one_more_loose_file_changes_no_other_book(tmp_path: Path, put: Callable[..., Path]) -> None:
     for number in range(4):
         put(f"{number}.mp3", album=f"Book {number}")
