@@ -4,31 +4,42 @@ from __future__ import annotations
 
 import os
 import re
-import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import cached_property
 from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
-from django.db import transaction
+from django.db import DataError, transaction
+from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
 from scheduling.context import TaskRun
 from scheduling.exceptions import TaskFailed
 
-from .library.base import FileTags, FoundBook, FoundFile, LibraryUnavailable, LocationFacts, UnreadableFile
+from .library.albums import ABRIDGED, book_keys, key_of, without_part
+from .library.base import (
+    FileTags,
+    FileUnavailable,
+    FoundBook,
+    FoundFile,
+    LibraryUnavailable,
+    LocationFacts,
+    UnreadableFile,
+)
 from .library.folder import Walk, find_books, parse_location
 from .library.tags import read_tags
 from .models import Author, Book, LibraryFile, Narrator, Series, SeriesEntry
 from .models.library import Named
 
 N = TypeVar("N", bound=Named)
+T = TypeVar("T")
 
 CHUNK = 100
 """Books looked up at once."""
-_UNABRIDGED = re.compile(r"\s*[(\[](un)?abridged[)\]]", re.I)
 
 
 @dataclass
@@ -43,27 +54,65 @@ class Summary:
 
 @dataclass(frozen=True)
 class ReadFile:
+    """A file on disk, what it says, and its row if there is one; the row of a file that moved has its old path."""
+
     found: FoundFile
     tags: FileTags
+    known: LibraryFile | None
     error: str = ""
+
+    @property
+    def is_recorded(self) -> bool:
+        return self.known is not None and self.known.error == self.error and _is_unchanged(self.known, self.found)
+
+
+@dataclass(frozen=True)
+class Group:
+    """The files of one book. `path` is their folder, or the first of them."""
+
+    path: str
+    files: list[ReadFile]
 
 
 @dataclass
 class Scan:
-    """One run. `unread` are places that could not be looked into: nothing below them counts as missing."""
+    """One run.
+
+    `unread` are places that could not be looked into: nothing below them counts as missing.
+    `claimed` are the keys of books that have their files for this time.
+    """
 
     run: TaskRun
     root: Path
     summary: Summary = field(default_factory=Summary)
     seen: set[str] = field(default_factory=set)
-    unread: list[str] = field(default_factory=list)
+    unread: set[str] = field(default_factory=set)
+    claimed: set[int] = field(default_factory=set)
 
-    def could_not_read(self, place: str, error: OSError) -> None:
-        self.unread.append(place)
-        self.summary.files_failed += 1
+    @cached_property
+    def by_stamp(self) -> dict[tuple[int, int], int]:
+        """The key of the one file known of a size and change time, 0 where there are several.
+
+        Made at the first new file of a scan, before that is recorded.
+        """
+        found: dict[tuple[int, int], int] = {}
+        for pk, size, modified_ns in LibraryFile.objects.values_list("pk", "size", "modified_ns").iterator():
+            found[size, modified_ns] = 0 if (size, modified_ns) in found else pk
+        return found
+
+    def could_not_look(self, place: str, error: OSError) -> None:
+        self.unread.add(place)
         self.run.progress(self.run.processed + 1)
+        self.failed("%s could not be read: %s", place, error.strerror or error)
+
+    def could_not_record(self, place: str, error: Exception) -> None:
+        self.run.progress(self.run.processed + 1)
+        self.failed("%s could not be recorded: %s", place, error)
+
+    def failed(self, message: str, *values: object) -> None:
+        self.summary.files_failed += 1
         self.run.failed()
-        self.run.error("%s could not be read: %s", place or self.root, error.strerror or error)
+        self.run.error(message, *values)
 
     def left_link(self, place: str) -> None:
         shown = os.fsencode(place).decode("utf-8", "backslashreplace")
@@ -77,7 +126,7 @@ def scan_library(run: TaskRun, *, root: Path) -> None:
         TaskFailed: the folder is not there, or is empty although files of it are known. Nothing was changed.
     """
     scan = Scan(run, root)
-    found = find_books(Walk(root, on_error=scan.could_not_read, on_link=scan.left_link))
+    found = find_books(Walk(root, on_error=scan.could_not_look, on_link=scan.left_link))
     try:
         first = next(found, None)
     except LibraryUnavailable as error:
@@ -111,97 +160,186 @@ def _scan_chunk(scan: Scan, chunk: list[FoundBook]) -> None:
     for book in chunk:
         if scan.run.should_stop:
             return
-        scan.run.progress(scan.run.processed + len(book.files), text=book.path[:200])
         scan.seen.update(file.path for file in book.files)
-        if all(_is_unchanged(known.get(file.path), file) for file in book.files):
-            scan.summary.files_unchanged += len(book.files)
-            scan.run.succeeded(len(book.files))
-        else:
-            read = [_read(scan, file, known.get(file.path)) for file in book.files]
-            for path, files in _split_by_tags(book, read):
-                _record(scan, path, files)
+        known.update(_moved(scan, [file for file in book.files if file.path not in known]))
+        _scan_book(scan, book, known)
 
 
-def _parts(paths: list[str]) -> Iterator[list[str]]:
+def _scan_book(scan: Scan, book: FoundBook, known: dict[str, LibraryFile]) -> None:
+    read = []
+    for found in book.files:
+        if scan.run.should_stop:
+            return
+        if file := _read(scan, found, known.get(found.path)):
+            read.append(file)
+    sizes = Counter(file.known.book_id for file in read if file.known)
+    changed = [group for group in _split_by_tags(book, read) if not _is_recorded(group, sizes)]
+    owners = _owners(scan, changed)
+    # Those that have a book first: another may want the path that it gives up.
+    for group, owner in sorted(zip(changed, owners, strict=True), key=lambda pair: pair[1] is None):
+        try:
+            _record(scan, group, owner or Book.objects.filter(path=group.path).first())
+        except (DataError, OverflowError) as error:  # SQLite's driver refuses too large a number by itself.
+            scan.could_not_record(group.path, error)
+
+
+def _parts(values: list[T]) -> Iterator[list[T]]:
     # SQLite takes a bounded number of parameters in a statement.
-    for start in range(0, len(paths), 500):
-        yield paths[start : start + 500]
+    for start in range(0, len(values), 500):
+        yield values[start : start + 500]
 
 
-def _is_unchanged(known: LibraryFile | None, found: FoundFile) -> bool:
-    return (
-        known is not None
-        and known.missing_since is None
-        and (known.size, known.modified_ns) == (found.size, found.modified_ns)
-    )
+def _is_unchanged(known: LibraryFile, found: FoundFile) -> bool:
+    as_found = (known.path, known.size, known.modified_ns) == (found.path, found.size, found.modified_ns)
+    return as_found and known.missing_since is None
 
 
-def _read(scan: Scan, found: FoundFile, known: LibraryFile | None) -> ReadFile:
-    if known is not None and (known.size, known.modified_ns) == (found.size, found.modified_ns):
+def _read(scan: Scan, found: FoundFile, known: LibraryFile | None) -> ReadFile | None:
+    """The file with its tags. One that is not to be had now stays as it is known, or is left for the next scan."""
+    scan.run.progress(scan.run.processed + 1, text=found.path[:200])
+    if known and not known.error and (known.size, known.modified_ns) == (found.size, found.modified_ns):
         scan.summary.files_unchanged += 1
         scan.run.succeeded()
-        return ReadFile(found, FileTags.from_json(known.tags), known.error)
+        return ReadFile(found, FileTags.from_json(known.tags), known)
     try:
         tags = read_tags(scan.root / found.path)
+    except FileUnavailable as error:
+        scan.failed("%s could not be read: %s", found.path, error)
+        if known is None:
+            return None
+        as_known = FoundFile(path=found.path, size=known.size, modified_ns=known.modified_ns)
+        return ReadFile(as_known, FileTags.from_json(known.tags), known, known.error)
     except UnreadableFile as error:
         scan.summary.files_failed += 1
         scan.run.failed()
         scan.run.warning("%s could not be read: %s", found.path, error)
-        return ReadFile(found, FileTags(), str(error))
+        return ReadFile(found, FileTags(), known, str(error))
     scan.summary.files_read += 1
     scan.run.succeeded()
-    return ReadFile(found, tags)
+    return ReadFile(found, tags, known)
 
 
-def _split_by_tags(book: FoundBook, files: list[ReadFile]) -> Iterator[tuple[str, list[ReadFile]]]:
-    """Files of one folder whose tags name different albums are different books; untagged ones go with the first."""
+# --- which book a file belongs to -------------------------------------------------------------------------------------
+
+
+def _split_by_tags(book: FoundBook, files: list[ReadFile]) -> list[Group]:
+    """Files of one folder whose tags name different albums are different books.
+
+    An untagged file goes with the first; a loose one is a book.
+    """
     groups: dict[str, list[ReadFile]] = {}
-    for file in files:
-        groups.setdefault(file.tags.asin or key_of(file.tags.album), []).append(file)
+    for key, file in zip(book_keys([file.tags for file in files]), files, strict=True):
+        groups.setdefault(key or (file.found.path if book.loose else ""), []).append(file)
     untagged = groups.pop("", [])
-    if len(groups) < 2:
-        yield book.path, files
-        return
-    for number, group in enumerate(groups.values()):
-        group += untagged if number == 0 else []
-        yield group[0].found.path, group
+    if len(groups) < 2 and not book.loose:
+        return [Group(book.path, files)] if files else []
+    split = list(groups.values())
+    if untagged:
+        split[0] += untagged
+    return [Group(group[0].found.path, group) for group in split]
+
+
+def _is_recorded(group: Group, sizes: Counter[int]) -> bool:
+    """Nothing of the group changed: neither a file nor which of the files are one book."""
+    books = {file.known.book_id for file in group.files if file.known}
+    return len(books) == 1 and all(file.is_recorded for file in group.files) and sizes[books.pop()] == len(group.files)
+
+
+def _owners(scan: Scan, groups: list[Group]) -> list[Book | None]:
+    """For each group the book that most of its files belong to; no book twice."""
+    votes = [
+        (count, number, pk)
+        for number, group in enumerate(groups)
+        for pk, count in Counter(file.known.book_id for file in group.files if file.known).items()
+    ]
+    owners: list[Book | None] = [None] * len(groups)
+    for _, number, pk in sorted(votes, key=lambda vote: -vote[0]):
+        if owners[number] is None and pk not in scan.claimed:
+            owners[number] = Book.objects.get(pk=pk)
+            scan.claimed.add(pk)
+    return owners
+
+
+def _moved(scan: Scan, new: list[FoundFile]) -> dict[str, LibraryFile]:
+    """By its new path the row of each file that moved with its whole book.
+
+    It is told by size and change time, which no other file may have; and none of the book's files is where it was.
+    """
+    paths = {pk: file.path for file in new if (pk := scan.by_stamp.get((file.size, file.modified_ns)))}
+    rows = [row for part in _parts(list(paths)) for row in LibraryFile.objects.filter(pk__in=part)]
+    left = {}
+    for book in {row.book_id for row in rows}:
+        places = LibraryFile.objects.filter(book=book).values_list("path", flat=True)
+        left[book] = all(_is_gone(scan.root / place) for place in places)
+    return {paths[row.pk]: row for row in rows if left[row.book_id]}
+
+
+def _is_gone(path: Path) -> bool:
+    try:
+        path.lstat()
+    except OSError as error:  # Any other says only that it cannot be looked at.
+        return isinstance(error, FileNotFoundError | NotADirectoryError)
+    return False
 
 
 # --- writing ----------------------------------------------------------------------------------------------------------
 
 
-def _record(scan: Scan, path: str, files: list[ReadFile]) -> None:
+def _record(scan: Scan, group: Group, owner: Book | None) -> None:
     """One book and its files, in one transaction."""
+    book = owner or Book()
     with transaction.atomic():
-        is_file = PurePosixPath(path).suffix != "" and files[0].found.path == path
-        place = parse_location(path, is_file=is_file)
-        tagged = next((file.tags for file in files if file.tags.duration), FileTags())
-        book, is_new = Book.objects.update_or_create(path=path, defaults=_fields(path, files, tagged, place))
+        is_file = PurePosixPath(group.path).suffix != "" and group.files[0].found.path == group.path
+        place = parse_location(group.path, is_file=is_file)
+        tagged = next((file.tags for file in group.files if file.tags.duration), FileTags())
+        if owner is not None:
+            _free_path(owner, group.path)
+        for name, value in _fields(group, tagged, place).items():
+            setattr(book, name, value)
+        book.save()
         book.authors.set(_named(Author, tagged.authors or _one(place.author)))
         book.narrators.set(_named(Narrator, tagged.narrators or _one(place.narrator)))
         _set_series(book, tagged, place)
-        for file in files:
+        for file in group.files:
             _record_file(book, file)
-    if is_new:
+    scan.claimed.add(book.pk)
+    if owner is None:
         scan.summary.books_new += 1
     else:
         scan.summary.books_changed += 1
 
 
-def _fields(path: str, files: list[ReadFile], tags: FileTags, place: LocationFacts) -> dict[str, object]:
-    named = tags.album or (tags.title if len(files) == 1 else "") or place.title or PurePosixPath(path).stem
-    unabridged = _UNABRIDGED.search(named)
-    seconds = sum(file.tags.duration for file in files)
+def _free_path(book: Book, path: str) -> None:
+    """Gives another book that has this path the present one of `book`: it has no files here, or gets its own in turn."""
+    other = Book.objects.filter(path=path).exclude(pk=book.pk).first()
+    if other is not None:
+        # Both must differ at every moment; no path in a library begins like this.
+        Book.objects.filter(pk=book.pk).update(path=f"//{book.pk}")
+        Book.objects.filter(pk=other.pk).update(path=book.path)
+
+
+def _fields(group: Group, tags: FileTags, place: LocationFacts) -> dict[str, object]:
+    is_one_album = len({file.tags.album for file in group.files if file.tags.album}) < 2
+    names = [
+        tags.album if is_one_album else without_part(tags.album),
+        tags.title if len(group.files) == 1 else "",
+        place.title,
+        PurePosixPath(group.path).stem,
+    ]
+    titles = (ABRIDGED.sub("", name).strip() for name in names)
+    said = next((found for name in names if (found := ABRIDGED.search(name))), None)
+    seconds = sum(file.tags.duration for file in group.files)
     return {
-        "title": _UNABRIDGED.sub("", named)[:512],
+        "path": group.path,
+        "title": next((title for title in titles if title), group.path)[:512],
         "subtitle": (tags.subtitle or ("" if tags.album else place.subtitle))[:512],
         "language": tags.language[:64],
         "runtime": timedelta(seconds=round(seconds)) if seconds else None,
-        "asin": tags.asin or place.asin,
+        "asin": next((file.tags.asin for file in group.files if file.tags.asin), place.asin),
         "isbn": tags.isbn,
         "publisher": tags.publisher[:255],
         "year": tags.year or place.year,
-        "abridged": unabridged[1] is None if unabridged else place.abridged,
+        "abridged": said[1] is None if said else place.abridged,
         "missing_since": None,
     }
 
@@ -224,19 +362,19 @@ def _set_series(book: Book, tags: FileTags, place: LocationFacts) -> None:
 
 
 def _record_file(book: Book, file: ReadFile) -> None:
-    LibraryFile.objects.update_or_create(
-        path=file.found.path,
-        defaults={
-            "book": book,
-            "size": file.found.size,
-            "modified_ns": file.found.modified_ns,
-            "format": PurePosixPath(file.found.path).suffix[1:].lower(),
-            "duration": timedelta(seconds=file.tags.duration) if file.tags.duration else None,
-            "tags": file.tags.as_json(),
-            "error": file.error,
-            "missing_since": None,
-        },
-    )
+    row = file.known or LibraryFile()
+    if file.is_recorded and row.book_id == book.pk:
+        return
+    row.book = book
+    row.path = file.found.path
+    row.size = file.found.size
+    row.modified_ns = file.found.modified_ns
+    row.format = PurePosixPath(file.found.path).suffix[1:].lower()
+    row.duration = timedelta(seconds=file.tags.duration) if file.tags.duration else None
+    row.tags = file.tags.as_json()
+    row.error = file.error
+    row.missing_since = None
+    row.save()
 
 
 def _named(model: type[N], names: Iterable[str]) -> list[N]:
@@ -252,27 +390,35 @@ def _one(name: str) -> tuple[str, ...]:
     return (name,) if name else ()
 
 
-def key_of(name: str) -> str:
-    """What spellings of one name have in common: letters and digits, without case, accents and punctuation."""
-    plain = unicodedata.normalize("NFKD", name).casefold()
-    return "".join(letter for letter in plain if letter.isalnum())[:255]
-
-
 def _mark_missing(scan: Scan) -> None:
     """Files that were not seen are missing, unless their place could not be looked into. Nothing is deleted."""
     now = timezone.now()
     known = LibraryFile.objects.filter(missing_since=None).values_list("pk", "path")
-    gone = [pk for pk, path in known.iterator() if path not in scan.seen and not _is_below(path, scan.unread)]
-    for start in range(0, len(gone), 500):
-        with transaction.atomic():
-            files = LibraryFile.objects.filter(pk__in=gone[start : start + 500])
-            files.update(missing_since=now)
-            books = Book.objects.filter(files__in=gone[start : start + 500], missing_since=None)
-            books.exclude(files__missing_since=None).update(missing_since=now)
+    unseen = [(pk, path) for pk, path in known.iterator() if path not in scan.seen]
+    for folder in sorted({PurePosixPath(path).parts[0] for _, path in unseen}):
+        if _is_empty_folder(scan.root / folder):
+            scan.unread.add(folder)
+            scan.run.warning(
+                "%s is empty, although files in it are known. Is the disk mounted? If they are gone for good, remove it.",
+                folder,
+            )
+    gone = [pk for pk, path in unseen if not _is_below(path, scan.unread)]
+    for part in _parts(gone):
+        LibraryFile.objects.filter(pk__in=part).update(missing_since=now)
+    left = ~Exists(LibraryFile.objects.filter(book=OuterRef("pk"), missing_since=None))
+    for books in _parts(list(Book.objects.filter(left, missing_since=None).values_list("pk", flat=True))):
+        Book.objects.filter(pk__in=books).update(missing_since=now)
     scan.summary.files_missing = len(gone)
     if gone:
         scan.run.warning("%s files are not there any more; their books are kept and marked missing.", len(gone))
 
 
-def _is_below(path: str, places: list[str]) -> bool:
-    return any(place in ("", ".") or path == place or path.startswith(place + "/") for place in places)
+def _is_empty_folder(path: Path) -> bool:
+    try:
+        return not os.listdir(path)
+    except OSError:  # It is no folder, or is not there.
+        return False
+
+
+def _is_below(path: str, places: set[str]) -> bool:
+    return not places.isdisjoint([path, *map(str, PurePosixPath(path).parents)])

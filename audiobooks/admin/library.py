@@ -6,6 +6,8 @@ from typing import Any
 
 from django.contrib import admin
 from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
 from unfold.admin import ModelAdmin, TabularInline
 
 from audiobooks.models import Author, Book, LibraryFile, Narrator, Series, SeriesEntry
@@ -25,11 +27,15 @@ class ReadOnly:
 class FilesInline(ReadOnly, TabularInline):  # type: ignore[misc]
     model = LibraryFile
     fields = ["path", "format", "size", "duration", "error", "missing_since"]
+    per_page = 100
 
 
 class EntriesInline(ReadOnly, TabularInline):  # type: ignore[misc]
     model = SeriesEntry
     fields = ["series", "position"]
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        return super().get_queryset(request).select_related("series")
 
 
 @admin.register(Book)
@@ -39,6 +45,7 @@ class BookAdmin(ReadOnly, ModelAdmin):  # type: ignore[misc]
     list_filter = ["abridged", ("missing_since", admin.EmptyFieldListFilter)]
     list_per_page = 50
     show_full_result_count = False
+    readonly_fields = ["all_files"]
     inlines = [EntriesInline, FilesInline]
 
     def get_queryset(self, request: HttpRequest) -> Any:
@@ -55,6 +62,11 @@ class BookAdmin(ReadOnly, ModelAdmin):  # type: ignore[misc]
     @admin.display(description="series")
     def in_series(self, book: Book) -> str:
         return ", ".join(str(entry) for entry in book.series_entries.all())
+
+    @admin.display(description="files")
+    def all_files(self, book: Book) -> str:
+        url = reverse("admin:audiobooks_libraryfile_changelist", query={"book__id__exact": book.pk})
+        return format_html('<a href="{}">{} in the list of files</a>', url, book.files.count())
 
     @admin.display(description="there", boolean=True)
     def is_there(self, book: Book) -> bool:

@@ -5,9 +5,16 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+PATH_CHARACTERS = 1024
+"""The longest path of a book or file that can be recorded."""
+
 
 class UnreadableFile(Exception):
-    """An audio file whose tags cannot be read; the message says why."""
+    """An audio file that is broken; the message says how."""
+
+
+class FileUnavailable(Exception):
+    """A file that cannot be got at now, be it broken or not; the message says why."""
 
 
 class LibraryUnavailable(Exception):
@@ -55,10 +62,15 @@ class FoundFile:
 
 @dataclass(frozen=True, kw_only=True)
 class FoundBook:
-    """Files that belong together; `path` is their folder, or the file itself."""
+    """The audio files of the folder `path`, which is "." for the library's own, and of its discs.
+
+    Loose files lie in the library's folder itself or beside the folders of books: only their tags say which belong
+    together.
+    """
 
     path: str
     files: tuple[FoundFile, ...]
+    loose: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

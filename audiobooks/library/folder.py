@@ -6,17 +6,21 @@ import logging
 import os
 import re
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path, PurePosixPath
 
-from .base import FoundBook, FoundFile, LibraryUnavailable, LocationFacts
+from .albums import ABRIDGED
+from .base import PATH_CHARACTERS, FoundBook, FoundFile, LibraryUnavailable, LocationFacts
 from .tags import split_numbered
 
 logger = logging.getLogger(__name__)
 
 AUDIO = frozenset({".mp3", ".m4b", ".m4a", ".flac", ".ogg", ".opus"})
 _PART_FOLDER = re.compile(r"^(?:dis[ck]|cd|part|side|teil|vol(?:ume)? ?(?=\d+$))[ ._-]*(?:\d+|[a-d])$", re.I)
+_PATH_BYTES = 2600
+"""PostgreSQL indexes no value of more than 2,704 bytes, its own few included."""
 _JUNK = frozenset({"@eadir", "#recycle", "lost+found", "$recycle.bin", "extras", "sample", "samples"})
 
 
@@ -48,19 +52,28 @@ def find_books(walk: Walk) -> Iterator[FoundBook]:
 
 def _books_in(walk: Walk, place: PurePosixPath) -> Iterator[FoundBook]:
     files, folders = _entries(walk, place)
-    parts = [name for name in folders if _PART_FOLDER.match(name)]
-    for name in parts:
-        # A disc's own folders, if any, are not books of their own.
-        files += _entries(walk, place / name)[0]
-    others = [name for name in folders if name not in parts]
-    # Loose files beside folders of books, and files in the root, are a book each; else the folder is the book.
-    if files and str(place) != "." and not others:
-        yield FoundBook(path=str(place), files=tuple(files))
-    else:
-        for file in files:
-            yield FoundBook(path=file.path, files=(file,))
-    for name in others:
-        yield from _books_in(walk, place / name)
+    is_root = place == PurePosixPath()
+    has_parts = False
+    others: list[Iterable[FoundBook]] = []
+    for name in folders:
+        found: Iterable[FoundBook] = _books_in(walk, place / name)
+        if _PART_FOLDER.match(name) and not is_root:
+            found = list(found)
+            # A folder of that name without audio of its own holds books, as a disk or a shelf does.
+            if any(book.path == str(place / name) for book in found):
+                files += [file for book in found for file in book.files]
+                has_parts = True
+                continue
+        others.append(found)
+    rest = chain.from_iterable(others)
+    # Looked for before the files are given away: folders of covers or texts leave them one book.
+    other = next(rest, None)
+    if files:
+        loose = is_root or (other is not None and not has_parts)
+        yield FoundBook(path=str(place), files=tuple(files), loose=loose)
+    if other is not None:
+        yield other
+    yield from rest
 
 
 def _entries(walk: Walk, place: PurePosixPath) -> tuple[list[FoundFile], list[str]]:
@@ -75,24 +88,38 @@ def _entries(walk: Walk, place: PurePosixPath) -> tuple[list[FoundFile], list[st
     for entry in found:
         if entry.name.startswith((".", "._")) or entry.name.lower() in _JUNK:
             continue
+        path = str(place / entry.name)
         try:
             is_audio = PurePosixPath(entry.name).suffix.lower() in AUDIO
             if entry.is_symlink():
-                if is_audio or entry.is_dir():
-                    walk.on_link(str(place / entry.name))
+                if is_audio or _may_lead_to_folder(entry):
+                    walk.on_link(path)
             elif entry.is_dir():
+                _check_length(path)
                 folders.append(entry.name)
             elif is_audio and entry.is_file():
                 status = entry.stat(follow_symlinks=False)
-                path = str(place / entry.name)
                 path.encode()  # A name that is no UTF-8 can stand in no database column.
+                _check_length(path)
                 files.append(FoundFile(path=path, size=status.st_size, modified_ns=status.st_mtime_ns))
         except UnicodeEncodeError:
-            shown = os.fsencode(str(place / entry.name)).decode("utf-8", "backslashreplace")
+            shown = os.fsencode(path).decode("utf-8", "backslashreplace")
             walk.on_error(shown, OSError("its name is not UTF-8; rename it"))
         except OSError as error:
-            walk.on_error(str(place / entry.name), error)
+            walk.on_error(path, error)
     return files, folders
+
+
+def _may_lead_to_folder(link: os.DirEntry[str]) -> bool:
+    try:
+        return link.is_dir()
+    except OSError:  # A link to itself, for one.
+        return True
+
+
+def _check_length(path: str) -> None:
+    if len(path) > PATH_CHARACTERS or len(os.fsencode(path)) > _PATH_BYTES:
+        raise OSError("its path in the library is too long; shorten its name or those of its folders")
 
 
 # --- what a place says --------------------------------------------------------------------------------------------
@@ -101,7 +128,6 @@ _ASIN = re.compile(r"[\[{(]?(?:ASIN[.:_ ])?\b(B0[0-9A-Z]{8})\b[\]})]?")
 _NARRATOR = re.compile(r"\{([^{}]+)\}")
 _YEAR_BRACKETS = re.compile(r"[(\[](1[5-9]\d\d|20\d\d)[)\]]")
 _SERIES_BRACKETS = re.compile(r"\[([^\[\]]+?)[ ,#]+(\d[\d.\-]*)\]")
-_ABRIDGED = re.compile(r"\s*[(\[](un)?abridged[)\]]", re.I)
 _VOLUME = re.compile(r"^(?:vol(?:ume)?\.?|book|bk|band)\s*(\d[\d.\-]*)\s*(?:\.|-|–|:)\s+", re.I)
 _VOLUME_INSIDE = re.compile(r"\s+vol_(\d[\d.]*)\b", re.I)
 _NUMBER = re.compile(r"^#?(\d{1,3}(?:\.\d+)?(?:-\d{1,3})?)\s*(?:\.|-|–)\s+")
@@ -130,9 +156,9 @@ def parse_location(path: str, *, is_file: bool) -> LocationFacts:
         return text
 
     abridged = None
-    if match := _ABRIDGED.search(name):
+    if match := ABRIDGED.search(name):
         abridged = match[1] is None
-        name = _ABRIDGED.sub("", name)
+        name = ABRIDGED.sub("", name)
     name = take("asin", _ASIN, name)
     name = take("narrator", _NARRATOR, name)
     name = take("year", _YEAR_BRACKETS, name)

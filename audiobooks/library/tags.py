@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import re
 from pathlib import Path
 
 from tinytag import TinyTag, TinyTagException
 
-from .base import FileTags, UnreadableFile
+from .base import FileTags, FileUnavailable, UnreadableFile
+
+TEXT_LENGTH = 2_000
+"""Characters kept of one tag; there are files with megabytes in one."""
+MOST_NAMES = 50
+"""Names kept of one tag."""
+MOST_HOURS = 1_000
+"""A file that says it is longer has a broken header."""
 
 # "; " "/" and NUL separate names everywhere; a comma does too, except before "Jr." and the like.
 _NAMES = re.compile(r"\s*(?:;|\0|/|,(?!\s*(?:Jr|Sr|PhD|MD|II|III)\b)|\s&\s)\s*")
@@ -22,16 +30,24 @@ def read_tags(path: Path) -> FileTags:
     """Read one file.
 
     Raises:
-        UnreadableFile: it is no audio file, is broken, or may not be read.
+        UnreadableFile: it is no audio file, or is broken.
+        FileUnavailable: it, or the disk it is on, cannot be read at present.
     """
     try:
         found = TinyTag.get(path)
-    except (TinyTagException, OSError) as error:
+    except OSError as error:
+        raise FileUnavailable(error.strerror or str(error)) from error
+    except TinyTagException as error:
+        # A broken file may send the reader to a place before its start: that is the one system error it can cause.
+        if isinstance(error.__cause__, OSError) and error.__cause__.errno != errno.EINVAL:
+            raise FileUnavailable(error.__cause__.strerror or str(error)) from error
         raise UnreadableFile(str(error) or type(error).__name__) from error
     fields = {str(name).lower(): _texts(value) for name, value in found.as_dict().items()}
     duration = found.duration or 0.0
-    if duration <= 0:
+    if not duration > 0:
         raise UnreadableFile("it has no audio")
+    if duration > MOST_HOURS * 3600:
+        raise UnreadableFile(f"it says that it is longer than {MOST_HOURS} hours")
 
     def first(*names: str) -> str:
         return next((fields[name][0] for name in names if fields.get(name)), "")
@@ -55,9 +71,9 @@ def read_tags(path: Path) -> FileTags:
 
 
 def split_names(values: list[str]) -> tuple[str, ...]:
-    """The people named in tag values, each once, in order."""
+    """The people named in tag values, each once, in order; the first MOST_NAMES of them."""
     names = [name.strip() for value in values for name in _NAMES.split(value)]
-    return tuple(dict.fromkeys(name for name in names if name))
+    return tuple(dict.fromkeys(name for name in names if name))[:MOST_NAMES]
 
 
 def split_numbered(text: str) -> tuple[str, str]:
@@ -68,7 +84,9 @@ def split_numbered(text: str) -> tuple[str, str]:
 
 def _texts(value: object) -> list[str]:
     values = value if isinstance(value, list) else [value]
-    return [text for item in values if (text := str(item).replace("\0", "; ").strip("; \t\r\n"))]
+    cut = (str(item)[:TEXT_LENGTH].replace("\0", "; ") for item in values[:MOST_NAMES])
+    # One blank for many: the patterns of names and numbers take minutes for a thousand in a row.
+    return [text for value in cut if (text := " ".join(value.split()).strip("; "))]
 
 
 def _series(fields: dict[str, list[str]]) -> tuple[tuple[str, str], ...]:
@@ -81,7 +99,7 @@ def _series(fields: dict[str, list[str]]) -> tuple[tuple[str, str], ...]:
         return ((names[0], position or movement),)
     parts = [part for value in fields.get("grouping", []) for part in value.split(";")]
     numbered = (split_numbered(part) for part in parts)
-    return tuple((name, number) for name, number in numbered if name and number)
+    return tuple((name, number) for name, number in numbered if name and number)[:MOST_NAMES]
 
 
 def _asin(text: str) -> str:

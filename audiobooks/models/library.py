@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from django.db import models
 
+from audiobooks.library.base import PATH_CHARACTERS
+
 
 class Named(models.Model):
     """A name as it was first seen, and the key by which other spellings of it are recognised."""
@@ -35,7 +37,7 @@ class Series(Named):
 class Book(models.Model):
     """One recording in the library: a folder of parts, or a single file."""
 
-    path = models.CharField(max_length=1024, unique=True, help_text="Relative to the library folder.")
+    path = models.CharField(max_length=PATH_CHARACTERS, unique=True, help_text="Relative to the library folder.")
     title = models.CharField(max_length=512)
     subtitle = models.CharField(max_length=512, blank=True)
     authors = models.ManyToManyField(Author, related_name="books", blank=True)
@@ -81,7 +83,7 @@ class LibraryFile(models.Model):
     """An audio file. Size and change time tell the next scan whether it must be read again."""
 
     book = models.ForeignKey(Book, on_delete=models.CASCADE, related_name="files")
-    path = models.CharField(max_length=1024, unique=True, help_text="Relative to the library folder.")
+    path = models.CharField(max_length=PATH_CHARACTERS, unique=True, help_text="Relative to the library folder.")
     size = models.BigIntegerField(help_text="Bytes.")
     modified_ns = models.BigIntegerField(help_text="Nanoseconds since 1970.")
     format = models.CharField(max_length=8)
