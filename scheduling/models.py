@@ -79,7 +79,8 @@ class SchedulerProcess(models.Model):
 
     def declare_dead(self) -> bool:
         """Close the row of another process, unless it has given a sign of life since this object was read."""
-        silent = self._open_row().filter(heartbeat_at=self.heartbeat_at)
+        # Not by equality: SQLite compares texts, of which its own clock writes three decimals and Django six.
+        silent = self._open_row().filter(heartbeat_at__lte=self.heartbeat_at)
         return bool(silent.update(stopped_at=Now(), outcome="lost: no heartbeat"))
 
     def _open_row(self) -> models.QuerySet[SchedulerProcess]:

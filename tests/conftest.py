@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
 import pytest
 from django.db import connections
 
+from scheduling import presence
 from tests.postgres import PostgresCluster
 from tests.settings import CLUSTER, FOLDER
 
@@ -43,3 +45,10 @@ def cluster() -> PostgresCluster:
     if CLUSTER is None:
         pytest.skip("a restart of the server can be tested only on PostgreSQL")
     return CLUSTER
+
+
+@pytest.fixture(autouse=True)
+def no_heartbeat_outlives_its_test() -> Iterator[None]:
+    yield
+    # Its thread ends at its next beat, before it touches a database that the next test may not use.
+    presence._own = None

@@ -487,6 +487,12 @@ class TestRecovery:
         read = SchedulerProcess.objects.get(pk=other.pk)
         SchedulerProcess.objects.filter(pk=other.pk).update(heartbeat_at=timezone.now() + timedelta(seconds=1))
         assert not read.declare_dead()
+        assert SchedulerProcess.objects.get(pk=other.pk).declare_dead()
+
+    def test_the_databases_own_time_is_known_again(self) -> None:
+        other = SchedulerProcess.register("scheduler")
+        other.beat()
+        assert SchedulerProcess.objects.get(pk=other.pk).declare_dead()
 
     @pytest.mark.parametrize("owner", ["nobody", "a process that is closed"])
     def test_what_runs_in_the_name_of_no_living_process_is_lost(self, owner: str) -> None:
