@@ -105,12 +105,21 @@ LOG_LEVEL = env.str("LOG_LEVEL", default="INFO")
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "filters": {"redact": {"()": "scheduling.redaction.RedactingFilter"}},
-    "formatters": {"line": {"format": "{asctime} {levelname:7} {name}: {message}", "style": "{"}},
-    "handlers": {"terminal": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["redact"]}},
+    "formatters": {
+        "line": {
+            "class": "scheduling.redaction.RedactingFormatter",
+            "format": "{asctime} {levelname:7} {name}: {message}",
+            "style": "{",
+        }
+    },
+    "handlers": {"terminal": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["terminal"], "level": LOG_LEVEL},
-    # APScheduler's own lines say less than ours and come with each run.
-    "loggers": {"apscheduler": {"level": "WARNING"}},
+    "loggers": {
+        # APScheduler's own lines say less than ours and come with each run.
+        "apscheduler": {"level": "WARNING"},
+        # Named here, it loses the handlers that Django gives it, which know no redaction.
+        "django": {"level": "INFO"},
+    },
 }
 
 UNFOLD = {
