@@ -57,8 +57,9 @@ TEMPLATES = [
     }
 ]
 
-DATABASE_URL = env.str("DATABASE_URL", default="sqlite:///audiobooks.sqlite3")
-DATABASES = {"default": env.db_url_config(DATABASE_URL)}
+# Not a setting of Django: those are shown on its error page, and this one holds a password.
+_database_url = env.str("DATABASE_URL", default="sqlite:///audiobooks.sqlite3")
+DATABASES = {"default": env.db_url_config(_database_url)}
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     # A relative path is meant from the project's folder, wherever a command is started.
     DATABASES["default"]["NAME"] = str(BASE_DIR / DATABASES["default"]["NAME"])
@@ -98,7 +99,9 @@ SCHEDULING = {
     "RETENTION_FAILED_DAYS": env.int("TASK_RETENTION_FAILED_DAYS", default=30),
     "START_IN_WEB": env.bool("SCHEDULER_IN_WEB", default=False),
     # The password as it stands in the URL, and as it is sent, which differs where characters are percent-encoded.
-    "SECRETS": tuple(filter(None, (SECRET_KEY, urlsplit(DATABASE_URL).password, DATABASES["default"].get("PASSWORD")))),
+    "SECRETS": tuple(
+        filter(None, (SECRET_KEY, urlsplit(_database_url).password, DATABASES["default"].get("PASSWORD")))
+    ),
 }
 
 LOG_LEVEL = env.str("LOG_LEVEL", default="INFO")
@@ -118,6 +121,8 @@ LOGGING = {
         # APScheduler's own lines say less than ours and come with each run.
         "apscheduler": {"level": "WARNING"},
         # Named here, it loses the handlers that Django gives it, which know no redaction.
+DEFAULT_EXCEPTION_REPORTER_FILTER = "scheduling.redaction.RedactingReporterFilter"
+
         "django": {"level": "INFO"},
     },
 }

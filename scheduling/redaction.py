@@ -3,6 +3,12 @@
 import copy
 import logging
 import re
+from collections.abc import ItemsView
+from types import FrameType
+from typing import Any
+
+from django.http import HttpRequest
+from django.views.debug import SafeExceptionReporterFilter
 
 from .conf import scheduling_settings
 
@@ -63,3 +69,16 @@ class RedactingFormatter(logging.Formatter):
             record.msg, record.args = f"{record.msg!r} (values do not fit: {error})", None
             text = super().format(record)
         return redact(text)
+
+
+class RedactingReporterFilter(SafeExceptionReporterFilter):
+    """For Django's error page: texts pass through `redact`, also those in the environment and in local variables."""
+
+    def cleanse_setting(self, key: int | str, value: Any) -> Any:
+        cleansed = super().cleanse_setting(key, value)
+        return redact(cleansed) if isinstance(cleansed, str) else cleansed
+
+    def get_traceback_frame_variables(self, request: HttpRequest | None, tb_frame: FrameType) -> ItemsView[str, Any]:
+        variables = super().get_traceback_frame_variables(request, tb_frame)
+        # Without their names, of which too many look secret (`author` holds "auth"); keys of dicts are looked at.
+        return {name: self.cleanse_setting("", value) for name, value in variables}.items()
