@@ -40,12 +40,13 @@ test-all: PYTEST_MARKS :=
 test-all: checks suite ## As test, with the slow proofs.
 
 .PHONY: checks suite
+checks: export SECRET_KEY := checks
 checks: $(VENV)/.installed-dev
 	ruff check .
 	ruff format --check .
 	lint-imports
 	mypy
-	SECRET_KEY=checks python manage.py makemigrations --check --dry-run
+	python manage.py makemigrations --check --dry-run
 
 suite: $(VENV)/.installed-dev
 	@echo "Tests on SQLite."

@@ -1,19 +1,36 @@
 """Django settings: the only place that reads the environment and `.env`."""
 
+import os
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import environ
+from django.core.exceptions import ImproperlyConfigured
 from django.templatetags.static import static
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
 env.read_env(BASE_DIR / ".env")
+# `NAME=` means the default, and blanks round a value are not meant.
+env.ENVIRON = {name: value.strip() for name, value in os.environ.items() if value.strip()}
 
 DEBUG = env.bool("DEBUG", default=False)
 SECRET_KEY = env.str("SECRET_KEY", default="")
-ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["127.0.0.1", "localhost"])
-CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+if not SECRET_KEY:
+    raise ImproperlyConfigured(
+        "SECRET_KEY is not set. `make run` writes a .env with a random one; or copy .env.example to .env and fill it in."
+    )
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", cast=str.strip, default=["127.0.0.1", "localhost", "[::1]"])
+CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", cast=str.strip, default=[])
+
+if env.bool("HTTPS", default=False):
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    SECURE_SSL_REDIRECT = True
+    SECURE_HSTS_SECONDS = 30 * 24 * 3600
+    # What else has this domain is not ours to bind, so HSTS speaks of this host alone.
+    SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
+    SESSION_COOKIE_SECURE = True
+    CSRF_COOKIE_SECURE = True
 
 INSTALLED_APPS = [
     "unfold",
@@ -27,7 +44,7 @@ INSTALLED_APPS = [
     "django_apscheduler",
     "scheduling",
     "audiobooks",
-    *env.list("AUDIOBOOKS_EXTRA_APPS", default=[]),
+    *env.list("AUDIOBOOKS_EXTRA_APPS", cast=str.strip, default=[]),
 ]
 
 MIDDLEWARE = [
@@ -90,7 +107,7 @@ STORAGES = {
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedStaticFilesStorage"},
 }
 
-AUDIOBOOKS_LIBRARY = (BASE_DIR / env.str("AUDIOBOOKS_LIBRARY", default="./library")).resolve()
+AUDIOBOOKS_LIBRARY = (BASE_DIR / Path(env.str("AUDIOBOOKS_LIBRARY", default="./library")).expanduser()).resolve()
 
 SCHEDULING = {
     "WORKERS": env.int("SCHEDULER_WORKERS", default=4),
@@ -103,6 +120,8 @@ SCHEDULING = {
         filter(None, (SECRET_KEY, urlsplit(_database_url).password, DATABASES["default"].get("PASSWORD")))
     ),
 }
+
+DEFAULT_EXCEPTION_REPORTER_FILTER = "scheduling.redaction.RedactingReporterFilter"
 
 LOG_LEVEL = env.str("LOG_LEVEL", default="INFO")
 LOGGING = {
@@ -121,8 +140,6 @@ LOGGING = {
         # APScheduler's own lines say less than ours and come with each run.
         "apscheduler": {"level": "WARNING"},
         # Named here, it loses the handlers that Django gives it, which know no redaction.
-DEFAULT_EXCEPTION_REPORTER_FILTER = "scheduling.redaction.RedactingReporterFilter"
-
         "django": {"level": "INFO"},
     },
 }
