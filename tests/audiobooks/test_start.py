@@ -27,7 +27,19 @@ def free_address() -> str:
 
 @pytest.mark.parametrize(
     "bind",
-    ["localhost", "8000", ":8000", "127.0.0.1:99999", "127.0.0.1:0", "::1:8000", "[::1]", "http://a:80", "a:b", ""],
+    [
+        "localhost",
+        "8000",
+        ":8000",
+        "127.0.0.1:99999",
+        "127.0.0.1:0",
+        "::1:8000",
+        "[::1]",
+        "http://a:80",
+        "a:b",
+        "a..b:80",
+        "",
+    ],
 )
 def test_an_address_that_is_none_is_said_in_a_sentence(bind: str) -> None:
     with pytest.raises(CommandError, match=r"such as 127\.0\.0\.1:8000"):

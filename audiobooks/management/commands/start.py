@@ -19,7 +19,9 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from scheduling.conf import scheduling_settings
 
-_ADDRESS = re.compile(r"(?:\[(?P<ipv6>[0-9a-f:.]+)\]|(?P<host>[\w.-]+)):(?P<port>\d{1,5})", re.ASCII | re.IGNORECASE)
+_ADDRESS = re.compile(
+    r"(?:\[(?P<ipv6>[0-9a-fA-F:.]+)\]|(?P<host>[\w-]{1,63}(?:\.[\w-]{1,63})*)):(?P<port>\d{1,5})", re.ASCII
+)
 _PR_SET_PDEATHSIG = 1
 
 
@@ -116,12 +118,12 @@ def _check_address(bind: str) -> None:
         raise CommandError(f"“{bind}” is not HOST:PORT, such as 127.0.0.1:8000 or [::1]:8000.")
     # As gunicorn chooses it.
     family = socket.AF_INET6 if match["ipv6"] else socket.AF_INET
-    with socket.socket(family) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
+    try:
+        with socket.socket(family) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((match["ipv6"] or match["host"], int(match["port"])))
-        except OSError as error:
-            hint = " Is it running already?" if error.errno == errno.EADDRINUSE else ""
-            raise CommandError(
-                f"The address {bind} cannot be used: {error.strerror}.{hint} WEB_BIND in .env chooses another."
-            ) from None
+    except OSError as error:
+        hint = " Is it running already?" if error.errno == errno.EADDRINUSE else ""
+        raise CommandError(
+            f"The address {bind} cannot be used: {error.strerror}.{hint} WEB_BIND in .env chooses another."
+        ) from None
