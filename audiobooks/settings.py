@@ -87,6 +87,9 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
         "timeout": 20,
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
     }
+    # It holds password hashes and sessions. SQLite would make it readable for all, and -wal and -shm like it.
+    if not Path(DATABASES["default"]["NAME"]).exists():
+        Path(DATABASES["default"]["NAME"]).touch(mode=0o600)
 else:
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
     DATABASES["default"]["CONN_MAX_AGE"] = 60
