@@ -14,9 +14,10 @@ from pathlib import Path
 import pytest
 from django.core.management import CommandError, call_command
 
-from scheduling.models import SchedulerProcess
+from scheduling.models import SchedulerProcess, Task
 from tests.audiobooks.test_wsgi import answers
 from tests.scheduling.processes import ROOT, wait_until
+from tests.scheduling.test_running import make_job
 
 
 def free_address() -> str:
@@ -150,6 +151,19 @@ def test_its_children_end_with_it(number: signal.Signals, process_env: dict[str,
         assert start.process.wait(20) == (-number if number == signal.SIGKILL else 0)
         wait_until(lambda: not any(map(is_alive, start.below)), seconds=20)
         assert schedulers_alive() == 0, "the scheduler did not sign off"
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+def test_the_work_at_hand_may_end_first(number: signal.Signals, process_env: dict[str, str], tmp_path: Path) -> None:
+    with started(process_env, tmp_path) as start:
+        start.wait_until_up()
+        task = make_job("sample.sleep", arguments={"seconds": 3}).run_now()
+        wait_until(lambda: Task.objects.filter(status=Task.Status.RUNNING).exists(), seconds=10)
+        start.process.send_signal(number)
+        assert start.process.wait(20) == 0
+        task.refresh_from_db()
+        assert task.status == Task.Status.COMPLETED
 
 
 @pytest.mark.django_db(transaction=True)

@@ -86,7 +86,9 @@ class Command(BaseCommand):
             child.returncode = os.waitstatus_to_exitcode(status)
             if first_code is None:
                 first_code = child.returncode
-                self._tell_all()
+                # Telling the scheduler twice would cut off the work at hand.
+                if not self._stopping:
+                    self._tell_all()
         # It may have been told to end before it could listen.
         return 0 if first_code == -signal.SIGTERM else abs(first_code or 0)
 
