@@ -161,14 +161,14 @@ import os, sys
 import django
 django.setup()
 from django.conf import settings
-from django.db import connection
+from django.db import OperationalError, connection
 from django.test import RequestFactory
 from django.views.debug import technical_500_response
 # runserver puts the environment into each request.
 request = RequestFactory().get("/", **os.environ)
 try:
     connection.ensure_connection()
-except Exception:
+except OperationalError:
     print(technical_500_response(request, *sys.exc_info()).content.decode())
 """
     environment |= {
