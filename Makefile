@@ -2,36 +2,37 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .PHONY: run test test-all bench lint format clean
 
-run: $(VENV)/.installed .env ## Install, set up and start: web pages on http://127.0.0.1:8000 and the scheduler.
+run: $(VENV)/.installed .env ## Install, set up and start: web pages on http://127.0.0.1:8000 (WEB_BIND) and the scheduler.
+	@$(BIN)/python manage.py start --check
 	@mkdir -p library
 	@echo "Bringing the database up to date."
-	@python manage.py migrate --verbosity 0
-	@python manage.py collectstatic --no-input --verbosity 0
-	@python manage.py createadmin
-	@python manage.py start
+	@$(BIN)/python manage.py migrate --verbosity 0
+	@$(BIN)/python manage.py collectstatic --no-input --verbosity 0
+	@$(BIN)/python manage.py createadmin
+	@$(BIN)/python manage.py start
 
-$(VENV)/bin/python:
+# pip is the last that comes into a virtual environment: without it, the rest is half of one.
+$(BIN)/pip:
 	@echo "Making the virtual environment $(VENV)."
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; this is " + sys.version) if sys.version_info < (3, 11) else None'
-	@$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "$(VENV) could not be made. Debian and Ubuntu need: apt-get install python3-venv" >&2; exit 1; }
 
-$(VENV)/.installed: requirements.txt | $(VENV)/bin/python
+$(VENV)/.installed: requirements.txt | $(BIN)/pip
 	@echo "Installing requirements.txt."
-	@pip install --quiet --disable-pip-version-check -r requirements.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	@touch $@
 
-$(VENV)/.installed-dev: requirements-dev.txt requirements.txt | $(VENV)/bin/python
+$(VENV)/.installed-dev: requirements-dev.txt requirements.txt | $(BIN)/pip
 	@echo "Installing requirements-dev.txt."
-	@pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	@touch $@ $(VENV)/.installed
 
-.env:
+.env: | $(BIN)/pip
 	@echo "Writing .env with a random secret key."
-	@python -c 'import os, pathlib, secrets; text = pathlib.Path(".env.example").read_text().replace("SECRET_KEY=\n", f"SECRET_KEY={secrets.token_urlsafe(50)}\n", 1); os.write(os.open(".env", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), text.encode())'
+	@$(BIN)/python -c 'import os, pathlib, secrets; text = pathlib.Path(".env.example").read_text().replace("SECRET_KEY=\n", f"SECRET_KEY={secrets.token_urlsafe(50)}\n", 1); os.write(os.open(".env", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), text.encode())'
 
 test: PYTEST_MARKS := -m "not slow"
 test: checks suite ## Checks and the tests, on SQLite and PostgreSQL.
@@ -40,30 +41,31 @@ test-all: PYTEST_MARKS :=
 test-all: checks suite ## As test, with the slow proofs.
 
 .PHONY: checks suite
+checks: export SECRET_KEY := checks
 checks: $(VENV)/.installed-dev
-	ruff check .
-	ruff format --check .
-	lint-imports
-	mypy
-	SECRET_KEY=checks python manage.py makemigrations --check --dry-run
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	$(BIN)/mypy
+	$(BIN)/python manage.py makemigrations --check --dry-run
 
 suite: $(VENV)/.installed-dev
 	@echo "Tests on SQLite."
-	TEST_DATABASE=sqlite pytest $(PYTEST_MARKS)
+	TEST_DATABASE=sqlite $(BIN)/pytest $(PYTEST_MARKS)
 	@if [ -z "$$CI$$REQUIRE_POSTGRES" ] && ! ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 && ! command -v initdb >/dev/null; then \
 		echo "The run on PostgreSQL is left out: no server is installed (apt-get install postgresql)."; \
 	else \
-		echo "Tests on PostgreSQL."; TEST_DATABASE=postgres pytest $(PYTEST_MARKS); \
+		echo "Tests on PostgreSQL."; TEST_DATABASE=postgres $(BIN)/pytest $(PYTEST_MARKS); \
 	fi
 
 bench: $(VENV)/.installed-dev ## Figures beside stock django-apscheduler, about an hour; BENCH="--quick" tries it out.
-	python -m benchmarks $(BENCH)
+	$(BIN)/python -m benchmarks $(BENCH)
 
 lint: checks
 
 format: $(VENV)/.installed-dev
-	ruff check --fix .
-	ruff format .
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
 
 clean: ## Remove what can be made again; .env and the database stay.
 	rm -rf $(VENV) staticfiles .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,19 +1,37 @@
 """Django settings: the only place that reads the environment and `.env`."""
 
+import os
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import environ
+from django.core.exceptions import ImproperlyConfigured
 from django.templatetags.static import static
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
 env.read_env(BASE_DIR / ".env")
+# `NAME=` means the default, and blanks round a value are not meant.
+env.ENVIRON = {name: value.strip() for name, value in os.environ.items() if value.strip()}
 
 DEBUG = env.bool("DEBUG", default=False)
 SECRET_KEY = env.str("SECRET_KEY", default="")
-ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["127.0.0.1", "localhost"])
-CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+if not SECRET_KEY:
+    raise ImproperlyConfigured(
+        "SECRET_KEY is not set. `make run` writes a .env with a random one; or copy .env.example to .env and fill it in."
+    )
+WEB_BIND = env.str("WEB_BIND", default="127.0.0.1:8000")
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", cast=str.strip, default=["127.0.0.1", "localhost", "[::1]"])
+CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", cast=str.strip, default=[])
+
+if env.bool("HTTPS", default=False):
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    SECURE_SSL_REDIRECT = True
+    SECURE_HSTS_SECONDS = 30 * 24 * 3600
+    # What else has this domain is not ours to bind, so HSTS speaks of this host alone.
+    SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
+    SESSION_COOKIE_SECURE = True
+    CSRF_COOKIE_SECURE = True
 
 INSTALLED_APPS = [
     "unfold",
@@ -27,7 +45,7 @@ INSTALLED_APPS = [
     "django_apscheduler",
     "scheduling",
     "audiobooks",
-    *env.list("AUDIOBOOKS_EXTRA_APPS", default=[]),
+    *env.list("AUDIOBOOKS_EXTRA_APPS", cast=str.strip, default=[]),
 ]
 
 MIDDLEWARE = [
@@ -58,8 +76,9 @@ TEMPLATES = [
     }
 ]
 
-DATABASE_URL = env.str("DATABASE_URL", default="sqlite:///audiobooks.sqlite3")
-DATABASES = {"default": env.db_url_config(DATABASE_URL)}
+# Not a setting of Django: those are shown on its error page, and this one holds a password.
+_database_url = env.str("DATABASE_URL", default="sqlite:///audiobooks.sqlite3")
+DATABASES = {"default": env.db_url_config(_database_url)}
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     # A relative path is meant from the project's folder, wherever a command is started.
     DATABASES["default"]["NAME"] = str(BASE_DIR / DATABASES["default"]["NAME"])
@@ -69,6 +88,9 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
         "timeout": 20,
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
     }
+    # It holds password hashes and sessions. SQLite would make it readable for all, and -wal and -shm like it.
+    if not Path(DATABASES["default"]["NAME"]).exists():
+        Path(DATABASES["default"]["NAME"]).touch(mode=0o600)
 else:
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
     DATABASES["default"]["CONN_MAX_AGE"] = 60
@@ -90,7 +112,7 @@ STORAGES = {
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedStaticFilesStorage"},
 }
 
-AUDIOBOOKS_LIBRARY = (BASE_DIR / env.str("AUDIOBOOKS_LIBRARY", default="./library")).resolve()
+AUDIOBOOKS_LIBRARY = (BASE_DIR / Path(env.str("AUDIOBOOKS_LIBRARY", default="./library")).expanduser()).resolve()
 
 SCHEDULING = {
     "WORKERS": env.int("SCHEDULER_WORKERS", default=4),
@@ -99,19 +121,32 @@ SCHEDULING = {
     "RETENTION_FAILED_DAYS": env.int("TASK_RETENTION_FAILED_DAYS", default=30),
     "START_IN_WEB": env.bool("SCHEDULER_IN_WEB", default=False),
     # The password as it stands in the URL, and as it is sent, which differs where characters are percent-encoded.
-    "SECRETS": tuple(filter(None, (SECRET_KEY, urlsplit(DATABASE_URL).password, DATABASES["default"].get("PASSWORD")))),
+    "SECRETS": tuple(
+        filter(None, (SECRET_KEY, urlsplit(_database_url).password, DATABASES["default"].get("PASSWORD")))
+    ),
 }
+
+DEFAULT_EXCEPTION_REPORTER_FILTER = "scheduling.redaction.RedactingReporterFilter"
 
 LOG_LEVEL = env.str("LOG_LEVEL", default="INFO")
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "filters": {"redact": {"()": "scheduling.redaction.RedactingFilter"}},
-    "formatters": {"line": {"format": "{asctime} {levelname:7} {name}: {message}", "style": "{"}},
-    "handlers": {"terminal": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["redact"]}},
+    "formatters": {
+        "line": {
+            "class": "scheduling.redaction.RedactingFormatter",
+            "format": "{asctime} {levelname:7} {name}: {message}",
+            "style": "{",
+        }
+    },
+    "handlers": {"terminal": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["terminal"], "level": LOG_LEVEL},
-    # APScheduler's own lines say less than ours and come with each run.
-    "loggers": {"apscheduler": {"level": "WARNING"}},
+    "loggers": {
+        # APScheduler's own lines say less than ours and come with each run.
+        "apscheduler": {"level": "WARNING"},
+        # Named here, it loses the handlers that Django gives it, which know no redaction.
+        "django": {"level": "INFO"},
+    },
 }
 
 UNFOLD = {

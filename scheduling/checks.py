@@ -37,16 +37,3 @@ def check_sqlite(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     if options.get("timeout", 5) < 5:
         found.append(Warning("SQLite's busy timeout is under 5 seconds.", hint=_SQLITE_HINT, id="scheduling.W001"))
     return found
-
-
-@register()
-def check_secret_key(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
-    if settings.SECRET_KEY:
-        return []
-    return [
-        Error(
-            "SECRET_KEY is empty.",
-            hint="`make run` writes a .env with a random one; or copy .env.example to .env and fill it in.",
-            id="scheduling.E003",
-        )
-    ]

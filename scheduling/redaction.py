@@ -1,7 +1,14 @@
 """Secrets are blanked out before a text reaches a log, a Task, a page or an exception."""
 
+import copy
 import logging
 import re
+from collections.abc import ItemsView
+from types import FrameType
+from typing import Any
+
+from django.http import HttpRequest
+from django.views.debug import SafeExceptionReporterFilter
 
 from .conf import scheduling_settings
 
@@ -9,13 +16,29 @@ BLANK = "[secret]"
 # A shorter value would blank out ordinary words.
 _SHORTEST_SECRET = 6
 
+# Every pattern takes what it has read or stops at the next of its own beginnings, so that a long line costs linear time.
 _PATTERNS = (
-    (re.compile(r"(?<=://)([^/\s:@]+):([^/\s@]+)(?=@)"), rf"\1:{BLANK}"),
-    (re.compile(r"(?i)\b(authorization\s*[:=]\s*(?:bearer|basic)?)\s*[^\s,;]+"), rf"\1 {BLANK}"),
+    # The password in an address ends at the last @ before the path.
+    (re.compile(r'(?<=://)([^/\s:@?#"<>]*):[^/\s?#"<>]*(?=@)'), rf"\1:{BLANK}"),
+    # name=value, "name": "value", Name: value.
     (
         re.compile(
-            r"(?i)\b((?:[a-z_]*(?:password|passwd|secret|token|api_?key|mam_id|passkey))[\"']?\s*[=:]\s*[\"']?)[^\s\"'&,;)}]+"
+            r"""
+            ( (?: authorization | password | passwd | secret (?:[_-]?key)? | token | api[ _-]?key | mam_id | passkey )
+              \\{0,3}["']? [ \t]* [=:] [ \t]* )
+            (?: (\\{1,3}["']) (?:(?!\2).)*+           # in escaped quotes, as in JSON within JSON
+              | (b?") (?:[^"\\\n]|\\.)*+
+              | (b?') (?:[^'\\\n]|\\.)*+
+              | (?:(?:bearer|basic)[ ]+)? [^\s"'&,;)}]+
+            )
+            """,
+            re.VERBOSE | re.IGNORECASE,
         ),
+        rf"\1\2\3\4{BLANK}",
+    ),
+    # The scheme of a header without its name; "the bearer of good news" is none.
+    (
+        re.compile(r"\b(Bearer[ ]+(?!of\b)|(?i:bearer)[ ]+(?=[a-zA-Z_.~+/=-]*\d))[\w.~+/=-]+"),
         rf"\1{BLANK}",
     ),
 )
@@ -31,11 +54,31 @@ def redact(text: str) -> str:
     return text
 
 
-class RedactingFilter(logging.Filter):
-    """For log handlers: the finished message and the traceback pass through `redact`."""
+class RedactingFormatter(logging.Formatter):
+    """For log handlers: the finished line, with traceback and stack, passes through `redact`.
 
-    def filter(self, record: logging.LogRecord) -> bool:
-        record.msg, record.args = redact(record.getMessage()), None
-        if record.exc_info:
-            record.exc_text = redact(logging.Formatter().formatException(record.exc_info))
-        return True
+    A log call whose values do not fit its message is logged all the same. A filter could do neither: an error in it is
+    raised where the log call stands.
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        try:
+            text = super().format(record)
+        except (TypeError, ValueError, KeyError) as error:
+            record = copy.copy(record)
+            record.msg, record.args = f"{record.msg!r} (values do not fit: {error})", None
+            text = super().format(record)
+        return redact(text)
+
+
+class RedactingReporterFilter(SafeExceptionReporterFilter):
+    """For Django's error page: texts pass through `redact`, also those in the environment and in local variables."""
+
+    def cleanse_setting(self, key: int | str, value: Any) -> Any:
+        cleansed = super().cleanse_setting(key, value)
+        return redact(cleansed) if isinstance(cleansed, str) else cleansed
+
+    def get_traceback_frame_variables(self, request: HttpRequest | None, tb_frame: FrameType) -> ItemsView[str, Any]:
+        variables = super().get_traceback_frame_variables(request, tb_frame)
+        # Without their names, of which too many look secret (`author` holds "auth"); keys of dicts are looked at.
+        return {name: self.cleanse_setting("", value) for name, value in variables}.items()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from itertools import chain, count
 from typing import Any
 
 from django.contrib.auth import get_user_model
@@ -21,5 +22,8 @@ class Command(BaseCommand):
             self.stdout.write("There is an administrator already; none was created.")
             return
         password = secrets.token_urlsafe(12)
+        # A person who has the name already gets no rights by this.
+        names = chain([username], (f"{username}{number}" for number in count(2)))
+        username = next(name for name in names if not users.filter(username=name).exists())
         users.create_superuser(username=username, password=password)
         self.stdout.write(f"Sign in as {username} with the password {password} (it is not shown again).")
