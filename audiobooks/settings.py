@@ -94,6 +94,12 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
 else:
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
     DATABASES["default"]["CONN_MAX_AGE"] = 60
+    DATABASES["default"]["OPTIONS"] = {
+        # A server that has vanished is noticed in seconds (the last is in milliseconds), not in the kernel's minutes.
+        **{"connect_timeout": 5, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3},
+        "tcp_user_timeout": 15_000,
+        **DATABASES["default"].get("OPTIONS", {}),
+    }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 AUTH_PASSWORD_VALIDATORS = [
@@ -139,8 +145,9 @@ LOGGING = {
             "style": "{",
         }
     },
-    "handlers": {"terminal": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["terminal"], "level": LOG_LEVEL},
+    "handlers": {"terminal": {"class": "logging.StreamHandler", "formatter": "line", "level": LOG_LEVEL}},
+    # What a Task logs is kept with it, whatever the terminal shows.
+    "root": {"handlers": ["terminal"], "level": "DEBUG" if LOG_LEVEL == "DEBUG" else "INFO"},
     "loggers": {
         # APScheduler's own lines say less than ours and come with each run.
         "apscheduler": {"level": "WARNING"},

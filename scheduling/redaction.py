@@ -24,7 +24,8 @@ _PATTERNS = (
     (
         re.compile(
             r"""
-            ( (?: authorization | password | passwd | secret (?:[_-]?key)? | token | api[ _-]?key | mam_id | passkey )
+            ( (?: authorization | password | passwd | secret (?:[_-]?key)? | token | api[ _-]?key | mam_id | pass(?:key|phrase)
+              | torrent_pass | rss_?key | auth_?key )
               \\{0,3}["']? [ \t]* [=:] [ \t]* )
             (?: (\\{1,3}["']) (?:(?!\2).)*+           # in escaped quotes, as in JSON within JSON
               | (b?") (?:[^"\\\n]|\\.)*+

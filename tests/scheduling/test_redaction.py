@@ -128,3 +128,9 @@ def test_a_log_call_whose_values_do_not_fit_is_a_line_and_no_error(
 def test_djangos_lines_pass_through_our_formatter_alone() -> None:
     assert logging.getLogger("django").handlers == []
     assert logging.getLogger("django").propagate
+
+
+@pytest.mark.parametrize("name", ["torrent_pass", "rsskey", "passphrase", "authkey", "X-Api-Key", "db1_password"])
+def test_names_that_trackers_and_indexers_use_are_known(name: str) -> None:
+    for text in (f"GET /rss?{name}=abc123def&x=1", f"{{'{name}': 'abc123def'}}", f"{name}: abc123def"):
+        assert "abc123def" not in redact(text)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -22,7 +24,7 @@ from scheduling.scheduler import (
     pause_job,
     resume_job,
 )
-from tests.scheduling.processes import SchedulerUnderTest, running_scheduler, wait_until
+from tests.scheduling.processes import ROOT, SchedulerUnderTest, running_scheduler, wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -433,3 +435,30 @@ def restored_scheduler() -> Iterator[Callable[[], None]]:
 
     yield lambda: None
     shutdown_scheduler(wait=False)
+
+
+def test_the_level_of_the_terminal_cuts_no_log_of_a_task(process_env: dict[str, str], tmp_path: Path) -> None:
+    with running_scheduler({**process_env, "LOG_LEVEL": "ERROR"}, tmp_path) as scheduler:
+        task = ended(make_job("sample.sleep", arguments={"seconds": 0}).run_now())
+        assert "sleeping for 0" in task.log_output
+        assert "completed in" not in scheduler.output
+
+
+def test_closing_the_terminal_lets_the_work_end(process_env: dict[str, str], tmp_path: Path) -> None:
+    """What the signal's handler would say goes nowhere then."""
+    reader, terminal = os.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "manage.py", "runscheduler"], cwd=ROOT, env=process_env, stdout=terminal, stderr=terminal
+    )
+    os.close(terminal)
+    try:
+        wait_until(is_scheduler_running, seconds=20)
+        task = started(make_job("sample.sleep", arguments={"seconds": 1.5}).run_now())
+        os.close(reader)
+        process.send_signal(signal.SIGTERM)
+        process.wait(15)
+    finally:
+        process.kill()
+        process.wait()
+    task.refresh_from_db()
+    assert task.status == Task.Status.COMPLETED

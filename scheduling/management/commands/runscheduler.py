@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 from typing import Any
@@ -41,7 +42,8 @@ class Command(BaseCommand):
             scheduler.request_stop(wait=len(received) == 1)
             # Not self.stdout: a signal may come in the middle of a write to it.
             message = b"Stopping after the work at hand; a second signal stops at once.\n"
-            os.write(2, message if len(received) == 1 else b"Stopping at once.\n")
+            with contextlib.suppress(OSError):  # The terminal was closed.
+                os.write(2, message if len(received) == 1 else b"Stopping at once.\n")
 
         signal.signal(signal.SIGINT, stop)
         signal.signal(signal.SIGTERM, stop)
