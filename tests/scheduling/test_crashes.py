@@ -95,7 +95,7 @@ def test_the_tasks_of_a_killed_scheduler_are_lost_within_60_s_and_retried(
             killed = time.monotonic()
             assert ended(task, 60).status == Task.Status.LOST
             assert time.monotonic() - killed < 60
-            assert "died or lost touch" in task.reason
+            assert "died, ended, or lost touch" in task.reason
             retry = task.retries.get()
             started(retry)
             retry.cancel()
