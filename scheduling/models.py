@@ -19,8 +19,13 @@ from django_apscheduler.models import DjangoJob
 from . import wakeups
 from .conf import scheduling_settings
 from .exceptions import ArgumentError, NotAllowedNow, SchedulingError, UnknownJob, UnknownTaskFunction
+from .records import DayCount, JobChange, PauseOfAll
 from .registry import JobDefaults, TaskFunction, policy_problems, registry
 from .triggers import CronTrigger, IntervalTrigger, OnceTrigger, Trigger, TriggerError, check_moment
+
+__all__ = [
+    "DayCount", "Job", "JobChange", "JobQuerySet", "PauseOfAll", "SchedulerProcess", "Task", "TaskLog", "TaskQuerySet",
+]  # fmt: skip
 
 LONGEST_RETRY_DELAY = timedelta(days=1)
 
@@ -215,6 +220,7 @@ class Job(models.Model):
         permissions = [
             ("pause_job", "Can pause and resume jobs"),
             ("run_job", "Can run jobs now"),
+            ("run_with_arguments_job", "Can run jobs now with arguments of their own"),
         ]
 
     def __str__(self) -> str:
@@ -277,6 +283,11 @@ class Job(models.Model):
     def definition(self) -> dict[str, Any]:
         """The fields that code may declare, as JSON values."""
         return {name: as_json(getattr(self, name)) for name in DECLARED_FIELDS}
+
+    def snapshot(self) -> dict[str, Any]:
+        """The Job as JSON values: its definition, anchor and pause."""
+        names = ("anchor", "paused_at", "paused_until", "paused_reason")
+        return {**self.definition(), **{name: as_json(getattr(self, name)) for name in names}}
 
     def clean(self) -> None:
         problems: dict[str, str] = {}
@@ -584,6 +595,7 @@ class Task(models.Model):
     error_message = models.TextField(blank=True)
     result = models.JSONField(null=True, blank=True)
     checkpoint = models.JSONField(null=True, blank=True)
+    seen_at = models.DateTimeField(null=True, blank=True, help_text="When somebody marked a failure as looked at.")
 
     objects = TaskQuerySet.as_manager()
 
@@ -598,6 +610,11 @@ class Task(models.Model):
             models.Index(fields=["status", "-id"], name="task_by_status"),
             models.Index(fields=["job", "-id"], name="task_by_job"),
             models.Index(fields=["date_created"], name="task_by_date"),
+            models.Index(
+                fields=["-id"],
+                condition=Q(status__in=["failed", "timed_out", "lost"], seen_at=None),
+                name="task_unseen",
+            ),
         ]
 
     def __str__(self) -> str:
