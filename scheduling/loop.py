@@ -37,7 +37,7 @@ LOG_EVERY = 0.25
 QUEUE = 200
 LONGEST_QUEUE = 2000
 """Queued Tasks that are remembered; more are read again when these are gone."""
-RECOVER_EVERY = 5.0
+RECOVER_EVERY = 10.0
 LONGEST_RETRY = 1.0
 BRIEF = 0.01
 """Seconds: while runs take less, more Tasks are claimed than there are idle workers, so that a commit serves many."""
