@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 from .exceptions import ArgumentError, SchedulingError
 
-NOT_STORABLE = "It holds what no database keeps: NaN, infinity, NUL or half of a character."
+NOT_STORABLE = "It holds what no database keeps: NaN, infinity, NUL, half of a character, or lists without end."
 _PLAIN = (str, int, float, bool, date, datetime)
 
 
@@ -80,7 +80,7 @@ def _is_known(wanted: Any) -> bool:
     if origin is Literal:
         return all(isinstance(value, str | int | bool | None) for value in inner)
     if origin is dict:
-        return inner[0] is str and _is_known(inner[1])
+        return not inner or (inner[0] is str and _is_known(inner[1]))
     return (origin is list or _is_union(wanted)) and all(map(_is_known, inner))
 
 
@@ -121,14 +121,21 @@ def converted(parameters: Sequence[Parameter], arguments: Mapping[str, Any], *, 
 
 def is_storable(value: Any) -> bool:
     """Whether a JSON value can be kept as JSON by every database."""
+    try:
+        return _is_storable(value)
+    except RecursionError:
+        return False
+
+
+def _is_storable(value: Any) -> bool:
     if isinstance(value, str):
         return not any(letter == "\0" or "\ud800" <= letter <= "\udfff" for letter in value)
     if isinstance(value, float):
         return math.isfinite(value)
     if isinstance(value, dict):
-        return all(isinstance(key, str) and is_storable(key) and is_storable(item) for key, item in value.items())
+        return all(isinstance(key, str) and _is_storable(key) and _is_storable(item) for key, item in value.items())
     if isinstance(value, list):
-        return all(map(is_storable, value))
+        return all(map(_is_storable, value))
     return value is None or isinstance(value, bool | int)
 
 
@@ -196,21 +203,26 @@ def from_words(parameters: Sequence[Parameter], pairs: Sequence[str]) -> dict[st
 
 def from_text(text: str, wanted: Any) -> Any:
     """The JSON value that a text means: a plain text where one is wanted, else JSON, `a,b` for a list, or a date."""
-    candidates: list[Any] = []
-    if text == "" and _fits(None, wanted):
+    if text == "" and wanted is not Any and _fits(None, wanted):
         return None
-    try:
-        candidates.append(json.loads(text.lower() if text.lower() in ("true", "false") else text))
-    except (ValueError, RecursionError):
-        pass
+    takes_text = str in _alternatives(wanted)
+    candidates: list[Any] = []
+    for read in (_read_json, int, float):
+        try:
+            value = read(text)
+        except (ValueError, RecursionError):
+            continue
+        if not (takes_text and isinstance(value, str)):
+            candidates.append(value)
     for alternative in _alternatives(wanted):
         if (typing.get_origin(alternative) or alternative) is list:
             inner = (typing.get_args(alternative) or (str,))[0]
             candidates.append([from_text(part, inner) for part in text.split(",")] if text else [])
-    candidates.append(text)
-    if wanted is str:
-        return text
     return next((value for value in candidates if _fits(value, wanted)), text)
+
+
+def _read_json(text: str) -> Any:
+    return json.loads(text.lower() if text.lower() in ("true", "false") else text)
 
 
 def _fits(value: Any, wanted: Any) -> bool:
@@ -240,10 +252,10 @@ def _in_words(wanted: Any) -> str:
         origin, inner = typing.get_origin(alternative), typing.get_args(alternative)
         if origin is Literal:
             return "one of " + ", ".join(map(repr, inner))
-        if origin is list:
+        if origin is list and inner:
             return f"a list, each {_in_words(inner[0])}"
-        if origin is dict:
+        if origin is dict and inner:
             return f"an object, each value {_in_words(inner[1])}"
-        return _WORDS[alternative]
+        return _WORDS[origin or alternative]
 
     return " or ".join(map(one, typing.get_args(wanted) if _is_union(wanted) else (wanted,)))

@@ -11,7 +11,7 @@ from django.core.signals import setting_changed
 
 SHORTEST_LOST_AFTER = 30.0
 """Seconds. Workers of a frozen scheduler end themselves a little earlier, so that none runs on beside a retry."""
-LARGEST = 1_000_000
+MOST_DAYS = 36_500
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,19 +42,30 @@ class SchedulingSettings:
     """Values that are blanked out wherever a Task or a log line would show them."""
 
     def __post_init__(self) -> None:
-        least: dict[str, float] = {
-            "WORKERS": 1,
-            "SHUTDOWN_GRACE": 0,
-            "RETENTION_DAYS": 0,
-            "RETENTION_FAILED_DAYS": 0,
-            "LOG_CAP": 1000,
-        }
-        least |= {"ERROR_CAP": 1000, "KILL_AFTER": 0, "HEARTBEAT_EVERY": 0.1, "LOST_AFTER": SHORTEST_LOST_AFTER}
-        for name, bound in least.items():
-            if not bound <= getattr(self, name) <= LARGEST:
-                raise ImproperlyConfigured(f"SCHEDULING[{name!r}] must lie between {bound} and {LARGEST}.")
+        for name, (least, most) in _BOUNDS.items():
+            value = getattr(self, name)
+            if not isinstance(value, int | float) or not least <= value <= most:
+                raise ImproperlyConfigured(f"SCHEDULING[{name!r}] must be a number from {least:,} to {most:,}.")
+        if not isinstance(self.WORKERS, int):
+            raise ImproperlyConfigured("SCHEDULING['WORKERS'] must be a whole number.")
         if self.LOST_AFTER < 3 * self.HEARTBEAT_EVERY:
             raise ImproperlyConfigured("SCHEDULING['LOST_AFTER'] must be at least three times HEARTBEAT_EVERY.")
+
+
+_BOUNDS: dict[str, tuple[float, float]] = {
+    "WORKERS": (1, 1000),
+    "SHUTDOWN_GRACE": (0, 86_400),
+    # The time that a run which is to be stopped has before others may begin its retry.
+    "KILL_AFTER": (0, 5),
+    "HEARTBEAT_EVERY": (0.1, 3600),
+    "LOST_AFTER": (SHORTEST_LOST_AFTER, 86_400),
+    "POLL_EVERY": (0.05, 3600),
+    "SQLITE_POLL_EVERY": (0.01, 3600),
+    "LOG_CAP": (1000, 1_000_000_000),
+    "ERROR_CAP": (1000, 1_000_000_000),
+    "RETENTION_DAYS": (0, MOST_DAYS),
+    "RETENTION_FAILED_DAYS": (0, MOST_DAYS),
+}
 
 
 @cache

@@ -98,7 +98,7 @@ class TaskRun:
             "items_succeeded": succeeded,
             "items_failed": failed,
             "progress_total": None if self.total is None else _kept_count(self.total),
-            "progress_text": str(self.text)[:255],
+            "progress_text": str(self.text),
         }
 
     @property

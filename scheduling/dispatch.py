@@ -121,7 +121,7 @@ class Dispatcher:
                 continue
             planned: list[Task] = []
             try:
-                next_time = self._plan(job, moment, active.get(job.pk, 0), planned)
+                next_time = self._plan(job, moment, active.get(job.pk, 0), planned, made)
             except (TriggerError, OverflowError) as error:
                 # Set past the forms. Paused rather than tried again with every turn.
                 logger.error("Job %s is paused: its schedule cannot be read: %s", job.pk, error)
@@ -130,9 +130,6 @@ class Dispatcher:
                 )
                 next_time = None
             moves[next_time].append(job.pk)
-            if doubles := [task for task in planned if (task.job_id, task.fire_time) in made]:
-                logger.warning("Job %s: %s was dispatched before; it is not run again.", job, doubles[0].fire_time)
-                planned = [task for task in planned if task not in doubles]
             for task in planned:
                 if task.status == Task.Status.QUEUED and not task.waiting:
                     if len(done.started) < room:
@@ -162,7 +159,14 @@ class Dispatcher:
         self.unresolvable |= functions
         self._due = None  # Its SQL names them.
 
-    def _plan(self, job: Job, now: datetime, active: int, tasks: list[Task]) -> datetime | None:
+    def _plan(
+        self,
+        job: Job,
+        now: datetime,
+        active: int,
+        tasks: list[Task],
+        made: Collection[tuple[str | None, datetime | None]],
+    ) -> datetime | None:
         """Append the Tasks that the due fire times of a locked Job make; return the Job's next run time."""
         assert job.next_run_time is not None
         trigger = job.build_trigger()
@@ -173,9 +177,12 @@ class Dispatcher:
             oldest=now - job.misfire_grace if job.misfire_grace else None,
             limit=1 if job.coalesce else CATCH_UP,
         )
-        if due.missed_count:
+        if due.missed_count and (job.pk, due.last_missed) not in made:
             tasks.append(_missed(job, due.last_missed, due.missed_count, due.missed_count_is_exact, now))
         for index, fire_time in enumerate(due.recent):
+            if (job.pk, fire_time) in made:
+                logger.warning("Job %s: %s was dispatched before; it is not run again.", job, fire_time)
+                continue
             task = Task.for_job(job, fire_time=fire_time, date_created=now)
             if index == 0 and due.folded:
                 task.fire_count += due.folded
@@ -247,7 +254,8 @@ class Dispatcher:
     def _admit(job_id: str, ripe: models.QuerySet[Task]) -> None:
         """As many of a Job's ripe Tasks as it has instances free, oldest first."""
         with transaction.atomic():
-            if (job := Job.objects.locked_if_there(job_id)) is None:
+            # Not waiting for the lock: whoever has it announces what it does, and the other Jobs are not to wait.
+            if (job := Job.objects.locked_at_once(job_id)) is None:
                 return
             free = job.max_instances - Task.objects.active_counts([job_id]).get(job_id, 0)
             ids = list(ripe.filter(job_id=job_id).order_by("pk").values_list("pk", flat=True)[: max(0, free)])

@@ -37,7 +37,7 @@ LOG_EVERY = 0.25
 QUEUE = 200
 LONGEST_QUEUE = 2000
 """Queued Tasks that are remembered; more are read again when these are gone."""
-RECOVER_EVERY = 5.0
+RECOVER_EVERY = 10.0
 LONGEST_RETRY = 1.0
 BRIEF = 0.01
 """Seconds: while runs take less, more Tasks are claimed than there are idle workers, so that a commit serves many."""
@@ -49,6 +49,8 @@ EARLY = timedelta(milliseconds=5)
 """How long before its time a Job is dispatched, so that the commit is done by then."""
 LINGER = 0.02
 """Seconds for which ends of runs are collected, to be written together."""
+TO_STOP = 10.0
+"""Seconds before others may begin a retry in which a run must be asked to stop: an attempt to connect may come between."""
 TURN = 1.0
 """Seconds without an event after which the loop turns anyway, to show that it lives."""
 POSTGRES_SESSION = """
@@ -165,7 +167,7 @@ class Loop:
         self._enforce_limits()
         if self._away_since is not None:
             self._stop_what_may_be_repeated()
-        if time.monotonic() >= self._next["retry"]:
+        if time.monotonic() >= self._next["retry"] and not self._must_kill_first:
             try:
                 self._work_with_database()
             except db.Error as error:
@@ -199,7 +201,7 @@ class Loop:
                 moments.append(self._next["watch"])
             if self._ended:
                 moments.append(self._write_ended_at)
-            if self._queue and self._may_claim:
+            if (self._queue or self._backlog) and self._may_claim:
                 moments.append(now)
             if self._claimed:
                 moments.append(self._keep_claimed_until)
@@ -236,6 +238,7 @@ class Loop:
             self._give_claimed_back()
         self._hand_out()
         self._write_ended()
+        self._pool.sign_of_life()
         if now >= self._next["log"]:
             self._next["log"] = now + LOG_EVERY
             self._write_logs()
@@ -251,6 +254,7 @@ class Loop:
         if not self._stopping and self._hold_lease():
             self._dispatch()
             self._claim()
+        self._pool.sign_of_life()
         if now >= self._next["recover"]:
             self._next["recover"] = now + RECOVER_EVERY
             assert self._process is not None
@@ -562,9 +566,14 @@ class Loop:
                     run.task.pk, Outcome(status=Task.Status.TIMED_OUT, reason=f"It took longer than {limit}.")
                 )
 
+    @property
+    def _must_kill_first(self) -> bool:
+        """An attempt to reach a database that is away may take seconds, which a run that is to be killed has not."""
+        return self._away_since is not None and any(run.kill_at for run in self._runs.values())
+
     def _stop_what_may_be_repeated(self) -> None:
         """Others, who may reach the database, take a process without heartbeat for dead and start its retries."""
-        if _lease_clock() - self._lease_renewed < self._settings.LOST_AFTER * 5 / 6:
+        if _lease_clock() - self._lease_renewed < self._settings.LOST_AFTER - TO_STOP - self._settings.KILL_AFTER:
             return
         why = Outcome(
             status=Task.Status.LOST,

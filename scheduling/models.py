@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Iterable, Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 
 from django.conf import settings
@@ -84,8 +84,8 @@ class SchedulerProcess(models.Model):
 
     def declare_dead(self) -> bool:
         """Close the row of another process, unless it has given a sign of life since this object was read."""
-        # Not by equality: SQLite compares texts, of which its own clock writes three decimals and Django six.
-        silent = self._open_row().filter(heartbeat_at__lte=self.heartbeat_at)
+        # Not by equality: SQLite compares texts, of which its own clock writes three decimals, and Django six or none.
+        silent = self._open_row().filter(heartbeat_at__lt=self.heartbeat_at + timedelta(milliseconds=1))
         return bool(silent.update(stopped_at=Now(), outcome="lost: no heartbeat"))
 
     def _open_row(self) -> models.QuerySet[SchedulerProcess]:
@@ -139,6 +139,11 @@ class JobQuerySet(models.QuerySet["Job"]):
             return self.locked(job_id)
         except UnknownJob:
             return None
+
+    def locked_at_once(self, job_id: str) -> Job | None:
+        """As `locked_if_there`; None too where another has the lock."""
+        runtime = DjangoJob.objects.select_for_update(skip_locked=True).filter(pk=job_id)
+        return self.by_id(job_id) if runtime.values_list("pk") else None
 
 
 class Job(models.Model):
@@ -277,8 +282,9 @@ class Job(models.Model):
 
     def differences_from_default(self) -> dict[str, tuple[Any, Any]]:
         """Field -> (value declared in code, value now), for a Job that code declares."""
-        current = {**self.definition(), "anchor": as_json(self.anchor), BY_CALL: True}
-        return {name: (value, current[name]) for name, value in (self.declared or {}).items() if current[name] != value}
+        current = {**self.definition(), "anchor": as_json(self.anchor)}
+        declared = _comparable(self.declared or {})
+        return {name: (declared[name], now) for name, now in current.items() if declared.get(name, now) != now}
 
     def definition(self) -> dict[str, Any]:
         """The fields that code may declare, as JSON values."""
@@ -421,7 +427,7 @@ class Job(models.Model):
 
         The fields of a schedule are one: a person's own cron expression keeps an interval in code away.
         """
-        previous = self.definition() if self._state.adding else self.declared or {}
+        previous = self.definition() if self._state.adding else _comparable(self.declared or {})
         for names in (_SCHEDULE, *((name,) for name in wanted if name not in (*_SCHEDULE, BY_CALL))):
             untouched = all(as_json(getattr(self, name)) == previous[name] for name in names if name in previous)
             if untouched and any(name in previous for name in names):
@@ -474,8 +480,14 @@ def as_json(value: Any) -> Any:
     if isinstance(value, timedelta):
         return value.total_seconds()
     if isinstance(value, datetime):
-        return value.isoformat()
+        # As the database gives it back, whatever the zone in which it was given.
+        return value.astimezone(UTC).isoformat()
     return value
+
+
+def _comparable(declared: Mapping[str, Any]) -> dict[str, Any]:
+    """A stored declaration in the form of `Job.definition`, whatever release wrote it."""
+    return {name: as_json(_from_json(name, value)) for name, value in declared.items()}
 
 
 def _from_json(name: str, value: Any) -> Any:

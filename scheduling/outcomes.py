@@ -103,7 +103,8 @@ def record(ended: Iterable[Ended], *, owner: SchedulerProcess | None) -> set[int
     for one in ended:
         groups[one.outcome].append(one)
     closed: set[int] = set()
-    for outcome, alike in groups.items():
+    # Those that need no lock of their Jobs first.
+    for outcome, alike in sorted(groups.items(), key=lambda group: group[0].status in Task.RETRIED):
         try:
             closed |= _close(alike, outcome, owner)
         except (DataError, IntegrityError) as error:
@@ -136,7 +137,8 @@ def _close(ended: list[Ended], outcome: Outcome, owner: SchedulerProcess | None)
         retried = [_retry(task, job) for task in tasks if task.pk in held and (job := jobs.get(task.job_id or ""))]
         if any(retried):
             wakeups.announce()
-    return set(held)
+    # With those whose commit had its answer lost.
+    return set(Task.objects.filter(pk__in=ids, owner=owner, status=outcome.status).values_list("pk", flat=True))
 
 
 def _by_task(moments: dict[int, datetime]) -> datetime | RawSQL:
@@ -150,7 +152,7 @@ def _by_task(moments: dict[int, datetime]) -> datetime | RawSQL:
 
 def _retry(task: Task, job: Job) -> bool:
     """Queue the next attempt if the Job's policy has one left."""
-    if task.attempt > job.retries:
+    if task.attempt > job.retries or task.cancel_requested_at:
         return False
     delay = job.retry_delay_before(task.attempt + 1)
     Task.follow_up(task, job=job, delay=delay).save()

@@ -49,10 +49,10 @@ def policy_problems(policy: Any) -> dict[str, str]:
         problems["overlap"] = f"Choose {' or '.join(typing.get_args(Overlap))}."
     for name in ("timeout", "misfire_grace", "retry_delay"):
         value = getattr(policy, name)
-        if value is not None and value <= timedelta(0):
-            problems[name] = "Must be longer than nothing; leave it empty for no limit."
+        if value is not None and (value < timedelta(0) or (not value and name != "retry_delay")):
+            problems[name] = "Must be longer than nothing."
         elif value is not None and value > LONGEST_INTERVAL:
-            problems[name] = "May be at most a hundred years; leave it empty for no limit."
+            problems[name] = "May be at most a hundred years."
     return problems
 
 
@@ -76,7 +76,10 @@ class TaskFunction:
     def __call__(self, *values: Any, **arguments: Any) -> Any:
         from .runner import run_here
 
-        return run_here(self, {**dict(zip((one.name for one in self.parameters), values, strict=False)), **arguments})
+        names = [parameter.name for parameter in self.parameters]
+        if len(values) > len(names) or not arguments.keys().isdisjoint(names[: len(values)]):
+            raise TypeError(f"{self.name} takes {', '.join(names) or 'no arguments'}, each once.")
+        return run_here(self, {**dict(zip(names, values, strict=False)), **arguments})
 
     def __repr__(self) -> str:
         return f"<task function {self.name}>"

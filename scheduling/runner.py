@@ -44,7 +44,8 @@ class _Lines:
     def write(self, line: str) -> None:
         if len(line) > self._room:
             self.cut += 1
-            line, self._room = line[: self._room], 0
+            # Without its secrets first: the head of one would not be known for one.
+            line, self._room = storable(line)[: self._room], 0
         else:
             self._room -= len(line)
         if line:
@@ -66,7 +67,8 @@ class LogCapture(logging.StreamHandler[_Lines]):
 
     def handleError(self, record: logging.LogRecord) -> None:
         """The values do not fit the text, or cannot be shown: no reason to fail the run."""
-        self.add(f"{self._stamp(record)} {record.levelname} {record.name}: {record.msg} (its values do not fit)\n")
+        message = record.msg if isinstance(record.msg, str) else f"a {type(record.msg).__name__}"
+        self.add(f"{self._stamp(record)} {record.levelname} {record.name}: {message} (this cannot be shown)\n")
 
     def add(self, line: str) -> None:
         self.stream.write(line)
@@ -104,12 +106,26 @@ class Printed(io.TextIOBase):
             self._shown.write(text)
         *lines, self._rest = (self._rest + text).split("\n")
         for line in lines:
-            self._capture.handle(logging.LogRecord("print", logging.INFO, "", 0, line, None, None))
+            self._keep(line)
         return len(text)
+
+    def flush(self) -> None:
+        if self._shown:
+            self._shown.flush()
+
+    def isatty(self) -> bool:
+        return self._shown is not None and self._shown.isatty()
+
+    def fileno(self) -> int:
+        return self._shown.fileno() if self._shown else super().fileno()
 
     def finish(self) -> None:
         if self._rest:
-            self.write("\n")
+            line, self._rest = self._rest, ""
+            self._keep(line)
+
+    def _keep(self, line: str) -> None:
+        self._capture.handle(logging.LogRecord("print", logging.INFO, "", 0, line, None, None))
 
 
 def execute(function: TaskFunction, run: TaskRun, arguments: Mapping[str, Any]) -> Outcome:

@@ -22,8 +22,10 @@ from apscheduler.events import (
     JobSubmissionEvent,
 )
 from apscheduler.jobstores.base import ConflictingIdError, JobLookupError
+from apscheduler.schedulers import SchedulerAlreadyRunningError
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.base import BaseTrigger
+from apscheduler.util import undefined
 from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
@@ -35,7 +37,7 @@ from .loop import Loop
 from .models import BY_CALL, Job, SchedulerProcess, Task, as_json, declared_definition
 from .registry import JobDefaults, TaskFunction, registry
 from .runner import create_task_record, update_task_failure, update_task_success
-from .triggers import CronTrigger, IntervalTrigger, OnceTrigger, Trigger, from_apscheduler
+from .triggers import CronTrigger, IntervalTrigger, OnceTrigger, Trigger, TriggerError, from_apscheduler
 
 __all__ = [
     "Scheduler",
@@ -57,13 +59,6 @@ __all__ = [
 ]
 
 logger = logging.getLogger(__name__)
-
-
-class Unset:
-    """Of an argument that was not given, where None means something."""
-
-
-UNSET = Unset()
 
 DECLARED_AT_ONCE = 100
 """Jobs a transaction: a commit each would take most of a first start, and too many would hold others up."""
@@ -107,10 +102,13 @@ class Scheduler(BackgroundScheduler):  # type: ignore[misc]
         raise SchedulingError("A scheduler is not paused, since others may run beside it: pause its Jobs, or stop it.")
 
     def _prepare(self) -> None:
-        loop = Loop(self._announce)
+        if self.running:
+            raise SchedulerAlreadyRunningError
+        self._loop = Loop(self._announce)
+        # In this order no signal comes between.
         if self._stop_asked is not None:
-            loop.stop(wait=self._stop_asked)
-        self._loop, self._stop_asked = loop, None
+            self._loop.stop(wait=self._stop_asked)
+            self._stop_asked = None
 
     def _main_loop(self) -> None:
         assert self._loop is not None
@@ -130,7 +128,8 @@ class Scheduler(BackgroundScheduler):  # type: ignore[misc]
 
     def shutdown(self, wait: bool = True) -> None:
         """End the loop. With `wait` running Tasks may end first, for the time that the settings allow."""
-        self.request_stop(wait=wait)
+        if self.running:
+            self.request_stop(wait=wait)
         thread = getattr(self, "_thread", None)
         if thread is not None and thread is not threading.current_thread():
             thread.join()
@@ -179,9 +178,9 @@ class Scheduler(BackgroundScheduler):  # type: ignore[misc]
         kwargs: Mapping[str, Any] | None = None,
         id: str | None = None,
         name: str | None = None,
-        misfire_grace_time: int | Unset | None = UNSET,
-        coalesce: bool | Unset = UNSET,
-        max_instances: int | Unset = UNSET,
+        misfire_grace_time: Any = undefined,
+        coalesce: Any = undefined,
+        max_instances: Any = undefined,
         replace_existing: bool = False,
         **trigger_args: Any,
     ) -> ScheduledJob:
@@ -209,14 +208,16 @@ class Scheduler(BackgroundScheduler):  # type: ignore[misc]
         job_id = id or function.__name__
         if len(job_id) > 255:
             raise SchedulingError("The id of a Job has at most 255 characters.")
-        given: dict[str, Any] = {"name": name, "arguments": None if kwargs is None else dict(kwargs)}
-        if not isinstance(misfire_grace_time, Unset):
-            given["misfire_grace"] = misfire_grace_time
+        given = {
+            "name": name or undefined,
+            "arguments": undefined if kwargs is None else dict(kwargs),
+            "misfire_grace": misfire_grace_time,
+            "coalesce": coalesce,
+            "max_instances": max_instances,
+        }
         wanted = {
             **_declared_by_task(job_id, function),
-            **{name: value for name, value in given.items() if value is not None or name == "misfire_grace"},
-            **({} if isinstance(coalesce, Unset) else {"coalesce": coalesce}),
-            **({} if isinstance(max_instances, Unset) else {"max_instances": max_instances}),
+            **{field: value for field, value in given.items() if value is not undefined},
             **_schedule_as_declared(made, with_anchor=trigger_args.get("start_date") is not None),
             BY_CALL: True,
         }
@@ -277,7 +278,7 @@ class Scheduler(BackgroundScheduler):  # type: ignore[misc]
                     registry.get(job.function).check_arguments(value)
                     job.arguments = dict(value)
                 case "misfire_grace_time":
-                    job.misfire_grace = timedelta(seconds=value) if value else None
+                    job.misfire_grace = None if value is None else timedelta(seconds=value)
                 case _:
                     raise SchedulingError(f"modify_job cannot change {name}; use reschedule_job or the Job row.")
         job.save_definition()
@@ -410,8 +411,20 @@ def declare_jobs() -> list[str]:
     for begin in range(0, len(changed), DECLARED_AT_ONCE):
         with transaction.atomic():
             for job_id in changed[begin : begin + DECLARED_AT_ONCE]:
-                Job.objects.locked_or_new(job_id).take_over(declared[job_id])
+                _declare(job_id, declared[job_id])
     return changed
+
+
+def _declare(job_id: str, wanted: dict[str, Any]) -> None:
+    try:
+        with transaction.atomic():
+            job = Job.objects.locked_or_new(job_id)
+            # A call may have come between.
+            if not (job.declared or {}).get(BY_CALL):
+                job.take_over(wanted)
+    except (SchedulingError, TriggerError) as error:
+        # One row that somebody's SQL has spoiled keeps no scheduler from its start.
+        logger.error("Job %s could not be brought in line with the code: %s", job_id, error)
 
 
 # --- verbs ------------------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from django.db import connection, transaction
 from django.db.models import F
 from django.utils import timezone
 
-from .conf import LARGEST, scheduling_settings
+from .conf import MOST_DAYS, scheduling_settings
 from .context import TaskRun
 from .exceptions import TaskFailed
 from .models import Job, SchedulerProcess, Task
@@ -28,8 +28,8 @@ PAUSE = 0.02
 )
 def cleanup_old_tasks(run: TaskRun, days: int | None = None) -> None:
     """Delete Task records older than 30 days, or what the settings say."""
-    if days is not None and not 0 <= days <= LARGEST:
-        raise TaskFailed(f"{days} days make no sense: give a number from 0 to {LARGEST:,}.")
+    if days is not None and not 0 <= days <= MOST_DAYS:
+        raise TaskFailed(f"{days} days make no sense: give a number from 0 to {MOST_DAYS:,}.")
     settings = scheduling_settings()
     now = timezone.now()
     keep = timedelta(days=settings.RETENTION_DAYS if days is None else days)

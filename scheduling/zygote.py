@@ -124,7 +124,7 @@ class Zygote:
             pid, status = os.waitpid(-1, os.WNOHANG)
             if not pid:
                 return
-            # What it started and left behind.
+            # What it started and left behind; a number is not given out again within the moment.
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(pid, signal.SIGKILL)
             slot = self._slots.pop(pid)

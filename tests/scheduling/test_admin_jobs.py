@@ -538,6 +538,7 @@ def test_a_pause_meanwhile_is_no_edit(admin_client: Client) -> None:
         '{"items": 1e999}',
         '{"items": ' + "9" * 5000 + "}",
         "[" * 100_000,
+        "[" * 600 + "]" * 600,
         '{"\\u0000": 1}',
         '{"\\ud800": 1}',
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import typing
 from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
 from pathlib import Path
@@ -153,6 +154,9 @@ def test_arguments_in_order_are_taken_as_named(typed: Any, monkeypatch: pytest.M
     monkeypatch.setattr("scheduling.runner.run_here", lambda function, arguments: given.append(dict(arguments)))
     typed("x", 3, on=True)
     assert given == [{"name": "x", "count": 3, "on": True}]
+    for values, named in ((("x", 1, 2.0, True, None, None, "a", 9), {}), (("x",), {"name": "y"})):
+        with pytest.raises(TypeError, match="each once"):
+            typed(*values, **named)
 
 
 def test_words_are_laid_over_stored_arguments_before_they_are_checked(typed: Any) -> None:
@@ -172,6 +176,13 @@ def test_words_are_laid_over_stored_arguments_before_they_are_checked(typed: Any
         (str, "12", "12", "12"),
         (Any, "12", 12, 12),
         (bool | None, "False", False, False),
+        (float, ".5", 0.5, 0.5),
+        (int, "007", 7, 7),
+        (str | None, '"x"', '"x"', '"x"'),
+        (str | None, "", None, None),
+        (Any, "", "", ""),
+        (typing.List, "[1]", [1], [1]),  # noqa: UP006
+        (typing.Dict, '{"a": 1}', {"a": 1}, {"a": 1}),  # noqa: UP006
     ],
 )
 def test_a_word_is_read_as_the_type_wanted(wanted: Any, text: str, value: Any, converted: Any) -> None:
@@ -184,10 +195,17 @@ def test_a_word_is_read_as_the_type_wanted(wanted: Any, text: str, value: Any, c
     assert function.call_arguments(arguments) == {"x": converted}
 
 
+def nested(depth: int) -> list[Any]:
+    found: list[Any] = []
+    for _ in range(depth):
+        found = [found]
+    return found
+
+
 @pytest.mark.parametrize(
     ("wanted", "value"),
     [(dict[str, int], {"a": "no"}), (list[date], ["never"]), (Literal[1], True), (str, "\0"), (float, float("nan")),
-     (Any, "\ud800"), (list, [float("inf")]), (dict, {"a": {"b": "\0"}})],
+     (Any, "\ud800"), (list, [float("inf")]), (list, 3), (list, nested(2000)), (dict, {"a": {"b": "\0"}})],
 )  # fmt: skip
 def test_what_does_not_fit_or_cannot_be_kept_is_refused(wanted: Any, value: Any) -> None:
     def typed(run: TaskRun, x: Any) -> None: ...

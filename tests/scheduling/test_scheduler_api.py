@@ -446,6 +446,22 @@ class TestEnds:
         task.refresh_from_db()
         assert task.status == "failed" and "could not be stored" in task.error_message
 
+    def test_what_somebody_wanted_cancelled_is_not_retried(self) -> None:
+        job = Job(id="x", name="x", function="sample.noop", cron="0 3 * * *", retries=3)
+        job.save_definition()
+        task, process = self.running(job)
+        task.cancel()
+        record([Ended(task.pk, Outcome(status="lost"), timezone.now())], owner=process)
+        assert not task.retries.exists()
+
+    def test_an_end_whose_commit_had_its_answer_lost_counts_as_written(self) -> None:
+        job = Job(id="x", name="x", function="sample.noop", cron="0 3 * * *", retries=3)
+        job.save_definition()
+        task, process = self.running(job)
+        for _ in range(2):
+            assert record([Ended(task.pk, Outcome(status="failed"), timezone.now())], owner=process) == {task.pk}
+        assert task.retries.count() == 1
+
     def test_a_log_chunk_whose_commit_lost_its_answer_is_completed(self) -> None:
         task, _ = self.running()
         TaskLog.objects.create(task=task, seq=0, text="one\n")
@@ -487,6 +503,17 @@ class TestRecovery:
         read = SchedulerProcess.objects.get(pk=other.pk)
         SchedulerProcess.objects.filter(pk=other.pk).update(heartbeat_at=timezone.now() + timedelta(seconds=1))
         assert not read.declare_dead()
+        assert SchedulerProcess.objects.get(pk=other.pk).declare_dead()
+
+    @pytest.mark.parametrize("microseconds", [0, 1, 123_000, 999_999])
+    def test_any_heartbeat_is_known_again(self, microseconds: int) -> None:
+        other = SchedulerProcess.register("scheduler")
+        moment = timezone.now().replace(microsecond=microseconds)
+        SchedulerProcess.objects.filter(pk=other.pk).update(heartbeat_at=moment)
+        if connection.vendor == "sqlite":  # As its own clock writes it.
+            text = f"{moment:%Y-%m-%d %H:%M:%S}.{microseconds // 1000:03}"
+            with connection.cursor() as cursor:
+                cursor.execute("UPDATE scheduling_schedulerprocess SET heartbeat_at = %s", [text])
         assert SchedulerProcess.objects.get(pk=other.pk).declare_dead()
 
     def test_the_databases_own_time_is_known_again(self) -> None:
@@ -626,7 +653,7 @@ class TestCleanup:
 
     def test_days_that_make_no_sense_are_refused(self) -> None:
         Task.objects.create(task_name="b", status="completed")
-        for days in (-1, 10**7):
+        for days in (-1, 800_000):
             with pytest.raises(TaskFailed, match="make no sense"):
                 registry.get("scheduling.cleanup_old_tasks")(days=days)
         assert Task.objects.filter(task_name="b").exists()
@@ -762,6 +789,35 @@ class TestCodeAndPeople:
         before = Job.objects.by_id("x").anchor
         scheduler.add_job(count, "interval", hours=1, id="x", replace_existing=True)
         assert Job.objects.by_id("x").anchor == before
+
+    @pytest.mark.parametrize("zone", ["Europe/Berlin", "UTC", "America/New_York"])
+    def test_code_that_says_the_same_in_another_zone_is_no_edit(self, scheduler: api.Scheduler, zone: str) -> None:
+        for minutes in (5, 5, 7):
+            scheduler.add_job(
+                count, "interval", minutes=minutes, start_date="2030-01-01 09:00", timezone=zone, id="x",
+                replace_existing=True,
+            )  # fmt: skip
+            job = Job.objects.by_id("x")
+            assert job.interval == timedelta(minutes=minutes)
+            assert job.differences_from_default() == {}
+        scheduler.add_job(count, "date", run_date="2030-01-01 09:00", timezone=zone, id="y")
+        assert Job.objects.by_id("y").differences_from_default() == {}
+
+    def test_a_row_that_cannot_be_brought_in_line_keeps_nothing_else_from_it(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        api.declare_jobs()
+        Job.objects.filter(pk="cleanup_tasks").update(max_instances=0, declared={"cron": "0 9 * * *"})
+        Job.objects.filter(pk="library_scan").update(declared={"cron": "0 9 * * *"}, cron="0 9 * * *")
+        assert {"cleanup_tasks", "library_scan"} <= set(api.declare_jobs())
+        assert "cleanup_tasks could not be brought in line" in caplog.text
+        assert Job.objects.by_id("library_scan").cron == "30 0 * * *"
+
+    def test_what_a_newer_release_declared_is_no_difference(self) -> None:
+        api.declare_jobs()
+        job = Job.objects.by_id("cleanup_tasks")
+        job.declared = {**job.declared, "not_known_here": 1}
+        assert job.differences_from_default() == {}
 
     @pytest.mark.parametrize(
         ("keywords", "sentence"),

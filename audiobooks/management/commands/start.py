@@ -53,6 +53,7 @@ class Command(BaseCommand):
             # The signal came when not all of them were known.
             self._tell_all()
         self.stdout.write(f"The pages are at http://{bind}/ – Ctrl-C stops everything.")
+        self.stdout.flush()
         code = self._wait()
         if code:
             raise CommandError("One of its processes ended with an error; see above.", returncode=code)

@@ -16,9 +16,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
             "--overdue",
-            type=int,
-            choices=range(1, 1_000_000),
-            metavar="SECONDS",
+            type=_seconds,
             default=60,
             help="seconds that a Job may be late (default 60)",
         )
@@ -27,3 +25,10 @@ class Command(BaseCommand):
         if found := problems(overdue=timedelta(seconds=overdue)):
             raise CommandError("\n".join(found))
         self.stdout.write("A scheduler is alive and no Job is overdue.")
+
+
+def _seconds(text: str) -> int:
+    seconds = int(text)
+    if not 0 < seconds < 1_000_000_000:
+        raise ValueError(text)
+    return seconds

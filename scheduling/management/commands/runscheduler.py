@@ -31,6 +31,7 @@ class Command(BaseCommand):
         self.stdout.write(
             f"Scheduler started: {Job.objects.count()} Jobs, {workers} workers, {connection.vendor}. Ctrl-C stops it."
         )
+        self.stdout.flush()
         scheduler.run_until_stopped()
         self.stdout.write("Scheduler stopped.")
 

@@ -1,0 +1,71 @@
+"""What is captured of a run: its log and what it prints, without secrets."""
+
+from __future__ import annotations
+
+import io
+import logging
+from typing import Any
+
+import pytest
+
+from scheduling.context import TaskRun
+from scheduling.runner import LogCapture, Printed, progress_fields
+
+
+class Unshowable:
+    def __str__(self) -> str:
+        raise RuntimeError("no")
+
+
+@pytest.fixture
+def logger() -> logging.Logger:
+    logger = logging.Logger("captured")
+    logger.addHandler(LogCapture())
+    return logger
+
+
+def captured(logger: logging.Logger) -> str:
+    (capture,) = logger.handlers
+    assert isinstance(capture, LogCapture)
+    return capture.take_last()
+
+
+@pytest.mark.parametrize(
+    ("message", "values"),
+    [("%d items", ("many",)), ("%(a)s", ({"b": 1},)), ("%s %s", ("one",)), (Unshowable(), ()), ("%s", (Unshowable(),))],
+)
+def test_a_line_that_cannot_be_shown_fails_nothing(logger: logging.Logger, message: Any, values: Any) -> None:
+    logger.info(message, *values)
+    logger.info("after")
+    first, second = captured(logger).splitlines()
+    assert "cannot be shown" in first and second.endswith("captured: after")
+
+
+def test_a_log_is_cut_once_and_says_so(settings: Any) -> None:
+    settings.SCHEDULING = {**settings.SCHEDULING, "LOG_CAP": 1000}
+    capture = LogCapture()
+    for line in ("short\n", "x" * 2000 + "\n", "after\n"):
+        capture.add(line)
+    lines = capture.take_last().splitlines()
+    assert lines[0] == "short" and set(lines[1]) == {"x"} and len(lines) == 3
+    assert "cut here, 2 lines" in lines[2]
+
+
+def test_a_secret_at_the_cut_is_no_more_shown_than_elsewhere(settings: Any) -> None:
+    settings.SCHEDULING = {**settings.SCHEDULING, "LOG_CAP": 1000, "SECRETS": ("abcdefghijkl",)}
+    capture = LogCapture()
+    capture.add("x" * 994 + "abcdefghijkl\n")
+    assert "abcdef" not in capture.take_last()
+    run = TaskRun(task_id=1, attempt=1, channel=None)  # type: ignore[arg-type]
+    run.text = "x" * 250 + "abcdefghijkl"
+    assert "abcde" not in progress_fields(run)["progress_text"]
+
+
+def test_what_is_printed_goes_to_both_places() -> None:
+    capture, shown = LogCapture(), io.StringIO()
+    printed = Printed(capture, shown=shown)
+    print("a", file=printed)
+    print("b", end="", file=printed, flush=True)
+    printed.finish()
+    assert shown.getvalue() == "a\nb"
+    assert [line[-1] for line in capture.take().splitlines()] == ["a", "b"]
