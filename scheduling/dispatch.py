@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -19,9 +19,9 @@ from django.utils import timezone
 from django_apscheduler.models import DjangoJob
 
 from . import wakeups
-from .models import Job, SchedulerProcess, Task
+from .models import Job, SchedulerProcess, Task, everything_is_paused
 from .registry import registry
-from .triggers import MICROSECOND, TriggerError, due_times
+from .triggers import MICROSECOND, OnceTrigger, Trigger, TriggerError, due_times
 
 logger = logging.getLogger(__name__)
 
@@ -66,8 +66,8 @@ class Dispatcher:
         self._due: DueJobs | None = None
 
     def upcoming(self, until: datetime) -> list[datetime]:
-        """The distinct next run times up to `until`, ascending."""
-        rows = DjangoJob.objects.filter(next_run_time__lte=until, job__isnull=False)
+        """The distinct next run times up to `until`, ascending; none while everything is paused."""
+        rows = DjangoJob.objects.filter(next_run_time__lte=until, job__isnull=False).exclude(everything_is_paused())
         if self.unresolvable:
             rows = rows.exclude(job__function__in=self.unresolvable)
         return list(rows.order_by("next_run_time").values_list("next_run_time", flat=True).distinct())
@@ -174,8 +174,9 @@ class Dispatcher:
             limit=1 if job.coalesce else CATCH_UP,
         )
         if due.missed_count:
-            tasks.append(_missed(job, due.last_missed, due.missed_count, due.missed_count_is_exact, now))
-        for index, fire_time in enumerate(due.recent):
+            last_missed = due.last_missed and _planned_time(trigger)(due.last_missed)
+            tasks.append(_missed(job, last_missed, due.missed_count, due.missed_count_is_exact, now))
+        for index, fire_time in enumerate(map(_planned_time(trigger), due.recent)):
             task = Task.for_job(job, fire_time=fire_time, date_created=now)
             if index == 0 and due.folded:
                 task.fire_count += due.folded
@@ -202,7 +203,7 @@ class Dispatcher:
         """Take these queued Tasks, as far as no other process has. They run in this process's name from then on."""
         started = timezone.now()
         ids = [task.pk for task in tasks]
-        queued = Task.objects.filter(pk__in=ids, status=Task.Status.QUEUED, waiting=False)
+        queued = Task.objects.filter(pk__in=ids, status=Task.Status.QUEUED, waiting=False).that_may_start()
         taken = queued.update(status=Task.Status.RUNNING, owner=self.process, started_at=started)
         if taken < len(ids):
             mine = set(Task.objects.running_in(self.process).filter(pk__in=ids).values_list("pk", flat=True))
@@ -213,7 +214,7 @@ class Dispatcher:
 
     def queued_tasks(self, limit: int) -> list[Task]:
         """Queued Tasks that this process could run, oldest first."""
-        queued = Task.objects.filter(status=Task.Status.QUEUED, waiting=False)
+        queued = Task.objects.filter(status=Task.Status.QUEUED, waiting=False).that_may_start()
         if self.unresolvable:
             queued = queued.exclude(function__in=self.unresolvable)
         tasks = list(queued.select_related("job").order_by("pk")[:limit])
@@ -228,7 +229,7 @@ class Dispatcher:
         Returns the time of the next one that waits for a time, and the Jobs whose Tasks wait for an instance.
         """
         waiting = Task.objects.filter(status=Task.Status.QUEUED, waiting=True)
-        ripe = waiting.filter(Q(not_before=None) | Q(not_before__lte=now))
+        ripe = waiting.filter(Q(not_before=None) | Q(not_before__lte=now)).that_may_start()
         held: set[str | None] = set()
         jobs = dict(ripe.order_by().values_list("job_id", "job__max_instances").distinct())
         active = Task.objects.active_counts(filter(None, jobs))
@@ -320,6 +321,13 @@ class DueJobs:
     def active_counts(self, now: datetime) -> Counter[str]:
         """Of all due Jobs, as `TaskQuerySet.active_counts`."""
         return Counter(job_id for (job_id,) in self._active.rows(now))
+
+
+def _planned_time(trigger: Trigger) -> Callable[[datetime], datetime]:
+    """Of a fire time, the one of the schedule: a one-off Job that a pause has put off runs for the time it was meant
+    for, by which it is known to have run.
+    """
+    return lambda moment: min(moment, trigger.at) if isinstance(trigger, OnceTrigger) else moment
 
 
 def _waits(job: Job, planned: list[Task]) -> bool:

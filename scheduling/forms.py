@@ -170,6 +170,17 @@ class RunNowForm(forms.Form):
         return arguments
 
 
+class PauseEverythingForm(forms.Form):
+    """Why everything is paused; may be left open."""
+
+    reason = forms.CharField(
+        required=False,
+        max_length=255,
+        widget=UnfoldAdminTextInputWidget,
+        help_text="Shown on every page until it is resumed.",
+    )
+
+
 class PauseForm(forms.Form):
     """Why, and until when; both may be left open."""
 

@@ -11,7 +11,7 @@ from typing import Any, Self
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import models, transaction
-from django.db.models import Count, Q
+from django.db.models import Count, Exists, Q
 from django.db.models.functions import Now
 from django.utils import timezone
 from django_apscheduler.models import DjangoJob
@@ -28,6 +28,11 @@ __all__ = [
 ]  # fmt: skip
 
 LONGEST_RETRY_DELAY = timedelta(days=1)
+
+
+def everything_is_paused() -> Q:
+    """A condition for a query of anything, so that nobody has to ask first."""
+    return Q(Exists(PauseOfAll.objects.filter(ended_at=None)))
 
 
 class SchedulerProcessQuerySet(models.QuerySet["SchedulerProcess"]):
@@ -98,8 +103,11 @@ class JobQuerySet(models.QuerySet["Job"]):
         return self.filter(runtime__next_run_time__lte=now)
 
     def lock_due(self, now: datetime) -> Self:
-        """The due ones that no other process has locked, their runtime rows locked; to be used in a transaction."""
-        due = self.due(now).select_related("runtime")
+        """The due ones that no other process has locked, their runtime rows locked; to be used in a transaction.
+
+        None while everything is paused: asked by the same statement, a pause holds from its commit on.
+        """
+        due = self.due(now).exclude(everything_is_paused()).select_related("runtime")
         return due.select_for_update(of=("runtime",), skip_locked=True)
 
     def paused(self) -> Self:
@@ -312,6 +320,16 @@ class Job(models.Model):
 
     def reschedule(self, now: datetime) -> None:
         """Set the next run time that follows from the definition and the pause; part of the caller's transaction."""
+        moment = self.next_time(now)
+        self.runtime.next_run_time = moment
+        DjangoJob.objects.filter(pk=self.pk).update(next_run_time=moment)
+
+    def next_time(self, now: datetime) -> datetime | None:
+        """When it runs next, by its definition and its pause.
+
+        Raises:
+            TriggerError: the schedule cannot be read.
+        """
         moment: datetime | None = None
         if self.trigger == self.TriggerKind.ONCE:
             # Also when the time has come: it runs if it never did, or is recorded as missed.
@@ -323,8 +341,7 @@ class Job(models.Model):
             moment = self.build_trigger().next_after(now)
         elif self.paused_until:
             moment = self.build_trigger().next_after(self.paused_until)
-        self.runtime.next_run_time = moment
-        DjangoJob.objects.filter(pk=self.pk).update(next_run_time=moment)
+        return moment
 
     def save_definition(self) -> None:
         """Store a new or edited definition. The next run time moves only if the schedule changed.
@@ -513,6 +530,11 @@ class TaskQuerySet(models.QuerySet["Task"]):
 
     def ended(self) -> Self:
         return self.exclude(status__in=Task.ACTIVE)
+
+    def that_may_start(self) -> Self:
+        """Without those that a pause of everything holds back: what a person asked for starts in spite of it."""
+        own_retry = Q(cause=Task.Cause.RETRY, requested_by=None, not_before__isnull=False)
+        return self.exclude(Q(Q(cause=Task.Cause.SCHEDULE) | own_retry) & everything_is_paused())
 
     def running_in(self, process: SchedulerProcess | None) -> Self:
         return self.filter(owner=process, status=Task.Status.RUNNING)

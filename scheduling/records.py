@@ -69,7 +69,13 @@ class PauseOfAll(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"everything paused at {self.began_at:%Y-%m-%d %H:%M}"
+        return f"everything paused {self.in_words()}"
+
+    def in_words(self) -> str:
+        """Such as "since 2026-11-24 08:00 UTC by anna (the disk is full)"."""
+        since = f"since {timezone.localtime(self.began_at):%Y-%m-%d %H:%M %Z}"
+        by = f" by {self.began_by}" if self.began_by else ""
+        return f"{since}{by}{f' ({self.reason})' if self.reason else ''}"
 
 
 class DayCount(models.Model):

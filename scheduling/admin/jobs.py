@@ -32,7 +32,7 @@ from scheduling.display import (
     zone_of,
 )
 from scheduling.exceptions import NotAllowedNow, UnknownJob
-from scheduling.forms import JobForm, PauseForm, RunNowForm, ScheduleForm, checked
+from scheduling.forms import JobForm, PauseEverythingForm, PauseForm, RunNowForm, ScheduleForm, checked
 from scheduling.models import Job, Task
 from scheduling.registry import registry
 from scheduling.triggers import TriggerError, dst_note, fire_times
@@ -113,6 +113,7 @@ class JobAdmin(SchedulingAdmin):
     show_facets = admin.ShowFacets.NEVER
     actions = ["run_selected", "pause_selected", "resume_selected"]
     change_form_template = "admin/scheduling/job/change_form.html"
+    change_list_template = "admin/scheduling/job/change_list.html"
     readonly_fields = ["preview"]
     fieldsets = [
         ("What runs", {"fields": ["id", "name", "function", "arguments"]}),
@@ -144,6 +145,10 @@ class JobAdmin(SchedulingAdmin):
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[JobChangeList]:
         return JobChangeList
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        form = PauseEverythingForm(auto_id="pause_everything_%s")
+        return super().changelist_view(request, {"pause_everything_form": form, **(extra_context or {})})  # type: ignore[no-any-return]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Job | None = None) -> list[str]:
         return [*self.readonly_fields, *(["id"] if obj else [])]
