@@ -19,7 +19,7 @@ from django.utils import timezone
 from django_apscheduler.models import DjangoJob
 
 from . import wakeups
-from .models import Job, SchedulerProcess, Task, everything_is_paused
+from .models import PAUSE_FIELDS, Job, JobChange, SchedulerProcess, Task, everything_is_paused
 from .registry import registry
 from .triggers import MICROSECOND, OnceTrigger, Trigger, TriggerError, due_times
 
@@ -125,9 +125,7 @@ class Dispatcher:
             except (TriggerError, OverflowError) as error:
                 # Set past the forms. Paused rather than tried again with every turn.
                 logger.error("Job %s is paused: its schedule cannot be read: %s", job.pk, error)
-                Job.objects.filter(pk=job.pk).update(
-                    paused_at=now, paused_reason=f"Its schedule cannot be read: {error}"[:255]
-                )
+                _pause_unreadable(job, now, f"Its schedule cannot be read: {error}"[:255])
                 next_time = None
             moves[next_time].append(job.pk)
             if doubles := [task for task in planned if (task.job_id, task.fire_time) in made]:
@@ -321,6 +319,13 @@ class DueJobs:
     def active_counts(self, now: datetime) -> Counter[str]:
         """Of all due Jobs, as `TaskQuerySet.active_counts`."""
         return Counter(job_id for (job_id,) in self._active.rows(now))
+
+
+def _pause_unreadable(job: Job, now: datetime, reason: str) -> None:
+    before = job.snapshot()
+    job.paused_at, job.paused_until, job.paused_reason = now, None, reason
+    job.save(update_fields=PAUSE_FIELDS)
+    JobChange.note(job.pk, JobChange.Kind.PAUSED, by=None, before=before, after=job.snapshot())
 
 
 def _planned_time(trigger: Trigger) -> Callable[[datetime], datetime]:

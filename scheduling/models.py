@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Iterable, Mapping
-from datetime import datetime, timedelta
-from typing import Any, Self
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Self
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
@@ -22,6 +22,9 @@ from .exceptions import ArgumentError, NotAllowedNow, SchedulingError, UnknownJo
 from .records import DayCount, JobChange, PauseOfAll
 from .registry import JobDefaults, TaskFunction, policy_problems, registry
 from .triggers import CronTrigger, IntervalTrigger, OnceTrigger, Trigger, TriggerError, check_moment
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import User
 
 __all__ = [
     "DayCount", "Job", "JobChange", "JobQuerySet", "PauseOfAll", "SchedulerProcess", "Task", "TaskLog", "TaskQuerySet",
@@ -294,8 +297,9 @@ class Job(models.Model):
 
     def snapshot(self) -> dict[str, Any]:
         """The Job as JSON values: its definition, anchor and pause."""
-        names = ("anchor", "paused_at", "paused_until", "paused_reason")
-        return {**self.definition(), **{name: as_json(getattr(self, name)) for name in names}}
+        values = {name: getattr(self, name) for name in _SNAPSHOT_FIELDS}
+        # In one zone, so that a moment is equal to itself as the database gives it back.
+        return {name: as_json(_in_utc(value)) for name, value in values.items()}
 
     def clean(self) -> None:
         problems: dict[str, str] = {}
@@ -343,8 +347,10 @@ class Job(models.Model):
             moment = self.build_trigger().next_after(self.paused_until)
         return moment
 
-    def save_definition(self) -> None:
+    def save_definition(self, *, by: User | None = None, kind: str = "") -> None:
         """Store a new or edited definition. The next run time moves only if the schedule changed.
+
+        `by` and `kind` (of `JobChange.Kind`) are for the record of the change.
 
         Raises:
             TriggerError: the schedule cannot be read.
@@ -363,14 +369,42 @@ class Job(models.Model):
                 self.reschedule(now)
             else:
                 # A pause is not part of the definition: one made since this object was read stays.
-                for name in ("paused_at", "paused_until", "paused_reason"):
+                for name in PAUSE_FIELDS:
                     setattr(self, name, getattr(before, name))
                 self.save(update_fields=[*DECLARED_FIELDS, "anchor", "declared", "changed_at"])
                 if _schedule_of(before) != _schedule_of(self):
                     self.reschedule(now)
+            self._note(kind or (JobChange.Kind.CREATED if before._state.adding else JobChange.Kind.EDITED), by, before)
             wakeups.announce()
 
-    def pause(self, *, reason: str = "", until: datetime | None = None) -> None:
+    def _note(self, kind: str, by: User | None, before: Job) -> None:
+        was = None if before._state.adding else before.snapshot()
+        JobChange.note(self.pk, kind, by=by, before=was, after=self.snapshot())
+
+    def put_back(self, values: Mapping[str, Any], *, by: User | None = None) -> None:
+        """Set these fields of a locked Job, given in their form in a snapshot.
+
+        Raises:
+            ValidationError: the whole is no Job that can run.
+        """
+        before = self.snapshot()
+        for name, value in values.items():
+            setattr(self, name, _from_json(name, value))
+        if self.function in registry or "function" in values:
+            self.clean()
+        self.save(update_fields=[*values, "changed_at"])
+        if not values.keys().isdisjoint((*_SCHEDULE, *PAUSE_FIELDS)):
+            self.reschedule(timezone.now())
+        JobChange.note(self.pk, JobChange.Kind.UNDONE, by=by, before=before, after=self.snapshot())
+        wakeups.announce()
+
+    @classmethod
+    def from_snapshot(cls, job_id: str, values: Mapping[str, Any]) -> Job:
+        """An unsaved Job; what a snapshot of an older release lacks is as by default."""
+        fields = {name: _from_json(name, values[name]) for name in _SNAPSHOT_FIELDS if name in values}
+        return cls(id=job_id, **fields)
+
+    def pause(self, *, reason: str = "", until: datetime | None = None, by: User | None = None) -> None:
         """Raises:
         TriggerError: `until` is naive, over, or so far away that no calendar reaches it.
         """
@@ -378,22 +412,25 @@ class Job(models.Model):
             raise TriggerError("The end of the pause must be in the future.", field="until")
         with transaction.atomic():
             job = Job.objects.locked(self.pk)
+            before = job.snapshot()
             job.paused_at, job.paused_reason, job.paused_until = timezone.now(), reason[:255], until
-            job.save(update_fields=["paused_at", "paused_reason", "paused_until", "changed_at"])
+            job.save(update_fields=[*PAUSE_FIELDS, "changed_at"])
             job.reschedule(timezone.now())
+            JobChange.note(job.pk, JobChange.Kind.PAUSED, by=by, before=before, after=job.snapshot())
             wakeups.announce()
         self.refresh_from_db()
 
-    def resume(self) -> None:
+    def resume(self, *, by: User | None = None) -> None:
         """Fire times that fell into the pause are not caught up. Does nothing to a Job that is not paused."""
         with transaction.atomic():
             job = Job.objects.locked(self.pk)
             if job.paused_at is not None:
-                was_paused = job.is_paused
+                was_paused, before = job.is_paused, job.snapshot()
                 job.paused_at, job.paused_reason, job.paused_until = None, "", None
-                job.save(update_fields=["paused_at", "paused_reason", "paused_until", "changed_at"])
+                job.save(update_fields=[*PAUSE_FIELDS, "changed_at"])
                 if was_paused:
                     job.reschedule(timezone.now())
+                JobChange.note(job.pk, JobChange.Kind.RESUMED, by=by, before=before, after=job.snapshot())
                 wakeups.announce()
         self.refresh_from_db()
 
@@ -414,10 +451,11 @@ class Job(models.Model):
             wakeups.announce()
         return task
 
-    def remove(self) -> None:
+    def remove(self, *, by: User | None = None) -> None:
         """Delete the Job; its Tasks stay, without it."""
         with transaction.atomic():
-            Job.objects.locked(self.pk)
+            before = Job.objects.locked(self.pk).snapshot()
+            JobChange.note(self.pk, JobChange.Kind.DELETED, by=by, before=before, after=None)
             self.delete()
             wakeups.announce()
 
@@ -444,12 +482,12 @@ class Job(models.Model):
             if untouched and any(name in previous for name in names):
                 self._take(wanted, names)
         self.declared = dict(wanted)
-        self.save_definition()
+        self.save_definition(kind=JobChange.Kind.CODE)
 
-    def restore_default(self) -> None:
+    def restore_default(self, *, by: User | None = None) -> None:
         """Take back what code declares, whatever was changed since."""
         self._take(self.declared or {}, (*_SCHEDULE, *DECLARED_FIELDS))
-        self.save_definition()
+        self.save_definition(by=by, kind=JobChange.Kind.RESTORED)
 
     def _take(self, wanted: Mapping[str, Any], names: Iterable[str]) -> None:
         if "interval" in names and wanted.get("interval") != as_json(self.interval):
@@ -478,6 +516,9 @@ DECLARED_FIELDS = (
 )
 BY_CALL = "by_call"
 """In `declared`: by a call of `add_job`, which comes before what `@task` declares."""
+PAUSE_FIELDS = ("paused_at", "paused_until", "paused_reason")
+_SNAPSHOT_FIELDS = (*DECLARED_FIELDS, "anchor", *PAUSE_FIELDS)
+_MOMENT_FIELDS = frozenset({"run_at", "anchor", "paused_at", "paused_until"})
 _SCHEDULE = ("trigger", "cron", "interval", "anchor", "run_at", "timezone")
 _SCHEDULE_FIELDS = ("trigger", "cron", "interval", "anchor", "run_at", "zone")
 _DURATION_FIELDS = frozenset({"interval", "misfire_grace", "timeout", "retry_delay"})
@@ -495,10 +536,14 @@ def as_json(value: Any) -> Any:
     return value
 
 
+def _in_utc(value: Any) -> Any:
+    return value.astimezone(UTC) if isinstance(value, datetime) else value
+
+
 def _from_json(name: str, value: Any) -> Any:
     if value is not None and name in _DURATION_FIELDS:
         return timedelta(seconds=value)
-    if value is not None and name in ("run_at", "anchor"):
+    if value is not None and name in _MOMENT_FIELDS:
         return datetime.fromisoformat(value)
     return value
 

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from django.contrib import admin, messages
+from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db.models import OuterRef, Q, QuerySet, Subquery
 from django.http import HttpRequest, HttpResponse
@@ -37,7 +38,8 @@ from scheduling.models import Job, Task
 from scheduling.registry import registry
 from scheduling.triggers import TriggerError, dst_note, fire_times
 
-from .posting import SchedulingAdmin, perform_each, post_action
+from .changes import changes_of
+from .posting import SchedulingAdmin, perform_each, post_action, who
 
 PREVIEWED = 10
 RECENT = 5
@@ -154,12 +156,12 @@ class JobAdmin(SchedulingAdmin):
         return [*self.readonly_fields, *(["id"] if obj else [])]
 
     def save_model(self, request: HttpRequest, obj: Job, form: Any, change: bool) -> None:
-        obj.save_definition()
+        obj.save_definition(by=who(request))
 
     def delete_model(self, request: HttpRequest, obj: Job) -> None:
         job_id = obj.pk
         try:
-            obj.remove()
+            obj.remove(by=who(request))
         except UnknownJob:
             return  # Somebody else was quicker.
         if any(function.defaults and function.defaults.id == job_id for function in registry):
@@ -197,6 +199,7 @@ class JobAdmin(SchedulingAdmin):
                 is_runnable=stored.task_function is not None,
                 differences=_differences(stored),
                 recent=list(stored.tasks.all()[:RECENT]),
+                changes=changes_of(stored, request),
             )
         return super().render_change_form(request, context, *args, **kwargs)
 
@@ -260,19 +263,19 @@ class JobAdmin(SchedulingAdmin):
 
     @post_action("scheduling.pause_job")
     def pause_view(self, request: HttpRequest, job: Job) -> str:
-        job.pause(**checked(PauseForm(request.POST)))
+        job.pause(**checked(PauseForm(request.POST)), by=who(request))
         return f"Paused {pause_in_words(job)}."
 
     @post_action("scheduling.pause_job")
     def resume_view(self, request: HttpRequest, job: Job) -> str:
-        return _resume(job)
+        return _resume(job, by=who(request))
 
     @post_action("scheduling.change_job")
     def restore_view(self, request: HttpRequest, job: Job) -> str:
         names = ", ".join(_label_of(name) for name in job.differences_from_default())
         if not names:
             raise NotAllowedNow("It does not differ from what code declares.")
-        job.restore_default()
+        job.restore_default(by=who(request))
         return f"Brought back to what code declares: {names}."
 
     # --- in bulk -----------------------------------------------------------------------------------------------------
@@ -283,11 +286,11 @@ class JobAdmin(SchedulingAdmin):
 
     @admin.action(description="Pause", permissions=["pause"])
     def pause_selected(self, request: HttpRequest, queryset: QuerySet[Job]) -> None:
-        perform_each(self, request, queryset, lambda _, request, job: _pause(job))
+        perform_each(self, request, queryset, lambda _, request, job: _pause(job, by=who(request)))
 
     @admin.action(description="Resume", permissions=["pause"])
     def resume_selected(self, request: HttpRequest, queryset: QuerySet[Job]) -> None:
-        perform_each(self, request, queryset, lambda _, request, job: _resume(job))
+        perform_each(self, request, queryset, lambda _, request, job: _resume(job, by=who(request)))
 
     def has_run_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("scheduling.run_job")
@@ -296,18 +299,18 @@ class JobAdmin(SchedulingAdmin):
         return request.user.has_perm("scheduling.pause_job")
 
 
-def _pause(job: Job) -> str:
+def _pause(job: Job, *, by: User) -> str:
     """Of many at once: one that is paused already keeps its reason and its end."""
     if job.is_paused:
         raise NotAllowedNow("It is paused already.")
-    job.pause()
+    job.pause(by=by)
     return f"Paused {pause_in_words(job)}."
 
 
-def _resume(job: Job) -> str:
+def _resume(job: Job, *, by: User) -> str:
     if job.paused_at is None:
         raise NotAllowedNow("It is not paused.")
-    job.resume()
+    job.resume(by=by)
     return "Resumed."
 
 

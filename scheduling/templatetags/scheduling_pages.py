@@ -19,6 +19,7 @@ register.filter("change_url", display.change_url)
 register.filter("step_url", display.step_url)
 register.filter("pause_in_words", display.pause_in_words)
 register.filter("waited", display.waited)
+register.filter("author_of", display.author_of)
 
 
 @register.inclusion_tag("scheduling/admin/warning.html", takes_context=True)

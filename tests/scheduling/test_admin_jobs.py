@@ -13,6 +13,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django_apscheduler.models import DjangoJob
 
+from scheduling.display import change_url, step_url
 from scheduling.models import Job, SchedulerProcess, Task
 
 pytestmark = pytest.mark.django_db
@@ -413,15 +414,15 @@ def test_hostile_texts_are_escaped(admin_client: Client) -> None:
     job = make_job(EVIL, name=EVIL, declared={"name": EVIL + "2", "timezone": EVIL})
     Job.objects.update(paused_at=timezone.now(), paused_reason=EVIL)
     Task.objects.create(job=job, task_name=EVIL, status="failed", started_at=timezone.now())
-    page = reverse("admin:scheduling_job_change", args=["_3Cscript_3Ealert_28_27x_27_29_3C_2Fscript_3E"])
+    page = change_url(job)
     for url in (LIST, page, page.replace("change", "history"), page.replace("change", "delete")):
-        response = admin_client.get(url, follow=True)
+        response = admin_client.get(url)
         assert response.status_code == 200
         assert EVIL not in response.content.decode()
     Job.objects.update(timezone=EVIL, cron=EVIL, function=EVIL)
     for url in (LIST, page):
         assert EVIL not in admin_client.get(url).content.decode()
-    response = admin_client.post(reverse("admin:scheduling_job_resume", args=[page.split("/")[4]]), follow=True)
+    response = admin_client.post(step_url(job, "resume"), follow=True)
     assert EVIL not in response.content.decode()
 
 
