@@ -434,14 +434,18 @@ class Job(models.Model):
                 wakeups.announce()
         self.refresh_from_db()
 
-    def run_now(self, *, arguments: Mapping[str, Any] | None = None, user: Any = None) -> Task:
+    def run_now(
+        self, *, arguments: Mapping[str, Any] | None = None, only_these: bool = False, user: Any = None
+    ) -> Task:
         """Queue a run beside the schedule, also of a paused Job. It waits while all instances are busy.
+
+        The arguments come over the Job's own, or instead of them with `only_these`.
 
         Raises:
             UnknownTaskFunction, ArgumentError
         """
         function = registry.get(self.function)
-        merged = {**self.arguments, **(arguments or {})}
+        merged = {**({} if only_these else self.arguments), **(arguments or {})}
         function.check_arguments(merged)
         with transaction.atomic():
             job = Job.objects.locked(self.pk)

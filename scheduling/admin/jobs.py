@@ -6,10 +6,11 @@ from datetime import datetime
 from typing import Any
 
 from django.contrib import admin, messages
+from django.contrib.admin.utils import unquote
 from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db.models import OuterRef, Q, QuerySet, Subquery
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
@@ -19,6 +20,7 @@ from django.utils.safestring import SafeString
 from django.utils.timesince import timeuntil
 from unfold.views import ChangeList
 
+from scheduling.argument_forms import ArgumentsForm
 from scheduling.display import (
     NOTHING,
     change_url,
@@ -33,13 +35,13 @@ from scheduling.display import (
     zone_of,
 )
 from scheduling.exceptions import NotAllowedNow, UnknownJob
-from scheduling.forms import JobForm, PauseEverythingForm, PauseForm, RunNowForm, ScheduleForm, checked
+from scheduling.forms import JobForm, PauseEverythingForm, PauseForm, ScheduleForm, checked
 from scheduling.models import Job, Task
 from scheduling.registry import registry
 from scheduling.triggers import TriggerError, dst_note, fire_times
 
 from .changes import changes_of
-from .posting import SchedulingAdmin, perform_each, post_action, who
+from .posting import SchedulingAdmin, perform, perform_each, post_action, who
 
 PREVIEWED = 10
 RECENT = 5
@@ -180,13 +182,14 @@ class JobAdmin(SchedulingAdmin):
             path(f"<path:object_id>/{step}/", wrap(getattr(self, f"{step}_view")), name=f"scheduling_job_{step}")
             for step in ("run", "pause", "resume", "restore")
         ]
+        run_with = path("<path:object_id>/run-with/", wrap(self.run_with_view), name="scheduling_job_run_with")
         preview = path("preview/", wrap(self.preview_view), name="scheduling_job_preview")
-        return [preview, *steps, *super().get_urls()]
+        return [preview, run_with, *steps, *super().get_urls()]
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        forms = {"run_form": RunNowForm(auto_id="run_%s"), "pause_form": PauseForm(auto_id="pause_%s")}
+        forms = {"pause_form": PauseForm(auto_id="pause_%s")}
         return super().change_view(request, object_id, form_url, {**forms, **(extra_context or {})})  # type: ignore[no-any-return]
 
     def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
@@ -258,8 +261,38 @@ class JobAdmin(SchedulingAdmin):
 
     @post_action("scheduling.run_job")
     def run_view(self, request: HttpRequest, job: Job) -> Task:
-        arguments = checked(RunNowForm(request.POST))["arguments"]
-        return job.run_now(arguments=arguments, user=request.user)
+        if request.POST.get("arguments"):
+            raise NotAllowedNow("Arguments of its own are given on the page “Run with arguments”.")
+        return job.run_now(user=request.user)
+
+    def run_with_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Asks for the arguments of one run."""
+        if not request.user.has_perm("scheduling.run_with_arguments_job"):
+            raise PermissionDenied
+        job = self.get_object(request, unquote(object_id))
+        if job is None or (function := job.task_function) is None:
+            raise Http404
+        form = ArgumentsForm(function, job.arguments, request.POST if request.method == "POST" else None)
+        if form.is_valid():
+            done: list[Task] = []
+
+            def run(_: Any, request: HttpRequest, job: Job) -> Task:
+                done.append(job.run_now(arguments=form.cleaned_arguments, only_these=True, user=who(request)))
+                return done[0]
+
+            if perform(self, request, job, run):
+                return HttpResponseRedirect(change_url(done[0]))
+        context = {
+            **self.admin_site.each_context(request),
+            "title": f"Run {job} with arguments",
+            "job": job,
+            "opts": self.opts,
+            "form": form,
+            "media": self.media,
+            # Not the function itself: templates call what can be called.
+            "summary": function.summary,
+        }
+        return TemplateResponse(request, "scheduling/admin/run_with.html", context)
 
     @post_action("scheduling.pause_job")
     def pause_view(self, request: HttpRequest, job: Job) -> str:

@@ -139,9 +139,9 @@ def test_django_apschedulers_own_pages_are_gone(admin_client: Client) -> None:
 
 def test_run_now_queues_a_task_and_writes_down_who(admin_client: Client, admin_user: User) -> None:
     job = make_job(arguments={"pause": 0.5})
-    response = admin_client.post(url_of("run"), {"arguments": '{"items": 3}'}, follow=True)
+    response = admin_client.post(url_of("run"), follow=True)
     task = job.tasks.get()
-    assert (task.arguments, task.cause, task.requested_by) == ({"pause": 0.5, "items": 3}, "manual", admin_user)
+    assert (task.arguments, task.cause, task.requested_by) == ({"pause": 0.5}, "manual", admin_user)
     entry = LogEntry.objects.get()
     assert (entry.user, entry.object_id, entry.action_flag) == (admin_user, "x", CHANGE)
     assert entry.change_message == f"Queued Task {task.pk}."
@@ -184,11 +184,7 @@ def test_back_to_default_takes_back_what_was_edited(admin_client: Client) -> Non
 @pytest.mark.parametrize(
     ("step", "data", "sentence"),
     [
-        ("run", {"arguments": "{"}, "not JSON"),
-        ("run", {"arguments": "[1]"}, "JSON object"),
-        ("run", {"arguments": "0"}, "JSON object"),
-        ("run", {"arguments": '{"items": "x"}'}, "not a whole number"),
-        ("run", {"arguments": '{"itmes": 1}'}, "no argument of this name"),
+        ("run", {"arguments": '{"items": 3}'}, "Run with arguments"),
         ("pause", {"until": "soon"}, "not a date and time"),
         ("pause", {"until": "2000-01-01T00:00"}, "in the future"),
         ("pause", {"reason": "x" * 256}, "at most 255 characters"),
@@ -541,16 +537,14 @@ def test_a_pause_meanwhile_is_no_edit(admin_client: Client) -> None:
         "[" * 100_000,
         '{"\\u0000": 1}',
         '{"\\ud800": 1}',
+        '{"items": ' + "[" * 900 + "]" * 900 + "}",
     ],
 )
 def test_arguments_that_no_database_keeps_are_refused_beside_the_field(admin_client: Client, arguments: str) -> None:
-    job = make_job()
+    make_job()
     response = admin_client.post(f"{LIST}x/change/", form_data(arguments=arguments))
     assert response.status_code == 200
     assert "arguments" in response.context["adminform"].form.errors
-    response = admin_client.post(url_of("run"), {"arguments": arguments}, follow=True)
-    assert response.status_code == 200
-    assert not job.tasks.exists()
 
 
 @pytest.mark.parametrize("field", ["misfire_grace", "timeout", "retry_delay"])
