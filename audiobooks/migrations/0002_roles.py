@@ -6,13 +6,12 @@ from django.db import migrations
 ROLES = ["Viewer", "Operator", "Administrator"]
 
 
-def let_them_look(apps, schema_editor):
+def make_roles(apps, schema_editor):
     alias = schema_editor.connection.alias
     # In a database that is being made, permissions come only after the last migration.
     config = apps.get_app_config("audiobooks")
-    config.models_module = True
+    config.models_module = getattr(config, "models_module", None) or True
     create_permissions(config, apps=apps, using=alias, verbosity=0)
-    config.models_module = None
 
     permissions = apps.get_model("auth", "Permission").objects.using(alias)
     looks = permissions.filter(content_type__app_label="audiobooks", codename__startswith="view_")
@@ -27,4 +26,4 @@ class Migration(migrations.Migration):
         ("scheduling", "0005_roles"),
     ]
 
-    operations = [migrations.RunPython(let_them_look, migrations.RunPython.noop)]
+    operations = [migrations.RunPython(make_roles, migrations.RunPython.noop)]

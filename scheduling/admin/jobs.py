@@ -45,6 +45,10 @@ from .posting import SchedulingAdmin, perform, perform_each, post_action, who
 
 PREVIEWED = 10
 RECENT = 5
+WHAT_CHANGING_MEANS = (
+    "Whoever may change or add Jobs can have any task function run, with any arguments and at once: give that right "
+    "to those only who may run everything."
+)
 
 
 class StateFilter(admin.SimpleListFilter):
@@ -120,7 +124,7 @@ class JobAdmin(SchedulingAdmin):
     change_list_template = "admin/scheduling/job/change_list.html"
     readonly_fields = ["preview"]
     fieldsets = [
-        ("What runs", {"fields": ["id", "name", "function", "arguments"]}),
+        ("What runs", {"fields": ["id", "name", "function", "arguments"], "description": WHAT_CHANGING_MEANS}),
         ("When", {"fields": ["trigger", "cron", "interval", "anchor", "run_at", "timezone", "preview"]}),
         (
             "Under which policy",
@@ -153,6 +157,13 @@ class JobAdmin(SchedulingAdmin):
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         form = PauseEverythingForm(auto_id="pause_everything_%s")
         return super().changelist_view(request, {"pause_everything_form": form, **(extra_context or {})})  # type: ignore[no-any-return]
+
+    def get_fieldsets(self, request: HttpRequest, obj: Job | None = None) -> Any:
+        fieldsets = super().get_fieldsets(request, obj)
+        may_save = self.has_change_permission(request, obj) if obj else self.has_add_permission(request)
+        if may_save:
+            return fieldsets
+        return [(heading, {**options, "description": ""}) for heading, options in fieldsets]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Job | None = None) -> list[str]:
         return [*self.readonly_fields, *(["id"] if obj else [])]

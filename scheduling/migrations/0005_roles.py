@@ -12,9 +12,8 @@ def make_roles(apps, schema_editor):
     alias = schema_editor.connection.alias
     # In a database that is being made, permissions come only after the last migration.
     config = apps.get_app_config("scheduling")
-    config.models_module = True
+    config.models_module = getattr(config, "models_module", None) or True
     create_permissions(config, apps=apps, using=alias, verbosity=0)
-    config.models_module = None
 
     groups = apps.get_model("auth", "Group").objects.using(alias)
     ours = apps.get_model("auth", "Permission").objects.using(alias).filter(content_type__app_label="scheduling")
