@@ -9,7 +9,7 @@ from django.contrib import admin, messages
 from django.contrib.admin.utils import unquote
 from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied, ValidationError
-from django.db.models import OuterRef, Q, QuerySet, Subquery
+from django.db.models import Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
@@ -36,12 +36,14 @@ from scheduling.display import (
 )
 from scheduling.exceptions import NotAllowedNow, UnknownJob
 from scheduling.forms import JobForm, PauseEverythingForm, PauseForm, ScheduleForm, checked
-from scheduling.models import Job, Task
+from scheduling.models import DECLARED_FIELDS, Job, Task
+from scheduling.recent import recent_of
 from scheduling.registry import registry
 from scheduling.triggers import TriggerError, dst_note, fire_times
 
 from .changes import changes_of
 from .posting import SchedulingAdmin, perform, perform_each, post_action, who
+from .sparkline import sparkline
 
 PREVIEWED = 10
 RECENT = 5
@@ -74,31 +76,18 @@ class StateFilter(admin.SimpleListFilter):
 
 
 class JobChangeList(ChangeList):  # type: ignore[misc]
-    """A page of the list, with each Job's last Task: two more queries, however many Jobs."""
+    """A page of the list, with what each Job did last: one more query, however many Jobs."""
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
         jobs: list[Any] = list(self.result_list)  # type: ignore[has-type]
         self.result_list = jobs
-        attach_last_tasks(jobs)
+        recent = recent_of([job.pk for job in jobs])
         may_run = self.model_admin.has_run_permission(request)
         may_pause = self.model_admin.has_pause_permission(request)
         for job in jobs:
+            job.recent = recent[job.pk]
             job.steps = _row_steps(job, may_run=may_run, may_pause=may_pause)
-
-
-def attach_last_tasks(jobs: list[Any]) -> None:
-    """Set `last_task` of each: the newest that began or was passed over, or None."""
-    newest = Task.objects.filter(job=OuterRef("pk")).exclude(status=Task.Status.QUEUED).order_by("-pk")
-    ids = dict(
-        Job.objects.filter(pk__in=[job.pk for job in jobs])
-        .order_by()
-        .values_list("pk", Subquery(newest.values("pk")[:1]))
-    )
-    wanted = Task.objects.only("status", "started_at", "finished_at", "date_created", "task_name")
-    tasks = wanted.in_bulk([pk for pk in ids.values() if pk is not None])
-    for job in jobs:
-        job.last_task = tasks.get(ids.get(job.pk))
 
 
 def _row_steps(job: Job, *, may_run: bool, may_pause: bool) -> list[tuple[str, str]]:
@@ -114,7 +103,7 @@ def _row_steps(job: Job, *, may_run: bool, may_pause: bool) -> list[tuple[str, s
 @admin.register(Job)
 class JobAdmin(SchedulingAdmin):
     form = JobForm
-    list_display = ["title", "state_column", "schedule", "next_run", "last_run", "buttons"]
+    list_display = ["title", "state_column", "schedule", "next_run", "last_run", "trend", "buttons"]
     list_select_related = ["runtime"]
     search_fields = ["id", "name", "function"]
     list_filter = [StateFilter, "trigger"]
@@ -157,6 +146,18 @@ class JobAdmin(SchedulingAdmin):
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         form = PauseEverythingForm(auto_id="pause_everything_%s")
         return super().changelist_view(request, {"pause_everything_form": form, **(extra_context or {})})  # type: ignore[no-any-return]
+
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        """`?copy=id`: as that Job, but for its id and its pause."""
+        original = None
+        if (job_id := request.GET.get("copy")) and self.has_view_or_change_permission(request):
+            original = self.get_queryset(request).filter(pk=job_id).first()
+        if original is None:
+            return {
+                name: value for name, value in super().get_changeform_initial_data(request).items() if name != "copy"
+            }
+        fields = {name: getattr(original, name) for name in (*DECLARED_FIELDS, "anchor")}
+        return {**fields, "id": f"{original.pk[:250]}-copy", "name": f"{original.name[:248]} (copy)"}
 
     def get_fieldsets(self, request: HttpRequest, obj: Job | None = None) -> Any:
         fieldsets = super().get_fieldsets(request, obj)
@@ -214,6 +215,7 @@ class JobAdmin(SchedulingAdmin):
                 differences=_differences(stored),
                 recent=list(stored.tasks.all()[:RECENT]),
                 changes=changes_of(stored, request),
+                running=running_in_words(stored),
             )
         return super().render_change_form(request, context, *args, **kwargs)
 
@@ -237,9 +239,9 @@ class JobAdmin(SchedulingAdmin):
         return two_lines(short(job.next_run_time), distance(job.next_run_time))
 
     def last_run(self, job: Any) -> SafeString | str:
-        if job.last_task is None:
+        task: Task | None = job.recent.last
+        if task is None:
             return "never"
-        task: Task = job.last_task
         began = task.started_at or task.date_created
         return format_html(
             '<a href="{}" class="scheduling-two">{}<span class="scheduling-small">{}</span></a>',
@@ -247,6 +249,10 @@ class JobAdmin(SchedulingAdmin):
             status_label(task),
             f"{f'{length(task.duration)}, ' if task.duration else ''}{short(began.replace(second=0))}",
         )
+
+    @admin.display(description="last 20 runs")
+    def trend(self, job: Any) -> SafeString | str:
+        return sparkline(job.recent) if job.recent.runs else NOTHING
 
     @admin.display(description="actions")
     def buttons(self, job: Any) -> SafeString:
@@ -380,6 +386,17 @@ def preview_of(job: Job) -> SafeString:
     rows = [(moment(time, zone_of(job)), dst_note(time, trigger)) for time in times]
     words = trigger.in_words()
     return render_to_string("scheduling/admin/preview.html", {"words": words, "rows": rows, "job": job})
+
+
+def running_in_words(job: Job) -> str:
+    """What becomes of runs in progress when the Job is edited; empty when there are none."""
+    numbers = list(job.tasks.filter(status=Task.Status.RUNNING).order_by("pk").values_list("pk", flat=True)[:RECENT])
+    if not numbers:
+        return ""
+    which = ", ".join(map(str, numbers))
+    if len(numbers) == 1:
+        return f"Task {which} is running and goes on as it began; the new definition counts from the next run."
+    return f"Tasks {which} are running and go on as they began; the new definition counts from the next run."
 
 
 def _differences(job: Job) -> list[tuple[str, Any, Any]]:

@@ -573,3 +573,83 @@ def test_deleting_what_is_gone_already_is_no_error(admin_client: Client) -> None
     assert admin_client.get(url).status_code == 200
     job.remove()
     assert admin_client.post(url, {"post": "yes"}, follow=True).status_code == 200
+
+
+# --- the last runs, as a picture --------------------------------------------------------------------------------------
+
+
+def make_runs(job: Job, *seconds: float, status: str = "completed") -> None:
+    began = timezone.now() - timedelta(days=1)
+    for length in seconds:
+        Task.objects.create(
+            job=job, task_name="t", status=status, started_at=began, finished_at=began + timedelta(seconds=length)
+        )
+
+
+def test_the_list_draws_the_last_20_runs_and_says_them_in_words(admin_client: Client) -> None:
+    job = make_job()
+    make_runs(job, *[50.0] * 30)
+    make_runs(job, *[10.0] * 17)
+    make_runs(job, 3.0, status="failed")
+    make_runs(job, 20.0, 5.0)
+    Task.objects.create(job=job, task_name="t", status="missed", finished_at=timezone.now())
+    Task.objects.create(job=job, task_name="t", status="running", started_at=timezone.now())
+    html = admin_client.get(LIST).content.decode()
+    assert 'aria-label="Last 20 runs: 1 did not complete; they took 3 s to 20 s, the last 5 s."' in html
+    assert "95 % of 20 completed" in html
+    svg = html[html.index('<svg class="scheduling-sparkline') :].partition("</svg>")[0]
+    assert svg.count("<rect") == 21 and svg.count("scheduling-failed") == 2
+    assert 'height="20"' in svg and 'height="10"' in svg and "style=" not in svg
+
+
+@pytest.mark.parametrize(
+    ("good", "bad", "words"), [(1, 0, "100 % of 1"), (0, 2, "0 % of 2"), (19, 1, "95 % of 20"), (40, 0, "100 % of 20")]
+)
+def test_the_success_rate(admin_client: Client, good: int, bad: int, words: str) -> None:
+    job = make_job()
+    make_runs(job, *[0.0] * good)
+    make_runs(job, *[0.0] * bad, status="lost")
+    assert f"{words} completed" in admin_client.get(LIST).content.decode()
+
+
+def test_runs_of_one_job_are_not_drawn_for_another(admin_client: Client) -> None:
+    make_runs(make_job("a"), 1.0)
+    make_job("b")
+    html = admin_client.get(LIST).content.decode()
+    assert html.count('<svg class="scheduling-sparkline') == 1
+
+
+# --- copies, and runs in progress -------------------------------------------------------------------------------------
+
+
+def test_a_copy_starts_from_the_job_and_leaves_it_as_it_is(admin_client: Client) -> None:
+    make_job("a/b", name=EVIL, arguments={"items": 3}, retries=4, timezone="Asia/Tokyo", misfire_grace=None).pause()
+    html = admin_client.get(reverse("admin:scheduling_job_change", args=["a_2Fb"])).content.decode()
+    assert f'href="{LIST}add/?copy=a%2Fb"' in html
+    form = admin_client.get(f"{LIST}add/?copy=a%2Fb").context["adminform"].form
+    shown = {name: form[name].value() for name in ("id", "arguments", "retries", "timezone", "cron", "misfire_grace")}
+    assert shown == {
+        "id": "a/b-copy", "arguments": '{"items": 3}', "retries": 4, "timezone": "Asia/Tokyo", "cron": "0 2 * * *",
+        "misfire_grace": None,
+    }  # fmt: skip
+    assert admin_client.post(f"{LIST}add/?copy=a%2Fb", form_data(id="a/b-copy")).status_code == 302
+    assert Job.objects.by_id("a/b").is_paused and not Job.objects.by_id("a/b-copy").is_paused
+
+
+def test_a_copy_of_nothing_or_by_those_who_may_not_look_is_an_empty_form(admin_client: Client) -> None:
+    make_job(arguments={"items": 3})
+    assert admin_client.get(f"{LIST}add/?copy=gone").status_code == 200
+    form = person("add_job").get(f"{LIST}add/?copy=x").context["adminform"].form
+    assert not form["id"].value() and "items" not in form["arguments"].value()
+    assert "?copy=" not in person("view_job", "change_job", name="other").get(f"{LIST}x/change/").content.decode()
+
+
+def test_the_form_says_what_becomes_of_a_run_in_progress(admin_client: Client) -> None:
+    job = make_job()
+    url = f"{LIST}x/change/"
+    assert "goes on as it began" not in admin_client.get(url).content.decode()
+    first = Task.objects.create(job=job, task_name="t", status="running", started_at=timezone.now())
+    assert f"Task {first.pk} is running and goes on as it began" in admin_client.get(url).content.decode()
+    second = Task.objects.create(job=job, task_name="t", status="running", started_at=timezone.now())
+    assert f"Tasks {first.pk}, {second.pk} are running" in admin_client.get(url).content.decode()
+    assert "as they began" not in person("view_job").get(url).content.decode()
