@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 import json
 import math
+import re
 import types
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,6 +20,8 @@ from typing import Any, Literal
 from .exceptions import ArgumentError, SchedulingError
 
 NOT_STORABLE = "It holds what no database keeps: NaN, infinity, NUL, half of a character, or lists without end."
+_DESCRIBED = re.compile(r"(?P<name>\w+)\s*(?:\([^)]*\))?:\s*(?P<text>.*)")
+"""Such as `limit (int): How many.`"""
 _PLAIN = (str, int, float, bool, date, datetime)
 
 
@@ -34,6 +37,8 @@ class Parameter:
     type: Any
     required: bool
     default: Any = None
+    help: str = ""
+    """What the function's docstring says of it, under "Args:"."""
 
     @property
     def type_in_words(self) -> str:
@@ -52,11 +57,35 @@ def parameters_of(function: Callable[..., Any], name: str) -> tuple[Parameter, .
         inspect.Parameter.POSITIONAL_OR_KEYWORD,
     ):
         raise SchedulingError(f"@task({name!r}): the first parameter of {function.__qualname__} must be the TaskRun.")
-    hints = typing.get_type_hints(function)
-    return tuple(_parameter(parameter, hints, name) for parameter in parameters[1:])
+    hints, helps = typing.get_type_hints(function), described_in(inspect.getdoc(function) or "")
+    return tuple(_parameter(parameter, hints, helps, name) for parameter in parameters[1:])
 
 
-def _parameter(parameter: inspect.Parameter, hints: Mapping[str, Any], function: str) -> Parameter:
+def described_in(docstring: str) -> dict[str, str]:
+    """Argument -> what the section "Args:" says of it; lines that are indented further belong to the one above."""
+    found: dict[str, str] = {}
+    lines = iter(docstring.splitlines())
+    if not any(line.strip() in ("Args:", "Arguments:") for line in lines):
+        return found
+    depth, name = 0, ""
+    for line in lines:
+        if not line.strip():
+            continue
+        indent = len(line) - len(line.lstrip())
+        if not indent:
+            break  # The next section, or prose.
+        depth = depth or indent
+        if indent > depth and name:
+            found[name] += f" {line.strip()}"
+        elif match := _DESCRIBED.match(line.strip()):
+            name = match["name"]
+            found[name] = match["text"]
+    return found
+
+
+def _parameter(
+    parameter: inspect.Parameter, hints: Mapping[str, Any], helps: Mapping[str, str], function: str
+) -> Parameter:
     if parameter.kind in (
         inspect.Parameter.VAR_POSITIONAL,
         inspect.Parameter.VAR_KEYWORD,
@@ -70,7 +99,8 @@ def _parameter(parameter: inspect.Parameter, hints: Mapping[str, Any], function:
             "date, datetime, Literal, list[...] or dict[str, ...], or a union of these."
         )
     required = parameter.default is inspect.Parameter.empty
-    return Parameter(parameter.name, wanted, required, None if required else parameter.default)
+    default = None if required else parameter.default
+    return Parameter(parameter.name, wanted, required, default, helps.get(parameter.name, ""))
 
 
 def _is_known(wanted: Any) -> bool:
@@ -82,6 +112,11 @@ def _is_known(wanted: Any) -> bool:
     if origin is dict:
         return not inner or (inner[0] is str and _is_known(inner[1]))
     return (origin is list or _is_union(wanted)) and all(map(_is_known, inner))
+
+
+def alternatives(wanted: Any) -> tuple[Any, ...]:
+    """Those of a union, else the type itself."""
+    return typing.get_args(wanted) if _is_union(wanted) else (wanted,)
 
 
 def _is_union(wanted: Any) -> bool:
@@ -124,7 +159,7 @@ def is_storable(value: Any) -> bool:
     try:
         return _is_storable(value)
     except RecursionError:
-        return False
+        return False  # Brackets within brackets, by the hundred.
 
 
 def _is_storable(value: Any) -> bool:
@@ -141,8 +176,7 @@ def _is_storable(value: Any) -> bool:
 
 def _alternatives(wanted: Any) -> Iterator[Any]:
     """Those that are narrower than a text first, since in JSON every date is a text too."""
-    kinds = typing.get_args(wanted) if _is_union(wanted) else (wanted,)
-    return iter(sorted(kinds, key=lambda kind: kind is str))
+    return iter(sorted(alternatives(wanted), key=lambda kind: kind is str))
 
 
 def _convert(value: Any, wanted: Any) -> Any:
@@ -258,4 +292,4 @@ def _in_words(wanted: Any) -> str:
             return f"an object, each value {_in_words(inner[1])}"
         return _WORDS[origin or alternative]
 
-    return " or ".join(map(one, typing.get_args(wanted) if _is_union(wanted) else (wanted,)))
+    return " or ".join(map(one, alternatives(wanted)))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -19,9 +19,9 @@ from django.utils import timezone
 from django_apscheduler.models import DjangoJob
 
 from . import wakeups
-from .models import Job, SchedulerProcess, Task
+from .models import PAUSE_FIELDS, Job, JobChange, SchedulerProcess, Task, everything_is_paused
 from .registry import registry
-from .triggers import MICROSECOND, TriggerError, due_times
+from .triggers import MICROSECOND, OnceTrigger, Trigger, TriggerError, due_times
 
 logger = logging.getLogger(__name__)
 
@@ -66,8 +66,8 @@ class Dispatcher:
         self._due: DueJobs | None = None
 
     def upcoming(self, until: datetime) -> list[datetime]:
-        """The distinct next run times up to `until`, ascending."""
-        rows = DjangoJob.objects.filter(next_run_time__lte=until, job__isnull=False)
+        """The distinct next run times up to `until`, ascending; none while everything is paused."""
+        rows = DjangoJob.objects.filter(next_run_time__lte=until, job__isnull=False).exclude(everything_is_paused())
         if self.unresolvable:
             rows = rows.exclude(job__function__in=self.unresolvable)
         return list(rows.order_by("next_run_time").values_list("next_run_time", flat=True).distinct())
@@ -125,9 +125,7 @@ class Dispatcher:
             except (TriggerError, OverflowError) as error:
                 # Set past the forms. Paused rather than tried again with every turn.
                 logger.error("Job %s is paused: its schedule cannot be read: %s", job.pk, error)
-                Job.objects.filter(pk=job.pk).update(
-                    paused_at=now, paused_reason=f"Its schedule cannot be read: {error}"[:255]
-                )
+                _pause_unreadable(job, now, f"Its schedule cannot be read: {error}"[:255])
                 next_time = None
             moves[next_time].append(job.pk)
             for task in planned:
@@ -177,9 +175,11 @@ class Dispatcher:
             oldest=now - job.misfire_grace if job.misfire_grace else None,
             limit=1 if job.coalesce else CATCH_UP,
         )
-        if due.missed_count and (job.pk, due.last_missed) not in made:
-            tasks.append(_missed(job, due.last_missed, due.missed_count, due.missed_count_is_exact, now))
-        for index, fire_time in enumerate(due.recent):
+        planned_time = _planned_time(trigger)
+        last_missed = due.last_missed and planned_time(due.last_missed)
+        if due.missed_count and (job.pk, last_missed) not in made:
+            tasks.append(_missed(job, last_missed, due.missed_count, due.missed_count_is_exact, now))
+        for index, fire_time in enumerate(map(planned_time, due.recent)):
             if (job.pk, fire_time) in made:
                 logger.warning("Job %s: %s was dispatched before; it is not run again.", job, fire_time)
                 continue
@@ -209,7 +209,7 @@ class Dispatcher:
         """Take these queued Tasks, as far as no other process has. They run in this process's name from then on."""
         started = timezone.now()
         ids = [task.pk for task in tasks]
-        queued = Task.objects.filter(pk__in=ids, status=Task.Status.QUEUED, waiting=False)
+        queued = Task.objects.filter(pk__in=ids, status=Task.Status.QUEUED, waiting=False).that_may_start()
         taken = queued.update(status=Task.Status.RUNNING, owner=self.process, started_at=started)
         if taken < len(ids):
             mine = set(Task.objects.running_in(self.process).filter(pk__in=ids).values_list("pk", flat=True))
@@ -220,7 +220,7 @@ class Dispatcher:
 
     def queued_tasks(self, limit: int) -> list[Task]:
         """Queued Tasks that this process could run, oldest first."""
-        queued = Task.objects.filter(status=Task.Status.QUEUED, waiting=False)
+        queued = Task.objects.filter(status=Task.Status.QUEUED, waiting=False).that_may_start()
         if self.unresolvable:
             queued = queued.exclude(function__in=self.unresolvable)
         tasks = list(queued.select_related("job").order_by("pk")[:limit])
@@ -235,7 +235,7 @@ class Dispatcher:
         Returns the time of the next one that waits for a time, and the Jobs whose Tasks wait for an instance.
         """
         waiting = Task.objects.filter(status=Task.Status.QUEUED, waiting=True)
-        ripe = waiting.filter(Q(not_before=None) | Q(not_before__lte=now))
+        ripe = waiting.filter(Q(not_before=None) | Q(not_before__lte=now)).that_may_start()
         held: set[str | None] = set()
         jobs = dict(ripe.order_by().values_list("job_id", "job__max_instances").distinct())
         active = Task.objects.active_counts(filter(None, jobs))
@@ -328,6 +328,20 @@ class DueJobs:
     def active_counts(self, now: datetime) -> Counter[str]:
         """Of all due Jobs, as `TaskQuerySet.active_counts`."""
         return Counter(job_id for (job_id,) in self._active.rows(now))
+
+
+def _pause_unreadable(job: Job, now: datetime, reason: str) -> None:
+    before = job.snapshot()
+    job.paused_at, job.paused_until, job.paused_reason = now, None, reason
+    job.save(update_fields=PAUSE_FIELDS)
+    JobChange.note(job.pk, JobChange.Kind.PAUSED, by=None, before=before, after=job.snapshot())
+
+
+def _planned_time(trigger: Trigger) -> Callable[[datetime], datetime]:
+    """Of a fire time, the one of the schedule: a one-off Job that a pause has put off runs for the time it was meant
+    for, by which it is known to have run.
+    """
+    return lambda moment: min(moment, trigger.at) if isinstance(trigger, OnceTrigger) else moment
 
 
 def _waits(job: Job, planned: list[Task]) -> bool:

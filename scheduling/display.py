@@ -16,7 +16,7 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from .models import Job, Task
+from .models import Job, JobChange, Task
 
 NOTHING = "–"
 
@@ -89,6 +89,12 @@ def pause_in_words(job: Job) -> str:
         return ""
     until = f"until {short(job.paused_until)}" if job.paused_until else "until resumed"
     return f"{until} ({job.paused_reason})" if job.paused_reason else until
+
+
+def author_of(change: JobChange) -> str:
+    if change.by is not None:
+        return str(change.by)
+    return "code" if change.kind == JobChange.Kind.CODE else "a command or program"
 
 
 def waited(task: Task) -> timedelta | None:

@@ -151,23 +151,15 @@ def _fingerprint(job: Job) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-class RunNowForm(forms.Form):
-    """What a run at a person's wish may be given."""
+class PauseEverythingForm(forms.Form):
+    """Why everything is paused; may be left open."""
 
-    arguments = ArgumentsField(
+    reason = forms.CharField(
         required=False,
-        widget=UnfoldAdminTextInputWidget(attrs={"placeholder": '{"limit": 20}'}),
-        help_text="JSON, over the Job's own arguments for this run only.",
-        error_messages={"invalid": 'The arguments are not JSON. Write e.g. {"limit": 20}, with double quotes.'},
+        max_length=255,
+        widget=UnfoldAdminTextInputWidget,
+        help_text="Shown on every page until it is resumed.",
     )
-
-    def clean_arguments(self) -> dict[str, Any]:
-        arguments = self.cleaned_data["arguments"]
-        if arguments is None:
-            return {}
-        if not isinstance(arguments, dict):
-            raise ValidationError('Write the arguments as a JSON object, e.g. {"limit": 20}.')
-        return arguments
 
 
 class PauseForm(forms.Form):

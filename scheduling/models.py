@@ -6,12 +6,12 @@ import os
 import socket
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import models, transaction
-from django.db.models import Count, Q
+from django.db.models import Count, Exists, Q
 from django.db.models.functions import Now
 from django.utils import timezone
 from django_apscheduler.models import DjangoJob
@@ -23,11 +23,19 @@ from .records import DayCount, JobChange, PauseOfAll
 from .registry import JobDefaults, TaskFunction, policy_problems, registry
 from .triggers import CronTrigger, IntervalTrigger, OnceTrigger, Trigger, TriggerError, check_moment
 
+if TYPE_CHECKING:
+    from django.contrib.auth.models import User
+
 __all__ = [
     "DayCount", "Job", "JobChange", "JobQuerySet", "PauseOfAll", "SchedulerProcess", "Task", "TaskLog", "TaskQuerySet",
 ]  # fmt: skip
 
 LONGEST_RETRY_DELAY = timedelta(days=1)
+
+
+def everything_is_paused() -> Q:
+    """A condition for a query of anything, so that nobody has to ask first."""
+    return Q(Exists(PauseOfAll.objects.filter(ended_at=None)))
 
 
 class SchedulerProcessQuerySet(models.QuerySet["SchedulerProcess"]):
@@ -98,8 +106,11 @@ class JobQuerySet(models.QuerySet["Job"]):
         return self.filter(runtime__next_run_time__lte=now)
 
     def lock_due(self, now: datetime) -> Self:
-        """The due ones that no other process has locked, their runtime rows locked; to be used in a transaction."""
-        due = self.due(now).select_related("runtime")
+        """The due ones that no other process has locked, their runtime rows locked; to be used in a transaction.
+
+        None while everything is paused: asked by the same statement, a pause holds from its commit on.
+        """
+        due = self.due(now).exclude(everything_is_paused()).select_related("runtime")
         return due.select_for_update(of=("runtime",), skip_locked=True)
 
     def paused(self) -> Self:
@@ -292,8 +303,8 @@ class Job(models.Model):
 
     def snapshot(self) -> dict[str, Any]:
         """The Job as JSON values: its definition, anchor and pause."""
-        names = ("anchor", "paused_at", "paused_until", "paused_reason")
-        return {**self.definition(), **{name: as_json(getattr(self, name)) for name in names}}
+        values = {name: getattr(self, name) for name in _SNAPSHOT_FIELDS}
+        return {name: as_json(value) for name, value in values.items()}
 
     def clean(self) -> None:
         problems: dict[str, str] = {}
@@ -318,6 +329,16 @@ class Job(models.Model):
 
     def reschedule(self, now: datetime) -> None:
         """Set the next run time that follows from the definition and the pause; part of the caller's transaction."""
+        moment = self.next_time(now)
+        self.runtime.next_run_time = moment
+        DjangoJob.objects.filter(pk=self.pk).update(next_run_time=moment)
+
+    def next_time(self, now: datetime) -> datetime | None:
+        """When it runs next, by its definition and its pause.
+
+        Raises:
+            TriggerError: the schedule cannot be read.
+        """
         moment: datetime | None = None
         if self.trigger == self.TriggerKind.ONCE:
             # Also when the time has come: it runs if it never did, or is recorded as missed.
@@ -329,11 +350,12 @@ class Job(models.Model):
             moment = self.build_trigger().next_after(now)
         elif self.paused_until:
             moment = self.build_trigger().next_after(self.paused_until)
-        self.runtime.next_run_time = moment
-        DjangoJob.objects.filter(pk=self.pk).update(next_run_time=moment)
+        return moment
 
-    def save_definition(self) -> None:
+    def save_definition(self, *, by: User | None = None, kind: str = "") -> None:
         """Store a new or edited definition. The next run time moves only if the schedule changed.
+
+        `by` and `kind` (of `JobChange.Kind`) are for the record of the change.
 
         Raises:
             TriggerError: the schedule cannot be read.
@@ -352,14 +374,42 @@ class Job(models.Model):
                 self.reschedule(now)
             else:
                 # A pause is not part of the definition: one made since this object was read stays.
-                for name in ("paused_at", "paused_until", "paused_reason"):
+                for name in PAUSE_FIELDS:
                     setattr(self, name, getattr(before, name))
                 self.save(update_fields=[*DECLARED_FIELDS, "anchor", "declared", "changed_at"])
                 if _schedule_of(before) != _schedule_of(self):
                     self.reschedule(now)
+            self._note(kind or (JobChange.Kind.CREATED if before._state.adding else JobChange.Kind.EDITED), by, before)
             wakeups.announce()
 
-    def pause(self, *, reason: str = "", until: datetime | None = None) -> None:
+    def _note(self, kind: str, by: User | None, before: Job) -> None:
+        was = None if before._state.adding else before.snapshot()
+        JobChange.note(self.pk, kind, by=by, before=was, after=self.snapshot())
+
+    def put_back(self, values: Mapping[str, Any], *, by: User | None = None) -> None:
+        """Set these fields of a locked Job, given in their form in a snapshot.
+
+        Raises:
+            ValidationError: the whole is no Job that can run.
+        """
+        before = self.snapshot()
+        for name, value in values.items():
+            setattr(self, name, _from_json(name, value))
+        if self.function in registry or "function" in values:
+            self.clean()
+        self.save(update_fields=[*values, "changed_at"])
+        if not values.keys().isdisjoint((*_SCHEDULE, *PAUSE_FIELDS)):
+            self.reschedule(timezone.now())
+        JobChange.note(self.pk, JobChange.Kind.UNDONE, by=by, before=before, after=self.snapshot())
+        wakeups.announce()
+
+    @classmethod
+    def from_snapshot(cls, job_id: str, values: Mapping[str, Any]) -> Job:
+        """An unsaved Job; what a snapshot of an older release lacks is as by default."""
+        fields = {name: _from_json(name, values[name]) for name in _SNAPSHOT_FIELDS if name in values}
+        return cls(id=job_id, **fields)
+
+    def pause(self, *, reason: str = "", until: datetime | None = None, by: User | None = None) -> None:
         """Raises:
         TriggerError: `until` is naive, over, or so far away that no calendar reaches it.
         """
@@ -367,33 +417,40 @@ class Job(models.Model):
             raise TriggerError("The end of the pause must be in the future.", field="until")
         with transaction.atomic():
             job = Job.objects.locked(self.pk)
+            before = job.snapshot()
             job.paused_at, job.paused_reason, job.paused_until = timezone.now(), reason[:255], until
-            job.save(update_fields=["paused_at", "paused_reason", "paused_until", "changed_at"])
+            job.save(update_fields=[*PAUSE_FIELDS, "changed_at"])
             job.reschedule(timezone.now())
+            JobChange.note(job.pk, JobChange.Kind.PAUSED, by=by, before=before, after=job.snapshot())
             wakeups.announce()
         self.refresh_from_db()
 
-    def resume(self) -> None:
+    def resume(self, *, by: User | None = None) -> None:
         """Fire times that fell into the pause are not caught up. Does nothing to a Job that is not paused."""
         with transaction.atomic():
             job = Job.objects.locked(self.pk)
             if job.paused_at is not None:
-                was_paused = job.is_paused
+                was_paused, before = job.is_paused, job.snapshot()
                 job.paused_at, job.paused_reason, job.paused_until = None, "", None
-                job.save(update_fields=["paused_at", "paused_reason", "paused_until", "changed_at"])
+                job.save(update_fields=[*PAUSE_FIELDS, "changed_at"])
                 if was_paused:
                     job.reschedule(timezone.now())
+                JobChange.note(job.pk, JobChange.Kind.RESUMED, by=by, before=before, after=job.snapshot())
                 wakeups.announce()
         self.refresh_from_db()
 
-    def run_now(self, *, arguments: Mapping[str, Any] | None = None, user: Any = None) -> Task:
+    def run_now(
+        self, *, arguments: Mapping[str, Any] | None = None, only_these: bool = False, user: Any = None
+    ) -> Task:
         """Queue a run beside the schedule, also of a paused Job. It waits while all instances are busy.
+
+        The arguments come over the Job's own, or instead of them with `only_these`.
 
         Raises:
             UnknownTaskFunction, ArgumentError
         """
         function = registry.get(self.function)
-        merged = {**self.arguments, **(arguments or {})}
+        merged = {**({} if only_these else self.arguments), **(arguments or {})}
         function.check_arguments(merged)
         with transaction.atomic():
             job = Job.objects.locked(self.pk)
@@ -403,10 +460,11 @@ class Job(models.Model):
             wakeups.announce()
         return task
 
-    def remove(self) -> None:
+    def remove(self, *, by: User | None = None) -> None:
         """Delete the Job; its Tasks stay, without it."""
         with transaction.atomic():
-            Job.objects.locked(self.pk)
+            before = Job.objects.locked(self.pk).snapshot()
+            JobChange.note(self.pk, JobChange.Kind.DELETED, by=by, before=before, after=None)
             self.delete()
             wakeups.announce()
 
@@ -433,12 +491,12 @@ class Job(models.Model):
             if untouched and any(name in previous for name in names):
                 self._take(wanted, names)
         self.declared = dict(wanted)
-        self.save_definition()
+        self.save_definition(kind=JobChange.Kind.CODE)
 
-    def restore_default(self) -> None:
+    def restore_default(self, *, by: User | None = None) -> None:
         """Take back what code declares, whatever was changed since."""
         self._take(self.declared or {}, (*_SCHEDULE, *DECLARED_FIELDS))
-        self.save_definition()
+        self.save_definition(by=by, kind=JobChange.Kind.RESTORED)
 
     def _take(self, wanted: Mapping[str, Any], names: Iterable[str]) -> None:
         if "interval" in names and wanted.get("interval") != as_json(self.interval):
@@ -467,6 +525,9 @@ DECLARED_FIELDS = (
 )
 BY_CALL = "by_call"
 """In `declared`: by a call of `add_job`, which comes before what `@task` declares."""
+PAUSE_FIELDS = ("paused_at", "paused_until", "paused_reason")
+_SNAPSHOT_FIELDS = (*DECLARED_FIELDS, "anchor", *PAUSE_FIELDS)
+_MOMENT_FIELDS = frozenset({"run_at", "anchor", "paused_at", "paused_until"})
 _SCHEDULE = ("trigger", "cron", "interval", "anchor", "run_at", "timezone")
 _SCHEDULE_FIELDS = ("trigger", "cron", "interval", "anchor", "run_at", "zone")
 _DURATION_FIELDS = frozenset({"interval", "misfire_grace", "timeout", "retry_delay"})
@@ -493,7 +554,7 @@ def _comparable(declared: Mapping[str, Any]) -> dict[str, Any]:
 def _from_json(name: str, value: Any) -> Any:
     if value is not None and name in _DURATION_FIELDS:
         return timedelta(seconds=value)
-    if value is not None and name in ("run_at", "anchor"):
+    if value is not None and name in _MOMENT_FIELDS:
         return datetime.fromisoformat(value)
     return value
 
@@ -525,6 +586,11 @@ class TaskQuerySet(models.QuerySet["Task"]):
 
     def ended(self) -> Self:
         return self.exclude(status__in=Task.ACTIVE)
+
+    def that_may_start(self) -> Self:
+        """Without those that a pause of everything holds back: what a person asked for starts in spite of it."""
+        own_retry = Q(cause=Task.Cause.RETRY, requested_by=None, not_before__isnull=False)
+        return self.exclude(Q(Q(cause=Task.Cause.SCHEDULE) | own_retry) & everything_is_paused())
 
     def running_in(self, process: SchedulerProcess | None) -> Self:
         return self.filter(owner=process, status=Task.Status.RUNNING)

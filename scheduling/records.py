@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import User
 
 
 class JobChange(models.Model):
@@ -45,6 +50,22 @@ class JobChange(models.Model):
     def __str__(self) -> str:
         return f"{self.job_key} {self.get_kind_display()}"
 
+    @classmethod
+    def note(
+        cls, job_key: str, kind: str, *, by: User | None, before: dict[str, Any] | None, after: dict[str, Any] | None
+    ) -> None:
+        """Write it down, in the caller's transaction; nothing where nothing changed."""
+        if before != after:
+            cls.objects.create(job_key=job_key, kind=kind, by=by, before=before, after=after)
+
+    @property
+    def changed(self) -> list[str]:
+        """The names of the fields that are not as they were; none where a Job came or went."""
+        if self.before is None or self.after is None:
+            return []
+        before, after = self.before, self.after
+        return [name for name in before if name in after and before[name] != after[name]]
+
 
 class PauseOfAll(models.Model):
     """A time in which nothing is started by schedule or as a retry; on while `ended_at` is empty."""
@@ -69,7 +90,13 @@ class PauseOfAll(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"everything paused at {self.began_at:%Y-%m-%d %H:%M}"
+        return f"everything paused {self.in_words()}"
+
+    def in_words(self) -> str:
+        """Such as "since 2026-11-24 08:00 UTC by anna (the disk is full)"."""
+        since = f"since {timezone.localtime(self.began_at):%Y-%m-%d %H:%M %Z}"
+        by = f" by {self.began_by}" if self.began_by else ""
+        return f"{since}{by}{f' ({self.reason})' if self.reason else ''}"
 
 
 class DayCount(models.Model):

@@ -4,7 +4,7 @@ import django_apscheduler.admin  # noqa: F401  (registers its pages now, so that
 from django.contrib import admin
 from django_apscheduler.models import DjangoJob, DjangoJobExecution
 
-from . import jobs, processes, tasks  # noqa: F401  (registers the pages)
+from . import changes, jobs, pauses, processes, tasks  # noqa: F401  (registers the pages)
 
 # Its own pages would change next run times past the Job, and run jobs in the web process.
 admin.site.unregister([DjangoJob, DjangoJobExecution])

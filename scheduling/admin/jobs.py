@@ -6,9 +6,11 @@ from datetime import datetime
 from typing import Any
 
 from django.contrib import admin, messages
+from django.contrib.admin.utils import unquote
+from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied, ValidationError
-from django.db.models import OuterRef, Q, QuerySet, Subquery
-from django.http import HttpRequest, HttpResponse
+from django.db.models import Q, QuerySet
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
@@ -18,6 +20,7 @@ from django.utils.safestring import SafeString
 from django.utils.timesince import timeuntil
 from unfold.views import ChangeList
 
+from scheduling.argument_forms import ArgumentsForm
 from scheduling.display import (
     NOTHING,
     change_url,
@@ -32,15 +35,22 @@ from scheduling.display import (
     zone_of,
 )
 from scheduling.exceptions import NotAllowedNow, UnknownJob
-from scheduling.forms import JobForm, PauseForm, RunNowForm, ScheduleForm, checked
-from scheduling.models import Job, Task
+from scheduling.forms import JobForm, PauseEverythingForm, PauseForm, ScheduleForm, checked
+from scheduling.models import DECLARED_FIELDS, Job, Task
+from scheduling.recent import recent_of
 from scheduling.registry import registry
 from scheduling.triggers import TriggerError, dst_note, fire_times
 
-from .posting import SchedulingAdmin, perform_each, post_action
+from .changes import changes_of
+from .posting import SchedulingAdmin, perform, perform_each, post_action, who
+from .sparkline import sparkline
 
 PREVIEWED = 10
 RECENT = 5
+WHAT_CHANGING_MEANS = (
+    "Whoever may change or add Jobs can have any task function run, with any arguments and at once: give that right "
+    "to those only who may run everything."
+)
 
 
 class StateFilter(admin.SimpleListFilter):
@@ -66,31 +76,18 @@ class StateFilter(admin.SimpleListFilter):
 
 
 class JobChangeList(ChangeList):  # type: ignore[misc]
-    """A page of the list, with each Job's last Task: two more queries, however many Jobs."""
+    """A page of the list, with what each Job did last: one more query, however many Jobs."""
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
         jobs: list[Any] = list(self.result_list)  # type: ignore[has-type]
         self.result_list = jobs
-        attach_last_tasks(jobs)
+        recent = recent_of([job.pk for job in jobs])
         may_run = self.model_admin.has_run_permission(request)
         may_pause = self.model_admin.has_pause_permission(request)
         for job in jobs:
+            job.recent = recent[job.pk]
             job.steps = _row_steps(job, may_run=may_run, may_pause=may_pause)
-
-
-def attach_last_tasks(jobs: list[Any]) -> None:
-    """Set `last_task` of each: the newest that began or was passed over, or None."""
-    newest = Task.objects.filter(job=OuterRef("pk")).exclude(status=Task.Status.QUEUED).order_by("-pk")
-    ids = dict(
-        Job.objects.filter(pk__in=[job.pk for job in jobs])
-        .order_by()
-        .values_list("pk", Subquery(newest.values("pk")[:1]))
-    )
-    wanted = Task.objects.only("status", "started_at", "finished_at", "date_created", "task_name")
-    tasks = wanted.in_bulk([pk for pk in ids.values() if pk is not None])
-    for job in jobs:
-        job.last_task = tasks.get(ids.get(job.pk))
 
 
 def _row_steps(job: Job, *, may_run: bool, may_pause: bool) -> list[tuple[str, str]]:
@@ -106,16 +103,17 @@ def _row_steps(job: Job, *, may_run: bool, may_pause: bool) -> list[tuple[str, s
 @admin.register(Job)
 class JobAdmin(SchedulingAdmin):
     form = JobForm
-    list_display = ["title", "state_column", "schedule", "next_run", "last_run", "buttons"]
+    list_display = ["title", "state_column", "schedule", "next_run", "last_run", "trend", "buttons"]
     list_select_related = ["runtime"]
     search_fields = ["id", "name", "function"]
     list_filter = [StateFilter, "trigger"]
     show_facets = admin.ShowFacets.NEVER
     actions = ["run_selected", "pause_selected", "resume_selected"]
     change_form_template = "admin/scheduling/job/change_form.html"
+    change_list_template = "admin/scheduling/job/change_list.html"
     readonly_fields = ["preview"]
     fieldsets = [
-        ("What runs", {"fields": ["id", "name", "function", "arguments"]}),
+        ("What runs", {"fields": ["id", "name", "function", "arguments"], "description": WHAT_CHANGING_MEANS}),
         ("When", {"fields": ["trigger", "cron", "interval", "anchor", "run_at", "timezone", "preview"]}),
         (
             "Under which policy",
@@ -145,16 +143,39 @@ class JobAdmin(SchedulingAdmin):
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[JobChangeList]:
         return JobChangeList
 
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        form = PauseEverythingForm(auto_id="pause_everything_%s")
+        return super().changelist_view(request, {"pause_everything_form": form, **(extra_context or {})})  # type: ignore[no-any-return]
+
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        """`?copy=id`: as that Job, but for its id and its pause."""
+        original = None
+        if (job_id := request.GET.get("copy")) and self.has_view_or_change_permission(request):
+            original = self.get_queryset(request).filter(pk=job_id).first()
+        if original is None:
+            return {
+                name: value for name, value in super().get_changeform_initial_data(request).items() if name != "copy"
+            }
+        fields = {name: getattr(original, name) for name in (*DECLARED_FIELDS, "anchor")}
+        return {**fields, "id": f"{original.pk[:250]}-copy", "name": f"{original.name[:248]} (copy)"}
+
+    def get_fieldsets(self, request: HttpRequest, obj: Job | None = None) -> Any:
+        fieldsets = super().get_fieldsets(request, obj)
+        may_save = self.has_change_permission(request, obj) if obj else self.has_add_permission(request)
+        if may_save:
+            return fieldsets
+        return [(heading, {**options, "description": ""}) for heading, options in fieldsets]
+
     def get_readonly_fields(self, request: HttpRequest, obj: Job | None = None) -> list[str]:
         return [*self.readonly_fields, *(["id"] if obj else [])]
 
     def save_model(self, request: HttpRequest, obj: Job, form: Any, change: bool) -> None:
-        obj.save_definition()
+        obj.save_definition(by=who(request))
 
     def delete_model(self, request: HttpRequest, obj: Job) -> None:
         job_id = obj.pk
         try:
-            obj.remove()
+            obj.remove(by=who(request))
         except UnknownJob:
             return  # Somebody else was quicker.
         if any(function.defaults and function.defaults.id == job_id for function in registry):
@@ -173,13 +194,14 @@ class JobAdmin(SchedulingAdmin):
             path(f"<path:object_id>/{step}/", wrap(getattr(self, f"{step}_view")), name=f"scheduling_job_{step}")
             for step in ("run", "pause", "resume", "restore")
         ]
+        run_with = path("<path:object_id>/run-with/", wrap(self.run_with_view), name="scheduling_job_run_with")
         preview = path("preview/", wrap(self.preview_view), name="scheduling_job_preview")
-        return [preview, *steps, *super().get_urls()]
+        return [preview, run_with, *steps, *super().get_urls()]
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        forms = {"run_form": RunNowForm(auto_id="run_%s"), "pause_form": PauseForm(auto_id="pause_%s")}
+        forms = {"pause_form": PauseForm(auto_id="pause_%s")}
         return super().change_view(request, object_id, form_url, {**forms, **(extra_context or {})})  # type: ignore[no-any-return]
 
     def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
@@ -192,6 +214,8 @@ class JobAdmin(SchedulingAdmin):
                 is_runnable=stored.task_function is not None,
                 differences=_differences(stored),
                 recent=list(stored.tasks.all()[:RECENT]),
+                changes=changes_of(stored, request),
+                running=running_in_words(stored),
             )
         return super().render_change_form(request, context, *args, **kwargs)
 
@@ -215,9 +239,9 @@ class JobAdmin(SchedulingAdmin):
         return two_lines(short(job.next_run_time), distance(job.next_run_time))
 
     def last_run(self, job: Any) -> SafeString | str:
-        if job.last_task is None:
+        task: Task | None = job.recent.last
+        if task is None:
             return "never"
-        task: Task = job.last_task
         began = task.started_at or task.date_created
         return format_html(
             '<a href="{}" class="scheduling-two">{}<span class="scheduling-small">{}</span></a>',
@@ -225,6 +249,10 @@ class JobAdmin(SchedulingAdmin):
             status_label(task),
             f"{f'{length(task.duration)}, ' if task.duration else ''}{short(began.replace(second=0))}",
         )
+
+    @admin.display(description="last 20 runs")
+    def trend(self, job: Any) -> SafeString | str:
+        return sparkline(job.recent) if job.recent.runs else NOTHING
 
     @admin.display(description="actions")
     def buttons(self, job: Any) -> SafeString:
@@ -250,24 +278,54 @@ class JobAdmin(SchedulingAdmin):
 
     @post_action("scheduling.run_job")
     def run_view(self, request: HttpRequest, job: Job) -> Task:
-        arguments = checked(RunNowForm(request.POST))["arguments"]
-        return job.run_now(arguments=arguments, user=request.user)
+        if request.POST.get("arguments"):
+            raise NotAllowedNow("Arguments of its own are given on the page “Run with arguments”.")
+        return job.run_now(user=request.user)
+
+    def run_with_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Asks for the arguments of one run."""
+        if not request.user.has_perm("scheduling.run_with_arguments_job"):
+            raise PermissionDenied
+        job = self.get_object(request, unquote(object_id))
+        if job is None or (function := job.task_function) is None:
+            raise Http404
+        form = ArgumentsForm(function, job.arguments, request.POST if request.method == "POST" else None)
+        if form.is_valid():
+            done: list[Task] = []
+
+            def run(_: Any, request: HttpRequest, job: Job) -> Task:
+                done.append(job.run_now(arguments=form.cleaned_arguments, only_these=True, user=who(request)))
+                return done[0]
+
+            if perform(self, request, job, run):
+                return HttpResponseRedirect(change_url(done[0]))
+        context = {
+            **self.admin_site.each_context(request),
+            "title": f"Run {job} with arguments",
+            "job": job,
+            "opts": self.opts,
+            "form": form,
+            "media": self.media,
+            # Not the function itself: templates call what can be called.
+            "summary": function.summary,
+        }
+        return TemplateResponse(request, "scheduling/admin/run_with.html", context)
 
     @post_action("scheduling.pause_job")
     def pause_view(self, request: HttpRequest, job: Job) -> str:
-        job.pause(**checked(PauseForm(request.POST)))
+        job.pause(**checked(PauseForm(request.POST)), by=who(request))
         return f"Paused {pause_in_words(job)}."
 
     @post_action("scheduling.pause_job")
     def resume_view(self, request: HttpRequest, job: Job) -> str:
-        return _resume(job)
+        return _resume(job, by=who(request))
 
     @post_action("scheduling.change_job")
     def restore_view(self, request: HttpRequest, job: Job) -> str:
         names = ", ".join(_label_of(name) for name in job.differences_from_default())
         if not names:
             raise NotAllowedNow("It does not differ from what code declares.")
-        job.restore_default()
+        job.restore_default(by=who(request))
         return f"Brought back to what code declares: {names}."
 
     # --- in bulk -----------------------------------------------------------------------------------------------------
@@ -278,11 +336,11 @@ class JobAdmin(SchedulingAdmin):
 
     @admin.action(description="Pause", permissions=["pause"])
     def pause_selected(self, request: HttpRequest, queryset: QuerySet[Job]) -> None:
-        perform_each(self, request, queryset, lambda _, request, job: _pause(job))
+        perform_each(self, request, queryset, lambda _, request, job: _pause(job, by=who(request)))
 
     @admin.action(description="Resume", permissions=["pause"])
     def resume_selected(self, request: HttpRequest, queryset: QuerySet[Job]) -> None:
-        perform_each(self, request, queryset, lambda _, request, job: _resume(job))
+        perform_each(self, request, queryset, lambda _, request, job: _resume(job, by=who(request)))
 
     def has_run_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("scheduling.run_job")
@@ -291,18 +349,18 @@ class JobAdmin(SchedulingAdmin):
         return request.user.has_perm("scheduling.pause_job")
 
 
-def _pause(job: Job) -> str:
+def _pause(job: Job, *, by: User) -> str:
     """Of many at once: one that is paused already keeps its reason and its end."""
     if job.is_paused:
         raise NotAllowedNow("It is paused already.")
-    job.pause()
+    job.pause(by=by)
     return f"Paused {pause_in_words(job)}."
 
 
-def _resume(job: Job) -> str:
+def _resume(job: Job, *, by: User) -> str:
     if job.paused_at is None:
         raise NotAllowedNow("It is not paused.")
-    job.resume()
+    job.resume(by=by)
     return "Resumed."
 
 
@@ -328,6 +386,17 @@ def preview_of(job: Job) -> SafeString:
     rows = [(moment(time, zone_of(job)), dst_note(time, trigger)) for time in times]
     words = trigger.in_words()
     return render_to_string("scheduling/admin/preview.html", {"words": words, "rows": rows, "job": job})
+
+
+def running_in_words(job: Job) -> str:
+    """What becomes of runs in progress when the Job is edited; empty when there are none."""
+    numbers = list(job.tasks.filter(status=Task.Status.RUNNING).order_by("pk").values_list("pk", flat=True)[:RECENT])
+    if not numbers:
+        return ""
+    which = ", ".join(map(str, numbers))
+    if len(numbers) == 1:
+        return f"Task {which} is running and goes on as it began; the new definition counts from the next run."
+    return f"Tasks {which} are running and go on as they began; the new definition counts from the next run."
 
 
 def _differences(job: Job) -> list[tuple[str, Any, Any]]:

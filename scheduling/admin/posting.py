@@ -8,6 +8,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.contrib.admin.utils import unquote
+from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import models, transaction
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
@@ -70,6 +71,12 @@ def post_action(permission: str) -> Callable[[Verb], Callable[..., HttpResponse]
     return decorate
 
 
+def who(request: HttpRequest) -> User:
+    """The person, who is signed in on every page of the admin."""
+    assert isinstance(request.user, User)
+    return request.user
+
+
 def perform(model_admin: Any, request: HttpRequest, row: models.Model, verb: Verb) -> bool:
     """Do it together with its line in the row's history. False: it was refused, and the person was told why."""
     try:
@@ -101,11 +108,15 @@ def perform_each(model_admin: Any, request: HttpRequest, rows: Iterable[models.M
 
 def _back(model_admin: Any, request: HttpRequest, row: models.Model) -> str:
     """Where the person was: the list with its filters, or the row's page."""
-    if not model_admin.has_view_or_change_permission(request, row):
-        return reverse("admin:index")
+    may_look = model_admin.has_view_or_change_permission(request, row)
+    return where_from(request, otherwise=change_url(row)) if may_look else reverse("admin:index")
+
+
+def where_from(request: HttpRequest, *, otherwise: str) -> str:
+    """The page of ours that the person came from."""
     came_from = request.headers.get("Referer", "")
     if url_has_allowed_host_and_scheme(
         came_from, allowed_hosts={request.get_host()}, require_https=request.is_secure()
     ):
         return came_from
-    return change_url(row)
+    return otherwise

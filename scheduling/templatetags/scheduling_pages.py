@@ -3,9 +3,11 @@
 from typing import Any
 
 from django import template
+from django.template import Context
 
 from scheduling import display
 from scheduling.models import SchedulerProcess
+from scheduling.pauses import current_pause
 
 register = template.Library()
 
@@ -17,9 +19,18 @@ register.filter("change_url", display.change_url)
 register.filter("step_url", display.step_url)
 register.filter("pause_in_words", display.pause_in_words)
 register.filter("waited", display.waited)
+register.filter("author_of", display.author_of)
 
 
-@register.inclusion_tag("scheduling/admin/warning.html")
-def scheduler_warning() -> dict[str, Any]:
-    """A red banner while no scheduler is alive; one query."""
-    return {"is_alive": SchedulerProcess.objects.alive().schedulers().exists()}
+@register.inclusion_tag("scheduling/admin/warning.html", takes_context=True)
+def scheduler_warning(context: Context, pause_form: Any = None) -> dict[str, Any]:
+    """Banners while no scheduler is alive, and while everything is paused; two queries.
+
+    With `pause_form`, a PauseEverythingForm, the switch as well.
+    """
+    return {
+        "is_alive": SchedulerProcess.objects.alive().schedulers().exists(),
+        "pause": current_pause(),
+        "pause_form": pause_form,
+        **{name: context.get(name) for name in ("perms", "csrf_token")},
+    }

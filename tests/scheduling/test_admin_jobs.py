@@ -13,6 +13,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django_apscheduler.models import DjangoJob
 
+from scheduling.display import change_url, step_url
 from scheduling.models import Job, SchedulerProcess, Task
 
 pytestmark = pytest.mark.django_db
@@ -138,9 +139,9 @@ def test_django_apschedulers_own_pages_are_gone(admin_client: Client) -> None:
 
 def test_run_now_queues_a_task_and_writes_down_who(admin_client: Client, admin_user: User) -> None:
     job = make_job(arguments={"pause": 0.5})
-    response = admin_client.post(url_of("run"), {"arguments": '{"items": 3}'}, follow=True)
+    response = admin_client.post(url_of("run"), follow=True)
     task = job.tasks.get()
-    assert (task.arguments, task.cause, task.requested_by) == ({"pause": 0.5, "items": 3}, "manual", admin_user)
+    assert (task.arguments, task.cause, task.requested_by) == ({"pause": 0.5}, "manual", admin_user)
     entry = LogEntry.objects.get()
     assert (entry.user, entry.object_id, entry.action_flag) == (admin_user, "x", CHANGE)
     assert entry.change_message == f"Queued Task {task.pk}."
@@ -183,11 +184,7 @@ def test_back_to_default_takes_back_what_was_edited(admin_client: Client) -> Non
 @pytest.mark.parametrize(
     ("step", "data", "sentence"),
     [
-        ("run", {"arguments": "{"}, "not JSON"),
-        ("run", {"arguments": "[1]"}, "JSON object"),
-        ("run", {"arguments": "0"}, "JSON object"),
-        ("run", {"arguments": '{"items": "x"}'}, "not a whole number"),
-        ("run", {"arguments": '{"itmes": 1}'}, "no argument of this name"),
+        ("run", {"arguments": '{"items": 3}'}, "Run with arguments"),
         ("pause", {"until": "soon"}, "not a date and time"),
         ("pause", {"until": "2000-01-01T00:00"}, "in the future"),
         ("pause", {"reason": "x" * 256}, "at most 255 characters"),
@@ -413,15 +410,15 @@ def test_hostile_texts_are_escaped(admin_client: Client) -> None:
     job = make_job(EVIL, name=EVIL, declared={"name": EVIL + "2", "timezone": EVIL})
     Job.objects.update(paused_at=timezone.now(), paused_reason=EVIL)
     Task.objects.create(job=job, task_name=EVIL, status="failed", started_at=timezone.now())
-    page = reverse("admin:scheduling_job_change", args=["_3Cscript_3Ealert_28_27x_27_29_3C_2Fscript_3E"])
+    page = change_url(job)
     for url in (LIST, page, page.replace("change", "history"), page.replace("change", "delete")):
-        response = admin_client.get(url, follow=True)
+        response = admin_client.get(url)
         assert response.status_code == 200
         assert EVIL not in response.content.decode()
     Job.objects.update(timezone=EVIL, cron=EVIL, function=EVIL)
     for url in (LIST, page):
         assert EVIL not in admin_client.get(url).content.decode()
-    response = admin_client.post(reverse("admin:scheduling_job_resume", args=[page.split("/")[4]]), follow=True)
+    response = admin_client.post(step_url(job, "resume"), follow=True)
     assert EVIL not in response.content.decode()
 
 
@@ -541,16 +538,14 @@ def test_a_pause_meanwhile_is_no_edit(admin_client: Client) -> None:
         "[" * 600 + "]" * 600,
         '{"\\u0000": 1}',
         '{"\\ud800": 1}',
+        '{"items": ' + "[" * 900 + "]" * 900 + "}",
     ],
 )
 def test_arguments_that_no_database_keeps_are_refused_beside_the_field(admin_client: Client, arguments: str) -> None:
-    job = make_job()
+    make_job()
     response = admin_client.post(f"{LIST}x/change/", form_data(arguments=arguments))
     assert response.status_code == 200
     assert "arguments" in response.context["adminform"].form.errors
-    response = admin_client.post(url_of("run"), {"arguments": arguments}, follow=True)
-    assert response.status_code == 200
-    assert not job.tasks.exists()
 
 
 @pytest.mark.parametrize("field", ["misfire_grace", "timeout", "retry_delay"])
@@ -579,3 +574,83 @@ def test_deleting_what_is_gone_already_is_no_error(admin_client: Client) -> None
     assert admin_client.get(url).status_code == 200
     job.remove()
     assert admin_client.post(url, {"post": "yes"}, follow=True).status_code == 200
+
+
+# --- the last runs, as a picture --------------------------------------------------------------------------------------
+
+
+def make_runs(job: Job, *seconds: float, status: str = "completed") -> None:
+    began = timezone.now() - timedelta(days=1)
+    for length in seconds:
+        Task.objects.create(
+            job=job, task_name="t", status=status, started_at=began, finished_at=began + timedelta(seconds=length)
+        )
+
+
+def test_the_list_draws_the_last_20_runs_and_says_them_in_words(admin_client: Client) -> None:
+    job = make_job()
+    make_runs(job, *[50.0] * 30)
+    make_runs(job, *[10.0] * 17)
+    make_runs(job, 3.0, status="failed")
+    make_runs(job, 20.0, 5.0)
+    Task.objects.create(job=job, task_name="t", status="missed", finished_at=timezone.now())
+    Task.objects.create(job=job, task_name="t", status="running", started_at=timezone.now())
+    html = admin_client.get(LIST).content.decode()
+    assert 'aria-label="Last 20 runs: 1 did not complete; they took 3 s to 20 s, the last 5 s."' in html
+    assert "95 % of 20 completed" in html
+    svg = html[html.index('<svg class="scheduling-sparkline') :].partition("</svg>")[0]
+    assert svg.count("<rect") == 21 and svg.count("scheduling-failed") == 2
+    assert 'height="20"' in svg and 'height="10"' in svg and "style=" not in svg
+
+
+@pytest.mark.parametrize(
+    ("good", "bad", "words"), [(1, 0, "100 % of 1"), (0, 2, "0 % of 2"), (19, 1, "95 % of 20"), (40, 0, "100 % of 20")]
+)
+def test_the_success_rate(admin_client: Client, good: int, bad: int, words: str) -> None:
+    job = make_job()
+    make_runs(job, *[0.0] * good)
+    make_runs(job, *[0.0] * bad, status="lost")
+    assert f"{words} completed" in admin_client.get(LIST).content.decode()
+
+
+def test_runs_of_one_job_are_not_drawn_for_another(admin_client: Client) -> None:
+    make_runs(make_job("a"), 1.0)
+    make_job("b")
+    html = admin_client.get(LIST).content.decode()
+    assert html.count('<svg class="scheduling-sparkline') == 1
+
+
+# --- copies, and runs in progress -------------------------------------------------------------------------------------
+
+
+def test_a_copy_starts_from_the_job_and_leaves_it_as_it_is(admin_client: Client) -> None:
+    make_job("a/b", name=EVIL, arguments={"items": 3}, retries=4, timezone="Asia/Tokyo", misfire_grace=None).pause()
+    html = admin_client.get(reverse("admin:scheduling_job_change", args=["a_2Fb"])).content.decode()
+    assert f'href="{LIST}add/?copy=a%2Fb"' in html
+    form = admin_client.get(f"{LIST}add/?copy=a%2Fb").context["adminform"].form
+    shown = {name: form[name].value() for name in ("id", "arguments", "retries", "timezone", "cron", "misfire_grace")}
+    assert shown == {
+        "id": "a/b-copy", "arguments": '{"items": 3}', "retries": 4, "timezone": "Asia/Tokyo", "cron": "0 2 * * *",
+        "misfire_grace": None,
+    }  # fmt: skip
+    assert admin_client.post(f"{LIST}add/?copy=a%2Fb", form_data(id="a/b-copy")).status_code == 302
+    assert Job.objects.by_id("a/b").is_paused and not Job.objects.by_id("a/b-copy").is_paused
+
+
+def test_a_copy_of_nothing_or_by_those_who_may_not_look_is_an_empty_form(admin_client: Client) -> None:
+    make_job(arguments={"items": 3})
+    assert admin_client.get(f"{LIST}add/?copy=gone").status_code == 200
+    form = person("add_job").get(f"{LIST}add/?copy=x").context["adminform"].form
+    assert not form["id"].value() and "items" not in form["arguments"].value()
+    assert "?copy=" not in person("view_job", "change_job", name="other").get(f"{LIST}x/change/").content.decode()
+
+
+def test_the_form_says_what_becomes_of_a_run_in_progress(admin_client: Client) -> None:
+    job = make_job()
+    url = f"{LIST}x/change/"
+    assert "goes on as it began" not in admin_client.get(url).content.decode()
+    first = Task.objects.create(job=job, task_name="t", status="running", started_at=timezone.now())
+    assert f"Task {first.pk} is running and goes on as it began" in admin_client.get(url).content.decode()
+    second = Task.objects.create(job=job, task_name="t", status="running", started_at=timezone.now())
+    assert f"Tasks {first.pk}, {second.pk} are running" in admin_client.get(url).content.decode()
+    assert "as they began" not in person("view_job").get(url).content.decode()

@@ -8,6 +8,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from scheduling.health import problems
+from scheduling.pauses import current_pause
 
 
 class Command(BaseCommand):
@@ -24,7 +25,10 @@ class Command(BaseCommand):
     def handle(self, *args: Any, overdue: int, **options: Any) -> None:
         if found := problems(overdue=timedelta(seconds=overdue)):
             raise CommandError("\n".join(found))
-        self.stdout.write("A scheduler is alive and no Job is overdue.")
+        if (pause := current_pause()) is not None:
+            self.stdout.write(f"A scheduler is alive. Everything is paused {pause.in_words()}.")
+        else:
+            self.stdout.write("A scheduler is alive and no Job is overdue.")
 
 
 def _seconds(text: str) -> int:

@@ -14,6 +14,7 @@ from django.utils.dateparse import parse_datetime
 from scheduling.display import zone_of
 from scheduling.exceptions import SchedulingError
 from scheduling.models import Job
+from scheduling.pauses import pause_everything, resume_everything
 from scheduling.registry import registry
 from scheduling.triggers import TriggerError, dst_note, fire_times
 
@@ -33,8 +34,11 @@ class Command(BaseCommand):
             ("preview", "the next times it will run"),
         ):
             one = verbs.add_parser(verb, help=text)
-            one.add_argument("id")
+            may_be_all = verb in ("pause", "resume")
+            one.add_argument("id", nargs="?" if may_be_all else None, default="")
             one.add_argument("--json", action="store_true")
+            if may_be_all:
+                one.add_argument("--all", action="store_true", help="everything, with one switch")
             if verb == "pause":
                 one.add_argument("--reason", default="")
                 one.add_argument("--until", type=_moment, help="e.g. 2026-12-24T00:00")
@@ -63,12 +67,22 @@ class Command(BaseCommand):
         facts = _facts(Job.objects.by_id(id))
         return [f"{name:14} {value}" for name, value in facts.items()], facts
 
-    def _pause(self, id: str, reason: str, until: datetime | None, **_: Any) -> tuple[list[str], Any]:
+    def _pause(self, id: str, all: bool, reason: str, until: datetime | None, **_: Any) -> tuple[list[str], Any]:
+        _check_one_or_all(id, all)
+        if all and until:
+            raise CommandError("A pause of everything has no end of its own: `jobs resume --all` ends it.")
+        if all:
+            pause = pause_everything(reason=reason)
+            return ["Everything is paused; `jobs resume --all` ends it."], {"began_at": pause.began_at}
         job = Job.objects.by_id(id)
         job.pause(reason=reason, until=until)
         return [f"{job.pk} is paused{f' until {until}' if until else ''}."], _facts(job)
 
-    def _resume(self, id: str, **_: Any) -> tuple[list[str], Any]:
+    def _resume(self, id: str, all: bool, **_: Any) -> tuple[list[str], Any]:
+        _check_one_or_all(id, all)
+        if all:
+            moved = resume_everything()
+            return [f"Resumed; {moved} Jobs whose time fell into the pause run at their next."], {"moved": moved}
         job = Job.objects.by_id(id)
         job.resume()
         return [f"{job.pk} runs next: {_local(job)}."], _facts(job)
@@ -92,6 +106,11 @@ class Command(BaseCommand):
             lines.append(f"  It is paused {until}, so it does not run before then.")
         lines += [f"  {row['time']:%a %Y-%m-%d %H:%M:%S %Z}  {row['note']}".rstrip() for row in rows]
         return lines, rows
+
+
+def _check_one_or_all(id: str, all: bool) -> None:
+    if bool(id) == all:
+        raise CommandError("Name one Job, or give --all.")
 
 
 def _moment(text: str) -> datetime:

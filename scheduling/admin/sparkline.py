@@ -1,0 +1,58 @@
+"""A Job's last runs as a small picture, with the same in words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.template.loader import render_to_string
+from django.utils.safestring import SafeString
+
+from scheduling.display import length
+from scheduling.models import Task
+from scheduling.recent import RUNS, Recent
+
+HEIGHT = 24
+STEP = 5
+
+
+def sparkline(recent: Recent) -> SafeString:
+    """A bar for each run, as high as it was long; those that did not complete are marked by colour and a foot."""
+    seconds = [max(duration.total_seconds(), 0.0) for duration in recent.durations]
+    longest = max(seconds) or 1.0
+    bars = [
+        _bar(index, value / longest, failed=task.status != Task.Status.COMPLETED)
+        for index, (value, task) in enumerate(zip(seconds, recent.runs, strict=True))
+    ]
+    context = {
+        "bars": bars,
+        "width": STEP * RUNS,
+        "height": HEIGHT,
+        "base": HEIGHT - 2,
+        "words": in_words(recent),
+        "rate": rate(recent),
+    }
+    return render_to_string("scheduling/admin/sparkline.html", context)
+
+
+def _bar(index: int, share: float, *, failed: bool) -> dict[str, Any]:
+    room = HEIGHT - 4
+    height = max(1, round(share * room))
+    return {"x": index * STEP, "y": room - height, "height": height, "failed": failed}
+
+
+def rate(recent: Recent) -> str:
+    """Such as "95 % of 20 completed"; 100 % and 0 % mean all and none."""
+    count = len(recent.runs)
+    percent = 100 * recent.succeeded / count
+    rounded = round(percent) if percent in (0, 100) else min(99, max(1, round(percent)))
+    return f"{rounded} % of {count} completed"
+
+
+def in_words(recent: Recent) -> str:
+    count, failed = len(recent.runs), len(recent.runs) - recent.succeeded
+    durations = recent.durations
+    took = f"they took {length(min(durations))} to {length(max(durations))}, the last {length(durations[-1])}"
+    if count == 1:
+        took = f"it took {length(durations[0])}"
+    what = "all completed" if not failed else f"{failed} did not complete"
+    return f"Last {count} run{'s' if count > 1 else ''}: {what}; {took}."

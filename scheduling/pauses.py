@@ -1,0 +1,84 @@
+"""The switch that pauses everything: nothing is started by schedule or as a retry until it is turned off.
+
+Schedulers ask for it with the statements by which they take work (`JobQuerySet.lock_due`, `TaskQuerySet.that_may_start`),
+so it holds from its commit on. What runs goes on, and what a person asks for starts.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+from django_apscheduler.models import DjangoJob
+
+from . import wakeups
+from .exceptions import NotAllowedNow
+from .models import Job, PauseOfAll
+from .triggers import TriggerError
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import User
+
+logger = logging.getLogger(__name__)
+
+AT_A_TIME = 500
+
+
+def current_pause() -> PauseOfAll | None:
+    """The pause of everything that is on, with who began it."""
+    return PauseOfAll.objects.filter(ended_at=None).select_related("began_by").first()
+
+
+def pause_everything(*, by: User | None = None, reason: str = "") -> PauseOfAll:
+    """Raises:
+    NotAllowedNow: it is on already.
+    """
+    with transaction.atomic():
+        try:
+            with transaction.atomic():
+                pause = PauseOfAll.objects.create(began_by=by, reason=reason[:255])
+        except IntegrityError:
+            raise NotAllowedNow("Everything is paused already.") from None
+        wakeups.announce()
+    return pause
+
+
+def resume_everything(*, by: User | None = None) -> int:
+    """Fire times that fell into the pause are not caught up; one-off Jobs of that time run now.
+
+    Returns how many Jobs were given another next run time.
+
+    Raises:
+        NotAllowedNow: it is not on.
+    """
+    with transaction.atomic():
+        if not PauseOfAll.objects.filter(ended_at=None).update(ended_at=timezone.now(), ended_by=by):
+            raise NotAllowedNow("Not everything is paused.")
+        moved = _reschedule_due(timezone.now())
+        wakeups.announce()
+    return moved
+
+
+def _reschedule_due(now: datetime) -> int:
+    # The locks come first: joined rows are read as they were before the wait for them.
+    list(DjangoJob.objects.select_for_update().filter(next_run_time__lte=now).order_by("pk").values_list("pk"))
+    moved = []
+    for job in Job.objects.due(now).select_related("runtime"):
+        try:
+            job.runtime.next_run_time = _after_pause(job, now)
+        except (TriggerError, OverflowError) as error:
+            # Left due: the scheduler that finds it pauses it, with the reason.
+            logger.error("Job %s: its schedule cannot be read: %s", job.pk, error)
+            continue
+        moved.append(job.runtime)
+    DjangoJob.objects.bulk_update(moved, ["next_run_time"], batch_size=AT_A_TIME)
+    return len(moved)
+
+
+def _after_pause(job: Job, now: datetime) -> datetime | None:
+    moment = job.next_time(now)
+    # A one-off Job has no other time than the one that went by.
+    return max(moment, now) if moment is not None else None

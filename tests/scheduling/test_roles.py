@@ -1,0 +1,258 @@
+"""Who may do what: every step, by a real POST, in each of the roles that a new database has."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.apps import apps
+from django.contrib.auth.models import Group, Permission, User
+from django.db import connection
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from scheduling.models import Job, JobChange, Task
+from scheduling.pauses import current_pause, pause_everything
+
+pytestmark = pytest.mark.django_db
+
+LIST = "/admin/scheduling/job/"
+EDIT = {
+    "name": "Job x", "function": "sample.count", "arguments": "{}", "trigger": "cron", "cron": "5 5 * * *",
+    "interval": "", "run_at_0": "", "run_at_1": "", "anchor_0": "", "anchor_1": "", "timezone": "",
+    "max_instances": "1", "overlap": "skip", "coalesce": "on", "misfire_grace": "900", "timeout": "",
+    "retries": "0", "retry_delay": "60",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Step:
+    """`prepare` makes what is needed and returns where to post; `is_done` asks the database."""
+
+    prepare: Callable[[], str]
+    is_done: Callable[[], bool]
+    roles: str
+    """The initials of those who may: Viewer, Operator, Administrator."""
+    data: dict[str, Any]
+
+
+def make_job(**fields: Any) -> Job:
+    job = Job(id="x", **{"name": "Job x", "function": "sample.count", "cron": "0 2 * * *", **fields})
+    job.save_definition()
+    return job
+
+
+def job_step(step: str) -> Callable[[], str]:
+    def prepare() -> str:
+        make_job()
+        return reverse(f"admin:scheduling_job_{step}", args=["x"])
+
+    return prepare
+
+
+def resume() -> str:
+    make_job().pause()
+    return reverse("admin:scheduling_job_resume", args=["x"])
+
+
+def restore() -> str:
+    make_job(declared={"retries": 5})
+    return reverse("admin:scheduling_job_restore", args=["x"])
+
+
+def task_step(step: str, status: str) -> Callable[[], str]:
+    def prepare() -> str:
+        task = Task.objects.create(task_name="t", function="sample.noop", status=status)
+        return reverse(f"admin:scheduling_task_{step}", args=[task.pk])
+
+    return prepare
+
+
+def page(where: str) -> Callable[[], str]:
+    def prepare() -> str:
+        make_job()
+        return f"{LIST}{where}"
+
+    return prepare
+
+
+def undo(kind: str) -> Callable[[], str]:
+    def prepare() -> str:
+        job = make_job()
+        if kind == "edit":
+            job.retries = 3
+            job.save_definition()
+        elif kind == "pause":
+            job.pause()
+        else:
+            job.remove()
+        return reverse("admin:scheduling_jobchange_undo", args=[JobChange.objects.latest("pk").pk])
+
+    return prepare
+
+
+def everything(step: str) -> Callable[[], str]:
+    def prepare() -> str:
+        make_job()
+        if step == "resume":
+            pause_everything()
+        return reverse(f"admin:scheduling_{step}_everything")
+
+    return prepare
+
+
+def job() -> Job | None:
+    return Job.objects.filter(pk="x").first()
+
+
+def the_job() -> Job:
+    return Job.objects.get(pk="x")
+
+
+def selected(action: str) -> dict[str, Any]:
+    return {"action": action, "_selected_action": ["x"], "post": "yes"}
+
+
+STEPS = {
+    "run": Step(job_step("run"), lambda: Task.objects.filter(job="x").exists(), "OA", {}),
+    "run, in bulk": Step(page(""), lambda: Task.objects.exists(), "OA", selected("run_selected")),
+    "run with arguments": Step(
+        job_step("run_with"),
+        lambda: Task.objects.filter(arguments={"items": 3}).exists(),
+        "A",
+        {"argument-items": "3"},
+    ),
+    "run with arguments, past the page": Step(
+        job_step("run"), lambda: Task.objects.filter(arguments={"items": 3}).exists(), "", {"arguments": '{"items": 3}'}
+    ),
+    "pause": Step(job_step("pause"), lambda: the_job().is_paused, "OA", {}),
+    "pause, in bulk": Step(page(""), lambda: the_job().is_paused, "OA", selected("pause_selected")),
+    "resume": Step(resume, lambda: not the_job().is_paused, "OA", {}),
+    "edit": Step(page("x/change/"), lambda: the_job().cron == "5 5 * * *", "A", EDIT),
+    "add": Step(page("add/"), lambda: Job.objects.filter(pk="y").exists(), "A", {**EDIT, "id": "y"}),
+    "back to default": Step(restore, lambda: the_job().retries == 5, "A", {}),
+    "delete": Step(page("x/delete/"), lambda: job() is None, "A", {"post": "yes"}),
+    "delete, in bulk": Step(page(""), lambda: job() is None, "A", selected("delete_selected")),
+    "undo an edit": Step(undo("edit"), lambda: the_job().retries == 0, "A", {}),
+    "undo a pause": Step(undo("pause"), lambda: not the_job().is_paused, "OA", {}),
+    "undo a deletion": Step(undo("deletion"), lambda: job() is not None, "A", {}),
+    "cancel": Step(task_step("cancel", "queued"), lambda: Task.objects.get().status == "cancelled", "OA", {}),
+    "retry": Step(task_step("retry", "failed"), lambda: Task.objects.count() == 2, "OA", {}),
+    "pause everything": Step(everything("pause"), lambda: current_pause() is not None, "OA", {"reason": "r"}),
+    "resume everything": Step(everything("resume"), lambda: current_pause() is None, "OA", {}),
+}
+WHO = ["stranger", "member without rights", "Viewer", "Operator", "Administrator", "superuser"]
+PAGES = [
+    LIST, f"{LIST}x/change/", f"{LIST}x/history/", "/admin/scheduling/task/", "/admin/scheduling/schedulerprocess/",
+    "/admin/scheduling/jobchange/", "/admin/scheduling/pauseofall/",
+]  # fmt: skip
+
+
+class _Editor:
+    """What a migration wants of a schema editor, which SQLite does not open in a transaction."""
+
+    connection = connection
+
+
+@pytest.fixture(autouse=True)
+def roles() -> None:
+    """As a new database has them, also where a test of real processes has emptied it."""
+    for app in ("scheduling.migrations.0005_roles", "audiobooks.migrations.0002_roles"):
+        importlib.import_module(app).make_roles(apps, _Editor)
+
+
+def signed_in(who: str) -> Client:
+    client = Client()
+    if who != "stranger":
+        user = User.objects.create_user("somebody", is_staff=True, is_superuser=who == "superuser")
+        if who in ("Viewer", "Operator", "Administrator"):
+            user.groups.add(Group.objects.get(name=who))
+        client.force_login(user)
+    return client
+
+
+@pytest.mark.parametrize("who", WHO)
+@pytest.mark.parametrize("name", STEPS)
+def test_a_step_is_done_by_those_who_may_and_by_nobody_else(name: str, who: str) -> None:
+    step = STEPS[name]
+    url = step.prepare()
+    assert not step.is_done()
+    changes, tasks = JobChange.objects.count(), Task.objects.count()
+    response = signed_in(who).post(url, step.data)
+    may = (who == "superuser" and bool(step.roles)) or who[0] in step.roles
+    assert step.is_done() == may
+    assert response.status_code in (200, 302, 403)
+    if not may:
+        assert (JobChange.objects.count(), Task.objects.count()) == (changes, tasks)
+
+
+@pytest.mark.parametrize("who", WHO)
+@pytest.mark.parametrize("url", PAGES)
+def test_all_roles_may_look_and_nobody_else(url: str, who: str) -> None:
+    make_job()
+    response = signed_in(who).get(url)
+    assert (response.status_code == 200) == (who not in ("stranger", "member without rights"))
+
+
+@pytest.mark.parametrize("who", ["Viewer", "Operator", "Administrator"])
+def test_a_page_shows_the_buttons_of_the_role_and_no_others(who: str) -> None:
+    job = make_job()
+    job.retries = 3
+    job.save_definition()
+    html = signed_in(who).get(f"{LIST}x/change/").content.decode()
+    shown = {
+        step for step in ("run", "run_with", "pause") if reverse(f"admin:scheduling_job_{step}", args=["x"]) in html
+    }
+    operator, administrator = {"run", "pause"}, {"run", "run_with", "pause"}
+    assert shown == {"Viewer": set(), "Operator": operator, "Administrator": administrator}[who]
+    assert ("/undo/" in html) == ('name="_save"' in html) == (who == "Administrator")
+    listing = signed_in_again(who).get(LIST).content.decode()
+    assert (reverse("admin:scheduling_pause_everything") in listing) == (who != "Viewer")
+
+
+def signed_in_again(who: str) -> Client:
+    User.objects.all().delete()
+    return signed_in(who)
+
+
+def test_looking_includes_the_library() -> None:
+    for role in ("Viewer", "Operator", "Administrator"):
+        group = Group.objects.get(name=role)
+        assert group.permissions.filter(codename="view_book").exists()
+        assert not group.permissions.filter(content_type__app_label="auth").exists()
+
+
+def test_making_the_roles_again_takes_nothing_away(roles: None) -> None:
+    extra = Permission.objects.get(codename="delete_task")
+    viewer = Group.objects.get(name="Viewer")
+    viewer.permissions.add(extra)
+    before = set(viewer.permissions.all())
+    migration = importlib.import_module("scheduling.migrations.0005_roles")
+    migration.make_roles(apps, _Editor)
+    assert set(viewer.permissions.all()) == before
+    assert Group.objects.filter(name="Viewer").count() == 1
+
+
+def test_whoever_may_change_a_job_is_told_what_that_amounts_to() -> None:
+    make_job()
+    sentence = "have any task function run"
+    assert sentence in signed_in("Administrator").get(f"{LIST}x/change/").content.decode()
+    assert sentence not in signed_in_again("Operator").get(f"{LIST}x/change/").content.decode()
+
+
+def test_a_one_off_job_is_the_way_round_the_right_to_run() -> None:
+    """Which is why the page says so: whoever changes Jobs decides what runs."""
+    make_job()
+    user = User.objects.create_user("editor", is_staff=True)
+    user.user_permissions.set(Permission.objects.filter(codename__in=["change_job", "view_job"]))
+    client = Client()
+    client.force_login(user)
+    soon = timezone.now() + timedelta(hours=1)
+    data = {**EDIT, "trigger": "once", "run_at_0": f"{soon:%Y-%m-%d}", "run_at_1": f"{soon:%H:%M:%S}"}
+    assert client.post(f"{LIST}x/change/", data).status_code == 302
+    assert the_job().next_run_time is not None
