@@ -58,6 +58,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "scheduling.middleware.zone_of_person",
 ]
 
 ROOT_URLCONF = "audiobooks.urls"
@@ -161,4 +162,5 @@ UNFOLD = {
     "SITE_HEADER": "Audiobook Automation",
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("audiobooks/icon.svg")}],
     "SHOW_HISTORY": True,
+    "SCRIPTS": [lambda request: static("scheduling/zone.js")],
 }

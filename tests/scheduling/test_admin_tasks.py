@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from django.contrib.admin.models import LogEntry
@@ -13,6 +14,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
+from django_apscheduler.models import DjangoJob
 
 from scheduling.models import Job, SchedulerProcess, Task
 
@@ -180,33 +182,231 @@ def test_the_list_costs_the_same_queries_at_any_length_and_counts_nothing(
     assert not [query["sql"] for query in seen if "DISTINCT" in query["sql"]]
 
 
-def test_the_list_can_be_paged(admin_client: Client) -> None:
-    for _ in range(60):
-        make_task(status="completed")
-    first = [task.pk for task in admin_client.get(LIST).context["cl"].result_list]
-    second = [task.pk for task in admin_client.get(LIST, {"p": 2}).context["cl"].result_list]
-    assert (len(first), len(second)) == (50, 10)
-    assert first + second == sorted(first + second, reverse=True)
-    assert list(admin_client.get(LIST, {"p": 99}).context["cl"].result_list) == []
+def make_many(count: int, **fields: Any) -> list[int]:
+    """Their numbers, newest first."""
+    tasks = [Task(**{"task_name": "Count", "status": "completed", **fields}) for _ in range(count)]
+    return sorted((task.pk for task in Task.objects.bulk_create(tasks)), reverse=True)
+
+
+def listed(client: Client, address: str) -> tuple[list[int], Any]:
+    """The numbers of the Tasks of the page, and its links."""
+    response = client.get(LIST + address)
+    assert response.status_code == 200
+    changelist = response.context["cl"]
+    return [task.pk for task in changelist.result_list], changelist.paginator
+
+
+def test_the_list_can_be_paged_there_and_back(admin_client: Client) -> None:
+    ids = make_many(120)
+    first, pages = listed(admin_client, "")
+    assert (first, pages.newer) == (ids[:50], "")
+    second, pages = listed(admin_client, pages.older)
+    assert second == ids[50:100]
+    third, pages = listed(admin_client, pages.older)
+    assert (third, pages.older) == (ids[100:], "")
+    back, pages = listed(admin_client, pages.newer)
+    assert back == ids[50:100]
+    back, pages = listed(admin_client, pages.newer)
+    assert (back, pages.newer) == (ids[:50], "")
+
+
+def test_a_page_stays_what_it_is_while_tasks_come(admin_client: Client) -> None:
+    ids = make_many(120)
+    _, pages = listed(admin_client, "")
+    make_many(30)
+    second, pages = listed(admin_client, pages.older)
+    assert second == ids[50:100]
+    newer, pages = listed(admin_client, pages.newer)
+    assert newer[-50:] == ids[:50] and pages.newer
+
+
+def test_the_links_of_pages_keep_the_filters(admin_client: Client) -> None:
+    job = make_job()
+    ids = make_many(60, job=job, cause="manual")
+    make_many(60)
+    first, pages = listed(admin_client, "?job=x&cause=manual&status=completed")
+    assert first == ids[:50]
+    rest, pages = listed(admin_client, pages.older)
+    assert rest == ids[50:]
+    assert "job=x" in pages.newer and "cause=manual" in pages.newer and "status=completed" in pages.newer
+
+
+def test_what_has_no_index_is_looked_for_among_so_many_and_then_further_back(
+    admin_client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("scheduling.admin.task_list.LOOKED_THROUGH", 100)
+    oldest = make_task(status="completed", cause="manual", task_name="Needle")
+    make_many(250)
+    newest = make_task(status="completed", cause="manual", task_name="Needle")
+    for address in ("?cause=manual", "?q=need"):
+        found: list[int] = []
+        for _ in range(3):
+            page, pages = listed(admin_client, address)
+            found += page
+            address = pages.older
+        assert (found, address) == ([newest.pk, oldest.pk], "")
+        assert f"Looked down to Task #{newest.pk - 100}" in admin_client.get(f"{LIST}?cause=manual").content.decode()
+        up: list[int] = []
+        while address := pages.newer:
+            page, pages = listed(admin_client, address)
+            up = page + up
+        assert up[0] == newest.pk
+
+
+@pytest.mark.parametrize(("name", "value"), [("before", "x"), ("after", "-1"), ("before", "9" * 40), ("after", "²")])
+def test_an_edge_that_is_no_number_is_none(admin_client: Client, name: str, value: str) -> None:
+    ids = make_many(3)
+    assert listed(admin_client, f"?{name}={value}")[0] == ids
+
+
+def test_a_page_beyond_the_ends_says_where_there_is_more(admin_client: Client) -> None:
+    ids = make_many(3)
+    page, pages = listed(admin_client, f"?before={ids[-1]}")
+    assert page == [] and listed(admin_client, pages.newer)[0] == ids
+    assert listed(admin_client, "?after=999999999999999999")[0] == ids
 
 
 @pytest.mark.parametrize(
     ("query", "found"),
     [
         ({"status__exact": "failed"}, "b"),
-        ({"cause__exact": "manual"}, "c"),
+        ({"status": "failed"}, "b"),
+        ({"status": "failed,lost"}, "b"),
+        ({"cause": "manual"}, "c"),
         ({"job": "x"}, "a"),
+        ({"job": "job X"}, "a"),
+        ({"job": "-", "status": "completed"}, "c"),
         ({"q": "needle"}, "b"),
         ({"q": "x"}, "a"),
+        ({"duration": "under_1s"}, "a"),
+        ({"duration": "1s_10s"}, "b"),
+        ({"duration": "over_10m"}, "c"),
+        ({"date_to": "2026-03-01"}, "a"),
+        ({"date_from": "2026-03-02", "date_to": "2026-03-02"}, "b"),
+        ({"date_from": "2026-03-03"}, "c"),
+        ({"date_from": "2026-03-02", "job": "", "q": "n", "cause": "schedule", "status": "failed"}, "b"),
     ],
 )
 def test_the_list_can_be_narrowed(admin_client: Client, query: dict[str, str], found: str) -> None:
+    def lasted(day: int, seconds: float) -> dict[str, Any]:
+        began = datetime(2026, 3, day, 12, tzinfo=UTC)
+        return {"date_created": began, "started_at": began, "finished_at": began + timedelta(seconds=seconds)}
+
     tasks = {
-        "a": make_task(job=make_job(), status="completed"),
-        "b": make_task(status="failed", task_name="Needle"),
-        "c": make_task(status="completed", cause="manual"),
+        "a": make_task(job=make_job(), status="completed", **lasted(1, 0.999)),
+        "b": make_task(status="failed", task_name="Needle", **lasted(2, 1)),
+        "c": make_task(status="completed", cause="manual", **lasted(3, 600)),
     }
     assert list(admin_client.get(LIST, query).context["cl"].result_list) == [tasks[found]]
+
+
+def test_days_are_those_of_the_persons_time_zone(admin_client: Client) -> None:
+    task = make_task(date_created=datetime(2026, 3, 1, 23, 30, tzinfo=UTC))
+    for zone, day in (("UTC", "2026-03-01"), ("Europe/Berlin", "2026-03-02"), ("America/New_York", "2026-03-01")):
+        admin_client.cookies["timezone"] = zone
+        assert listed(admin_client, f"?date_from={day}&date_to={day}")[0] == [task.pk], zone
+        assert listed(admin_client, "?date_from=2026-03-03")[0] == []
+    admin_client.cookies["timezone"] = "Europe/Berlin"
+    assert listed(admin_client, "?date_to=2026-03-01")[0] == []
+
+
+def test_a_task_that_was_written_late_is_found_by_its_date(admin_client: Client) -> None:
+    first, second = datetime(2026, 3, 1, tzinfo=UTC), datetime(2026, 3, 2, tzinfo=UTC)
+    make_many(5, date_created=first)
+    make_many(5, date_created=second)
+    late = make_task(date_created=first)
+    found, _ = listed(admin_client, "?date_to=2026-03-01")
+    assert len(found) == 6 and found[0] == late.pk
+    assert len(listed(admin_client, "?date_from=2026-03-02")[0]) == 5
+
+
+@pytest.mark.parametrize(
+    ("query", "sentence"),
+    [
+        ({"date_from": "yesterday"}, "Enter a valid date"),
+        ({"date_to": "2026-02-30"}, "Enter a valid date"),
+        ({"date_from": "0001-01-01"}, "Use a year from 1900"),
+        ({"date_to": "9999-12-31"}, "No calendar reaches further"),
+        ({"status": "nonsense"}, "nonsense is not one of the available choices"),
+        ({"status": "failed,"}, "is not one of the available choices"),
+        ({"cause": "fate"}, "fate is not one"),
+        ({"duration": "long"}, "long is not one"),
+        ({"job": "nowhere"}, "There is no Job of this id or name"),
+        ({"job": "twin"}, "Several Jobs have this name"),
+        ({"q": "x" * 300}, "at most 255"),
+    ],
+)
+def test_a_filter_that_cannot_be_read_is_explained_and_shows_nothing(
+    admin_client: Client, query: dict[str, str], sentence: str
+) -> None:
+    for id in "ab":
+        make_job(id, name="twin")
+    make_task()
+    response = admin_client.get(LIST, query)
+    assert sentence in response.content.decode()
+    assert response.context["cl"].result_list == []
+
+
+def test_a_filter_of_nowhere_is_refused(admin_client: Client) -> None:
+    assert admin_client.get(LIST, {"requested_by__password": "x"}).status_code == 400
+    assert admin_client.get(LIST, {"q": "a\0b"}).status_code == 400
+
+
+def test_a_number_finds_its_task(admin_client: Client) -> None:
+    task, _ = make_task(), make_task()
+    for text in (f"#{task.pk}", str(task.pk)):
+        assert listed(admin_client, f"?{urlencode({'q': text})}")[0] == [task.pk]
+    assert listed(admin_client, "?q=%23999999999999999999")[0] == []
+
+
+@pytest.mark.parametrize("jobs", [200, 201])
+def test_more_jobs_than_are_offered_can_still_be_named(admin_client: Client, jobs: int) -> None:
+    runtimes = DjangoJob.objects.bulk_create([DjangoJob(id=f"j{n:03}", job_state=b"") for n in range(jobs)])
+    Job.objects.bulk_create(
+        [Job(id=row.id, runtime=row, name=f"Job {row.id}", function="sample.count", cron="@daily") for row in runtimes]
+    )
+    task = make_task(job_id=f"j{jobs - 1:03}")
+    html = admin_client.get(LIST).content.decode()
+    assert ("200 are offered" in html) == (jobs > 200)
+    assert html.count('<option value="j') == 200
+    assert listed(admin_client, f"?job=j{jobs - 1:03}")[0] == [task.pk]
+
+
+# --- in bulk --------------------------------------------------------------------------------------------------------
+
+
+def act(client: Client, action: str, ids: list[int], **more: str) -> Any:
+    return client.post(LIST, {"action": action, "_selected_action": ids, **more}, follow=True)
+
+
+def test_selected_tasks_are_cancelled_or_retried_each_by_itself(admin_client: Client) -> None:
+    queued, done = make_task(), make_task(status="completed")
+    response = act(admin_client, "cancel_selected", [queued.pk, done.pk])
+    queued.refresh_from_db()
+    assert queued.status == "cancelled"
+    assert [text for text in messages_of(response) if "has ended (completed)" in text]
+    failed = make_task(status="failed", arguments={"items": 3}, checkpoint={"page": 2})
+    act(admin_client, "retry_selected", [failed.pk])
+    retry = failed.retries.get()
+    assert (retry.arguments, retry.checkpoint, str(retry.requested_by)) == ({"items": 3}, {"page": 2}, "admin")
+    assert LogEntry.objects.count() == 2
+
+
+@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("permission", ["cancel_task", "retry_task"])
+def test_an_action_in_bulk_needs_its_own_permission(step: str, permission: str) -> None:
+    task = make_ready(step)
+    client = person("view_task", permission)
+    act(client, f"{step}_selected", [task.pk])
+    assert LogEntry.objects.exists() == (STEPS[step] == permission)
+    assert (f'value="{step}_selected"' in client.get(LIST).content.decode()) == (STEPS[step] == permission)
+
+
+def test_all_of_a_long_history_cannot_be_retried_at_once(admin_client: Client) -> None:
+    ids = make_many(101, status="failed", function="sample.count")
+    response = act(admin_client, "retry_selected", ids[:1], select_across="1")
+    assert "more than 100 Tasks" in messages_of(response)[0]
+    assert Task.objects.count() == 101
 
 
 def test_the_list_shows_counts_progress_and_times(admin_client: Client) -> None:
@@ -239,12 +439,13 @@ def test_the_page_tells_everything_in_order(admin_client: Client, admin_user: Us
     task.log_chunks.create(seq=0, text="first\n")
     html = page_of(admin_client, task)
     for text in (
-        "failed", "It was no good.", "The Job", "retry: admin", "attempt 2 after", "First #", "stands for 3 fire times",
+        "failed", "It was no good.", "The Job", ">admin</a>, attempt 2 after", "First #", "stands for 3 fire times",
         "2 s", "1 min 02 s", "5 processed, 4 succeeded, 1 failed", "Traceback: no", "ä",
-        "&quot;limit&quot;: 20", "&quot;page&quot;: 3", "first\nsecond\n",
+        "&quot;limit&quot;: 20", "&quot;page&quot;: 3",
     ):  # fmt: skip
         assert text in html, text
-    assert html.index("It was no good.") < html.index("The Job") < html.index("Traceback: no") < html.index("second\n")
+    order = ("It was no good.", "Traceback: no", "The Job", "&quot;ä&quot;", "first\n", "second\n")
+    assert [html.index(text) for text in order] == sorted(html.index(text) for text in order)
     assert "data-live" not in html
 
 
