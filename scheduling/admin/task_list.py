@@ -22,7 +22,7 @@ from unfold.views import ChangeList
 
 from scheduling.models import Job, Task
 
-LOOKED_THROUGH = 100_000
+LOOKED_THROUGH = 50_000
 JOBS_OFFERED = 200
 WITHOUT_JOB = "-"
 SKEW = 10_000
@@ -243,7 +243,8 @@ class TaskChangeList(ChangeList):  # type: ignore[misc]
     def get_results(self, request: HttpRequest) -> None:
         self.result_list, self.paginator = self._page()
         self.result_count = len(self.result_list)
-        self.full_result_count = None
+        # The same, since it is not known: Unfold then says nothing of it.
+        self.full_result_count = self.result_count
         self.show_full_result_count = False
         self.can_show_all = self.multi_page = False
 

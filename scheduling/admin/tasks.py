@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.contrib import admin, messages
@@ -104,12 +104,12 @@ class TaskAdmin(ReadOnly, SchedulingAdmin):
         return str(task.requested_by or task.get_cause_display())
 
     @admin.display(description="fire time")
-    def fire_column(self, task: Task) -> str:
-        return moment(task.fire_time)
+    def fire_column(self, task: Task) -> SafeString | str:
+        return _day_and_time(task.fire_time)
 
     @admin.display(description="started")
-    def started_column(self, task: Task) -> str:
-        return moment(task.started_at)
+    def started_column(self, task: Task) -> SafeString | str:
+        return _day_and_time(task.started_at)
 
     def ran(self, task: Task) -> SafeString:
         return format_html('<span class="scheduling-nowrap">{}</span>', length(task.duration))
@@ -232,6 +232,13 @@ def _cancel(task: Task) -> str:
     return "Cancelled." if task.status == Task.Status.CANCELLED else "Asked to stop."
 
 
+def _day_and_time(value: datetime | None) -> SafeString | str:
+    if value is None:
+        return NOTHING
+    local = timezone.localtime(value)
+    return two_lines(f"{local:%a} {local.day} {local:%b %Y}", f"{local:%H:%M:%S %Z}")
+
+
 def _log_in_pieces(task: Task) -> Iterator[str]:
     last = -1
     while chunks := list(task.log_chunks.filter(seq__gt=last).order_by("seq").values_list("seq", "text")[:100]):
@@ -276,6 +283,7 @@ def times_of(task: Task) -> list[tuple[str, SafeString | str, SafeString | str]]
             else "",
         )
         for name, value in moments.items()
+        if value or name != "Due"
     ]
 
 
