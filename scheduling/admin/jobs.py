@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from django.contrib import admin, messages
@@ -37,6 +38,7 @@ from scheduling.models import Job, Task
 from scheduling.registry import registry
 from scheduling.triggers import TriggerError, dst_note, fire_times
 
+from .explain import explain_view
 from .posting import SchedulingAdmin, perform_each, post_action
 
 PREVIEWED = 10
@@ -174,7 +176,8 @@ class JobAdmin(SchedulingAdmin):
             for step in ("run", "pause", "resume", "restore")
         ]
         preview = path("preview/", wrap(self.preview_view), name="scheduling_job_preview")
-        return [preview, *steps, *super().get_urls()]
+        why = path("<path:object_id>/why/", wrap(partial(explain_view, self)), name="scheduling_job_why")
+        return [preview, why, *steps, *super().get_urls()]
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None

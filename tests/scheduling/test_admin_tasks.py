@@ -16,7 +16,8 @@ from django.urls import reverse
 from django.utils import timezone
 from django_apscheduler.models import DjangoJob
 
-from scheduling.models import Job, SchedulerProcess, Task
+from scheduling.admin.task_texts import laid_out
+from scheduling.models import Job, SchedulerProcess, Task, TaskLog
 
 pytestmark = pytest.mark.django_db
 
@@ -111,7 +112,7 @@ def test_tasks_cannot_be_added_changed_or_deleted(admin_client: Client) -> None:
     assert 'name="_save"' not in page_of(admin_client, task)
 
 
-@pytest.mark.parametrize("page", ["changelist", "change", "live"])
+@pytest.mark.parametrize("page", ["changelist", "change", "live", "log"])
 def test_looking_needs_the_view_permission(page: str) -> None:
     task = make_task()
     url = reverse(f"admin:scheduling_task_{page}", args=[] if page == "changelist" else [task.pk])
@@ -472,6 +473,17 @@ def test_hostile_texts_are_escaped(admin_client: Client, page: str) -> None:
     assert EVIL not in (response.json()["state"] if page == "live" else response.content.decode())
 
 
+def test_hostile_errors_frames_and_lines_are_escaped(admin_client: Client) -> None:
+    error = (
+        f'Traceback (most recent call last):\n  File "/srv/{EVIL}.py", line 1, in {EVIL}\n    {EVIL}\n{EVIL}: {EVIL}\n'
+    )
+    task = make_task(status="failed", error_message=error, result={EVIL: EVIL})
+    task.log_chunks.create(seq=0, text=line("ERROR", EVIL) + f"2026-11-24T02:00:00.000Z {EVIL} x: y\n")
+    for query in ("", f"?level={EVIL}&q={EVIL}", "?q=alert"):
+        html = admin_client.get(url_of("change", task) + query).content.decode()
+        assert EVIL not in html and "&lt;script&gt;" in html
+
+
 def test_a_message_about_a_hostile_task_is_escaped(admin_client: Client) -> None:
     task = make_task(task_name=EVIL, status="failed")
     response = admin_client.post(url_of("retry", task), follow=True)
@@ -485,6 +497,216 @@ def test_the_page_holds_no_script_of_its_own(admin_client: Client) -> None:
     content = content[: content.index("Log</h2>")]
     assert "<script" not in content and " style=" not in content and "onclick" not in content
     assert "scheduling/live.js" in html
+
+
+# --- result and error -----------------------------------------------------------------------------------------------
+
+
+def test_a_flat_result_is_a_table_and_another_is_json(admin_client: Client) -> None:
+    flat = make_task(status="completed", result={"new": 1250, "page": "x", "none": None, "all": True, "rate": 0.5})
+    html = page_of(admin_client, flat)
+    for name, value in {"new": "1,250", "page": "x", "none": "–", "all": "yes", "rate": "0.5"}.items():
+        assert f'<th scope="row">{name}</th><td class="scheduling-text">{value}</td>' in html
+    for result in ({"a": {"b": 1}}, {"a": [1]}, [1, 2], "text", 0, False, {}, {str(n): n for n in range(101)}):
+        html = page_of(admin_client, make_task(status="completed", result=result))
+        assert 'id="task-result"' in html and '<table class="scheduling-table" id="task-result"' not in html
+    assert 'id="task-result"' not in page_of(admin_client, make_task(status="completed"))
+
+
+TRACEBACK = """Traceback (most recent call last):
+  File "/srv/app/scheduling/runner.py", line 150, in execute
+    function.function(run)
+  File "/srv/app/books/crawl.py", line 88, in crawl
+    page = source.page(number)
+           ^^^^^^^^^^^^^^^^^^^
+  File "/usr/lib/python3.11/site-packages/httpx/_client.py", line 914, in send
+    raise exc
+  File "<frozen os>", line 1, in x
+httpx.ConnectTimeout: timed out
+  after 30 s
+on page 7
+"""
+
+
+def test_an_error_is_headed_by_its_last_line_and_marks_the_programs_own_frames() -> None:
+    error = laid_out(TRACEBACK)
+    assert error is not None and error.heading == "httpx.ConnectTimeout: timed out"
+    assert "".join(part.text for part in error.parts) == TRACEBACK.rstrip("\n")
+    own = [part.text for part in error.parts if part.is_own]
+    assert len(own) == 1 and own[0].startswith('  File "/srv/app/books/crawl.py"') and own[0].endswith("^\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "heading", "has_more"),
+    [
+        ("There is nothing to do.", "There is nothing to do.", False),
+        ("one\ntwo\n", "two", True),
+        (TRACEBACK.split("httpx.Connect")[0], '  File "<frozen os>", line 1, in x', True),
+    ],
+)
+def test_an_error_of_any_form_has_a_heading(text: str, heading: str, has_more: bool) -> None:
+    error = laid_out(text)
+    assert error is not None and (error.heading, bool(error.parts)) == (heading, has_more)
+
+
+def test_no_error_is_none(admin_client: Client) -> None:
+    assert laid_out("") is None and laid_out(" \n") is None
+    assert "task-error" not in page_of(admin_client, make_task(status="completed"))
+
+
+# --- the log --------------------------------------------------------------------------------------------------------
+
+
+def line(level: str, text: str) -> str:
+    return f"2026-11-24T02:00:00.123Z {level} books.crawl: {text}\n"
+
+
+def entries_of_page(client: Client, task: Task, **query: str) -> list[tuple[str, str]]:
+    response = client.get(url_of("change", task), query)
+    assert response.status_code == 200
+    return [(entry.level, entry.text) for entry in response.context["log"].entries]
+
+
+def test_lines_without_a_time_belong_to_the_one_above(admin_client: Client) -> None:
+    task = make_task(status="completed")
+    task.log_chunks.create(seq=0, text="no time\n" + line("ERROR", "bad") + "Traceback\n  File x\n")
+    task.log_chunks.create(seq=1, text="of the error\n" + line("Level", "odd") + line("INFO", "x\x0cy\u2028z") + "cut")
+    assert entries_of_page(admin_client, task) == [
+        ("", "no time\n"),
+        ("ERROR", line("ERROR", "bad") + "Traceback\n  File x\nof the error\n"),
+        ("", line("Level", "odd")),
+        ("INFO", line("INFO", "x\x0cy\u2028z") + "cut\n"),
+    ]
+    assert 'data-level="ERROR">2026-11-24T02:00:00.123Z ERROR books.crawl: bad' in page_of(admin_client, task)
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ({"level": "WARNING"}, "odd warn fail"),
+        ({"level": "ERROR"}, "odd fail"),
+        ({"level": "nonsense"}, "odd tell warn fail"),
+        ({"level": "warning"}, "odd tell warn fail"),
+        ({"q": "FAIL"}, "fail"),
+        ({"q": "needle"}, "warn"),
+        ({"q": ""}, "odd tell warn fail"),
+        ({"level": "ERROR", "q": "warn"}, ""),
+        ({"q": "(["}, ""),
+    ],
+)
+def test_the_log_is_narrowed_by_the_server_in_all_of_it(
+    admin_client: Client, query: dict[str, str], found: str
+) -> None:
+    task = make_task(status="completed")
+    task.log_chunks.create(seq=0, text=line("Level", "odd") + line("INFO", "tell"))
+    task.log_chunks.create(seq=1, text=line("WARNING", "warn") + "the needle\n" + line("ERROR", "fail"))
+    texts = [text.split("books.crawl: ")[1].split("\n")[0] for _, text in entries_of_page(admin_client, task, **query)]
+    assert " ".join(texts) == found
+    assert ("Nothing in the log fits." in admin_client.get(url_of("change", task), query).content.decode()) == (
+        not found
+    )
+
+
+def fill_log(task: Task, chunks: int, lines: int, width: int = 60) -> int:
+    texts = ["".join(line("INFO", f"{c}-{n} {'x' * width}") for n in range(lines)) for c in range(chunks)]
+    TaskLog.objects.bulk_create([TaskLog(task=task, seq=seq, text=text) for seq, text in enumerate(texts)])
+    return sum(map(len, texts))
+
+
+@pytest.mark.parametrize(("chunks", "lines"), [(100, 100), (1, 10_000), (3000, 3)])
+def test_a_long_log_shows_its_end_says_how_much_is_above_and_stays_light(
+    admin_client: Client, chunks: int, lines: int, django_assert_max_num_queries: Any
+) -> None:
+    task = make_task(status="running", started_at=timezone.now())
+    assert fill_log(task, chunks, lines) > 900_000 or lines == 3
+    with django_assert_max_num_queries(10):
+        html = page_of(admin_client, task)
+    assert html.count('data-level="INFO"') == 2000
+    above = chunks * lines - 2000
+    assert f'data-above="{above}"><span>{above}</span> older lines' in html
+    assert f"{chunks - 1}-{lines - 1} x" in html and "INFO books.crawl: 0-0 x" not in html
+    assert url_of("log", task) in html
+    assert f'data-last="{chunks - 1}"' in html
+    assert len(html) < 700_000
+
+
+def test_only_the_end_of_a_long_log_is_read(admin_client: Client) -> None:
+    task = make_task(status="completed")
+    fill_log(task, 1000, 100)
+    with CaptureQueriesContext(connection) as seen:
+        page_of(admin_client, task)
+    read = [query["sql"] for query in seen if "LIMIT" in query["sql"] and "scheduling_tasklog" in query["sql"]]
+    assert len(read) == 1
+
+
+def test_lines_of_a_megabyte_are_cut_on_the_page(admin_client: Client) -> None:
+    task = make_task(status="completed")
+    task.log_chunks.create(seq=0, text=line("INFO", "before"))
+    task.log_chunks.create(seq=1, text=line("INFO", "y" * 1_000_000))
+    html = page_of(admin_client, task)
+    assert "characters more in the downloaded log" in html and "before" in html and len(html) < 100_000
+    many = make_task(status="completed")
+    fill_log(many, 10, 20, width=5000)
+    assert len(page_of(admin_client, many)) < 500_000
+
+
+def test_a_short_log_is_whole(admin_client: Client) -> None:
+    task = make_task(status="completed")
+    fill_log(task, 2, 2)
+    html = page_of(admin_client, task)
+    assert html.count('data-level="INFO"') == 4 and 'data-above="0" hidden' in html
+    empty = page_of(admin_client, make_task(status="queued"))
+    assert 'data-last="-1"' in empty and "data-level" not in empty.split('id="task-log"')[1]
+
+
+def test_the_log_can_be_downloaded_whole(admin_client: Client) -> None:
+    task = make_task(status="completed", task_name='a/../"b"\r\n: ü.exe')
+    fill_log(task, 250, 2)
+    response = admin_client.get(url_of("log", task))
+    assert response.streaming
+    assert response["Content-Type"] == "text/plain; charset=utf-8"
+    assert response["Content-Disposition"] == f'attachment; filename="ab-uexe-{task.pk}.log"'
+    assert response["X-Content-Type-Options"] == "nosniff"
+    assert b"".join(response.streaming_content).decode() == task.log_output
+    assert b"".join(admin_client.get(url_of("log", make_task(task_name="ü!"))).streaming_content) == b""
+
+
+def test_a_task_deleted_while_its_log_is_sent_ends_the_file(admin_client: Client) -> None:
+    task = make_task(status="completed")
+    fill_log(task, 250, 1)
+    pieces = iter(admin_client.get(url_of("log", task)).streaming_content)
+    next(pieces)
+    task.delete()
+    assert list(pieces) == []
+
+
+def test_the_person_is_linked_for_those_who_may_see_people(admin_user: User) -> None:
+    task = make_task(status="completed", cause="manual", requested_by=admin_user)
+    link = f'href="/admin/auth/user/{admin_user.pk}/change/"'
+    client = Client()
+    client.force_login(admin_user)
+    assert link in page_of(client, task)
+    html = page_of(person("view_task"), task)
+    assert link not in html and "a person: admin" in html
+
+
+@pytest.mark.parametrize(
+    ("fields", "shown"),
+    [
+        ({"items_processed": 25, "progress_total": 100}, True),
+        ({"items_processed": 0, "progress_total": 100}, False),
+        ({"items_processed": 120, "progress_total": 100}, False),
+        ({"items_processed": 25}, False),
+        ({"items_processed": 25, "progress_total": 100, "status": "failed"}, False),
+        ({"items_processed": 1, "progress_total": 10**18}, True),
+    ],
+)
+def test_the_time_left_is_told_where_it_can_be(admin_client: Client, fields: dict[str, Any], shown: bool) -> None:
+    task = make_task(**{"status": "running", "started_at": timezone.now() - timedelta(seconds=100), **fields})
+    html = page_of(admin_client, task)
+    assert (" left</span>" in html) == shown
+    if fields["items_processed"] == 25 and shown:
+        assert "about 5 min 00 s left" in html
 
 
 # --- live -----------------------------------------------------------------------------------------------------------
@@ -531,3 +753,28 @@ def test_the_live_view_costs_few_queries(admin_client: Client, django_assert_max
 def test_the_live_view_of_no_task_is_not_found(admin_client: Client) -> None:
     assert admin_client.get("/admin/scheduling/task/999/live/").status_code == 404
     assert admin_client.get("/admin/scheduling/task/word/live/").status_code == 404
+
+
+def test_the_live_view_says_when_there_is_more(admin_client: Client) -> None:
+    task = make_task(status="running")
+    fill_log(task, 201, 1)
+    url = url_of("live", task)
+    assert admin_client.get(url).json()["more"] is True
+    assert admin_client.get(url, {"after": "199"}).json()["more"] is False
+
+
+def test_a_task_deleted_while_it_is_watched_is_not_found(admin_client: Client) -> None:
+    task = make_task(status="running")
+    url = url_of("live", task)
+    assert admin_client.get(url).status_code == 200
+    task.delete()
+    assert admin_client.get(url).status_code == 404
+
+
+@pytest.mark.parametrize("address", ["", "?status=completed&cause=manual", "?q=count&date_from=2020-01-01&job=x"])
+def test_the_list_costs_few_queries_among_thousands(
+    admin_client: Client, address: str, django_assert_max_num_queries: Any
+) -> None:
+    make_many(2000, job=make_job(), cause="manual")
+    with django_assert_max_num_queries(12):
+        assert len(listed(admin_client, address)[0]) == 50
