@@ -29,6 +29,8 @@ from .task_texts import laid_out, pretty, table_of
 
 CHUNKS_AT_A_TIME = 200
 RETRIES_SHOWN = 20
+LONGEST_LEFT = timedelta(days=100)
+"""What would take longer is no estimate."""
 MOST_AT_ONCE = 100
 """Tasks that one action in bulk cancels or retries; more than a page holds."""
 
@@ -117,7 +119,8 @@ class TaskAdmin(ReadOnly, SchedulingAdmin):
     def items(self, task: Task) -> SafeString | str:
         if not task.items_processed:
             return NOTHING
-        return two_lines(f"{task.items_processed:,}", f"{task.items_succeeded:,} ok, {task.items_failed:,} failed")
+        failed = f", {task.items_failed:,} failed" if task.items_failed else ""
+        return two_lines(f"{task.items_processed:,}", f"{task.items_succeeded:,} ok{failed}")
 
     def progress(self, task: Task) -> SafeString | str:
         if not task.is_active:
@@ -293,5 +296,6 @@ def time_left(task: Task) -> timedelta | None:
         return None
     if task.progress_total is None or task.items_processed >= task.progress_total:
         return None
-    so_far = timezone.now() - task.started_at
-    return so_far * ((task.progress_total - task.items_processed) / task.items_processed)
+    so_far = (timezone.now() - task.started_at).total_seconds()
+    seconds = so_far * ((task.progress_total - task.items_processed) / task.items_processed)
+    return timedelta(seconds=seconds) if 0 <= seconds < LONGEST_LEFT.total_seconds() else None

@@ -34,7 +34,7 @@ def current_zone(value: str | None) -> str:
     seen: list[str] = []
 
     def view(request: Any) -> HttpResponse:
-        seen.append(timezone.get_current_timezone_name())
+        seen.append(str(timezone.get_current_timezone()))
         return HttpResponse()
 
     request = RequestFactory().get("/")
