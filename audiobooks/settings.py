@@ -62,6 +62,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "scheduling.middleware.zone_of_person",
     "axes.middleware.AxesMiddleware",
 ]
 
@@ -192,4 +193,5 @@ UNFOLD = {
     "SITE_HEADER": "Audiobook Automation",
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("audiobooks/icon.svg")}],
     "SHOW_HISTORY": True,
+    "SCRIPTS": [lambda request: static("scheduling/zone.js")],
 }

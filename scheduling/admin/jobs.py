@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from django.contrib import admin, messages
@@ -42,6 +43,7 @@ from scheduling.registry import registry
 from scheduling.triggers import TriggerError, dst_note, fire_times
 
 from .changes import changes_of
+from .explain import explain_view
 from .posting import SchedulingAdmin, perform, perform_each, post_action, who
 from .sparkline import sparkline
 
@@ -196,7 +198,8 @@ class JobAdmin(SchedulingAdmin):
         ]
         run_with = path("<path:object_id>/run-with/", wrap(self.run_with_view), name="scheduling_job_run_with")
         preview = path("preview/", wrap(self.preview_view), name="scheduling_job_preview")
-        return [preview, run_with, *steps, *super().get_urls()]
+        why = path("<path:object_id>/why/", wrap(partial(explain_view, self)), name="scheduling_job_why")
+        return [preview, run_with, why, *steps, *super().get_urls()]
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None

@@ -1,0 +1,381 @@
+"""Why a Job ran, or did not, at a time: read from what is stored, with the facts that say so.
+
+Where the records do not tell, or are deleted by now, that is the answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from functools import cached_property
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from django.conf import settings
+from django.db.models import Q
+from django.utils import timezone
+
+from .conf import scheduling_settings
+from .display import length, short
+from .models import Job, SchedulerProcess, Task
+from .records import DayCount, JobChange, PauseOfAll
+from .registry import registry
+from .triggers import COUNT_CAP, DAY, MICROSECOND, MINUTE, SECOND, Trigger, TriggerError, check_moment
+
+LOOKED_BACK = 2000 * DAY
+"""For the fire time before a moment at which nothing was due."""
+LONGEST_QUEUE = DAY
+"""How long before its start a run by hand is looked for."""
+RUNS_COMPARED = 100
+
+
+class Verdict(StrEnum):
+    RAN = "ran"
+    WAITING = "waiting"
+    CANCELLED = "cancelled"
+    MISSED = "missed"
+    SKIPPED = "skipped"
+    FOLDED = "folded"
+    PAUSED = "paused"
+    ALL_PAUSED = "all paused"
+    NOT_DUE = "not due"
+    NO_JOB = "no job"
+    DELETED = "deleted"
+    UNRESOLVABLE = "unresolvable"
+    UNREADABLE = "unreadable"
+    FORGOTTEN = "forgotten"
+    COMING = "coming"
+    UNKNOWN = "unknown"
+
+
+Fact = tuple[str, str | datetime]
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """`task_ids` are the Tasks it speaks of, the one that matters most first."""
+
+    verdict: Verdict
+    sentence: str
+    facts: tuple[Fact, ...] = ()
+    task_ids: tuple[int, ...] = ()
+
+
+def explain(job: Job | str, moment: datetime) -> Explanation:
+    """A Job, or the id of one that may be deleted; a moment without seconds stands for its minute.
+
+    Raises:
+        TriggerError: the moment is naive, or out of the range in which clocks can be reckoned with.
+    """
+    key = job if isinstance(job, str) else job.pk
+    row = Job.objects.select_related("runtime").filter(pk=key).first() if isinstance(job, str) else job
+    # In UTC: two times of one zone would be compared by their wall clocks.
+    return _Inquiry(key, row, check_moment(moment, field="at").astimezone(UTC), timezone.now()).answer()
+
+
+@dataclass(frozen=True)
+class _Definition:
+    """The Job as it was; or None, and what to say of there being none."""
+
+    job: Job | None
+    source: str
+    absent: Explanation | None = None
+
+
+@dataclass
+class _Inquiry:
+    key: str
+    row: Job | None
+    moment: datetime
+    now: datetime
+
+    def answer(self) -> Explanation:
+        for look in (self._at_tasks, self._at_runs_by_hand, self._at_the_definition):
+            if (found := look()) is not None:
+                return found
+        return self._by_the_schedule()
+
+    # --- the time asked for --------------------------------------------------------------------------------------
+
+    @property
+    def start(self) -> datetime:
+        return self.moment.replace(microsecond=0)
+
+    @property
+    def end(self) -> datetime:
+        return self.start + (SECOND if self.moment.second or self.moment.microsecond else MINUTE)
+
+    # --- Tasks ---------------------------------------------------------------------------------------------------
+
+    def _at_tasks(self) -> Explanation | None:
+        tasks = Task.objects.filter(job_id=self.key, fire_time__gte=self.start, fire_time__lt=self.end)
+        task = tasks.order_by("fire_time").first()
+        return None if task is None else self._of_task(task)
+
+    def _of_task(self, task: Task) -> Explanation:
+        match task.status:
+            case Task.Status.MISSED:
+                return self._missed(task)
+            case Task.Status.SKIPPED:
+                return self._skipped(task)
+            case Task.Status.QUEUED:
+                held = "another run of it has to end first" if task.waiting else "no worker has taken it yet"
+                return self._told(Verdict.WAITING, f"It is due and waits: {held}.", task)
+        if task.started_at is None:
+            return self._told(
+                Verdict.CANCELLED, f"It was due, and {task.get_status_display()} before it started.", task
+            )
+        late = task.started_at - (task.fire_time or task.started_at)
+        punctual = "on time" if late < SECOND else f"{length(late)} after its time"
+        ended = "is running" if task.is_active else f"ended as {task.get_status_display()}"
+        return self._told(Verdict.RAN, f"It ran: {task} started {punctual} and {ended}.", task)
+
+    def _told(self, verdict: Verdict, sentence: str, task: Task, *others: int) -> Explanation:
+        retries = task.retries.order_by("pk").values_list("pk", flat=True)[:20]
+        return Explanation(verdict, sentence, tuple(_facts_of(task)), (task.pk, *others, *retries))
+
+    def _missed(self, task: Task) -> Explanation:
+        down = self._is_down(self.start if task.fire_time is None else min(task.fire_time, self.start))
+        why = "no scheduler was running then" if down else "it could not be started in time"
+        told = self._told(
+            Verdict.MISSED, f"It was missed: {why}, and by {short(task.date_created)} it was too late.", task
+        )
+        facts = (*told.facts, *self._scheduler_facts(self.start)) if down else told.facts
+        return Explanation(told.verdict, told.sentence, facts, told.task_ids)
+
+    def _skipped(self, task: Task) -> Explanation:
+        earlier = Task.objects.filter(job_id=self.key, pk__lt=task.pk).order_by("-pk")[:RUNS_COMPARED]
+        going = [run for run in earlier if _was_going_on(run, task.date_created)]
+        names = ", ".join(str(run) for run in going) or "an earlier run"
+        sentence = f"It was skipped: {names} was still going on, and the Job does not let so many run at a time."
+        return self._told(Verdict.SKIPPED, sentence, task, *(run.pk for run in going))
+
+    def _at_runs_by_hand(self) -> Explanation | None:
+        """Of Tasks that stand for no fire time: by a person, and retries."""
+        since = self.start - LONGEST_QUEUE
+        runs = Task.objects.filter(job_id=self.key, fire_time=None, date_created__gte=since, date_created__lt=self.end)
+        run = runs.filter(started_at__gte=self.start, started_at__lt=self.end).order_by("pk").first()
+        if run is None:
+            return None
+        asked = f"{run.requested_by} asked for it" if run.requested_by else f"cause: {run.get_cause_display()}"
+        return self._told(Verdict.RAN, f"It ran, not by its schedule ({asked}): {run}.", run)
+
+    # --- the Job as it was -----------------------------------------------------------------------------------------
+
+    def _at_the_definition(self) -> Explanation | None:
+        return self._definition.absent
+
+    @cached_property
+    def _definition(self) -> _Definition:
+        changes = JobChange.objects.filter(job_key=self.key).select_related("by")
+        before = changes.filter(at__lte=self.moment).order_by("-pk").first()
+        after = changes.filter(at__gt=self.moment).order_by("pk").first()
+        if before is not None:
+            if before.after is None:
+                return _absent(Verdict.DELETED, f"There was no Job: it was deleted at {short(before.at)}.", before)
+            return _Definition(self._job_of(before.after), f"as recorded at {short(before.at)}")
+        if after is not None and after.before is None:
+            return _absent(Verdict.NO_JOB, f"There was no Job yet: it was made at {short(after.at)}.", after)
+        if self.row is not None and self.row.created_at > self.end:
+            return _absent(Verdict.NO_JOB, f"There was no Job yet: it was made at {short(self.row.created_at)}.")
+        if after is not None:
+            return _Definition(self._job_of(after.before or {}), f"as it was before the change at {short(after.at)}")
+        if self.row is None:
+            return _absent(Verdict.NO_JOB, "There is no Job of this id, and no record of one.")
+        return _Definition(self.row, "the present one; no change of it is recorded")
+
+    def _job_of(self, snapshot: Mapping[str, Any]) -> Job:
+        made = self.row.created_at if self.row else None
+        known = {field.attname for field in Job._meta.concrete_fields}
+        values = {name: _from_json(name, value) for name, value in snapshot.items() if name in known}
+        return Job(**{"id": self.key, "created_at": made, **values})
+
+    # --- the schedule ----------------------------------------------------------------------------------------------
+
+    def _by_the_schedule(self) -> Explanation:
+        job = self._definition.job
+        assert job is not None
+        try:
+            trigger = job.build_trigger()
+        except TriggerError as error:
+            return Explanation(Verdict.UNREADABLE, f"Its schedule cannot be read: {error}", self._schedule_facts(job))
+        fire_time = trigger.next_after(self.start - MICROSECOND)
+        if fire_time is None or fire_time >= self.end:
+            return self._not_due(job, trigger)
+        facts = (("Fire time", fire_time), *self._schedule_facts(job))
+        return self._coming(job, fire_time, facts) if fire_time > self.now else self._no_task(job, fire_time, facts)
+
+    def _schedule_facts(self, job: Job) -> tuple[Fact, ...]:
+        return ("Schedule", f"{job.schedule_in_words()}, zone {job.zone}"), ("Definition used", self._definition.source)
+
+    def _not_due(self, job: Job, trigger: Trigger) -> Explanation:
+        before = trigger.latest_at_or_before(self.start - MICROSECOND, not_before=self.start - LOOKED_BACK)
+        after = trigger.next_after(self.end - MICROSECOND)
+        near = [moment for moment in (before, after) if moment is not None]
+        facts: list[Fact] = [("Fire time before", before or "none"), ("Fire time after", after or "none")]
+        facts += self._schedule_facts(job)
+        tasks = list(Task.objects.filter(job_id=self.key, fire_time__in=near).order_by("fire_time"))
+        facts += [(f"{task}", task.get_status_display()) for task in tasks]
+        facts += [("Going on then", str(task)) for task in tasks if _was_going_on(task, self.start)]
+        tense = "is" if self.start > self.now else "was"
+        sentence = f"It {tense} not due then: its schedule does not name that time."
+        return Explanation(Verdict.NOT_DUE, sentence, tuple(facts), tuple(task.pk for task in tasks))
+
+    def _coming(self, job: Job, fire_time: datetime, facts: tuple[Fact, ...]) -> Explanation:
+        time = short(fire_time)
+        if job.function not in registry:
+            return Explanation(Verdict.UNRESOLVABLE, f"It is due at {time}, but {_no_function(job)}", facts)
+        if (pause := self._pause_at(fire_time)) is not None:
+            return Explanation(Verdict.PAUSED, f"It will not run at {time}: it is paused {pause_words(pause)}.", facts)
+        if PauseOfAll.objects.filter(ended_at=None).exists():
+            sentence = f"It is due at {time}, but everything is paused: it will run only if that has ended by then."
+            return Explanation(Verdict.ALL_PAUSED, sentence, facts)
+        if not SchedulerProcess.objects.alive().schedulers().exists():
+            facts = (*facts, ("Scheduler", "none is running now; without one nothing will start"))
+        return Explanation(Verdict.COMING, f"It will run at {time}, unless something is changed until then.", facts)
+
+    # --- due, and no Task --------------------------------------------------------------------------------------------
+
+    def _no_task(self, job: Job, fire_time: datetime, facts: tuple[Fact, ...]) -> Explanation:
+        return (
+            self._counted_in_another(job, fire_time, facts)
+            or self._paused(fire_time, facts)
+            or self._forgotten(fire_time, facts)
+            or self._unstarted(job, fire_time, facts)
+        )
+
+    def _counted_in_another(self, job: Job, fire_time: datetime, facts: tuple[Fact, ...]) -> Explanation | None:
+        later = Task.objects.filter(job_id=self.key, fire_time__gt=fire_time).order_by("fire_time").first()
+        if later is None or later.fire_time is None:
+            return None
+        between, is_exact = job.build_trigger().count_between(fire_time, later.fire_time)
+        if between >= later.fire_count and (is_exact or later.fire_count < COUNT_CAP):
+            return None
+        if later.status == Task.Status.MISSED:
+            return self._missed(later)
+        sentence = f"It was folded into another run: {later} stands for {later.fire_count} fire times due together."
+        return Explanation(Verdict.FOLDED, sentence, (*facts, *_facts_of(later)), (later.pk,))
+
+    def _paused(self, fire_time: datetime, facts: tuple[Fact, ...]) -> Explanation | None:
+        if (job := self._pause_at(fire_time)) is not None:
+            facts = (*facts, *self._pause_facts(job, fire_time))
+            return Explanation(Verdict.PAUSED, f"It did not run: it was paused {pause_words(job)}.", facts)
+        pauses = PauseOfAll.objects.filter(Q(ended_at=None) | Q(ended_at__gt=fire_time), began_at__lte=fire_time)
+        if (pause := pauses.select_related("began_by").first()) is None:
+            return None
+        facts = (*facts, ("Everything paused", pause.began_at), ("Resumed", pause.ended_at or "not yet"))
+        facts = (*facts, ("By", str(pause.began_by or "a command")), ("Reason", pause.reason or "none given"))
+        return Explanation(Verdict.ALL_PAUSED, "It did not run: everything was paused.", facts)
+
+    def _pause_at(self, fire_time: datetime) -> Job | None:
+        """The Job as it was, or is, if it was paused then."""
+        for job in (self._definition.job, self.row):
+            if job is None or job.paused_at is None or job.paused_at > fire_time:
+                continue
+            if job.paused_until is None or job.paused_until > fire_time:
+                return job
+        return None
+
+    def _pause_facts(self, job: Job, fire_time: datetime) -> Iterator[Fact]:
+        assert job.paused_at is not None
+        yield "Paused", job.paused_at
+        pauses = JobChange.objects.filter(job_key=self.key, kind=JobChange.Kind.PAUSED, at__lte=fire_time)
+        if (change := pauses.select_related("by").order_by("-pk").first()) is not None:
+            yield "By", str(change.by or "code or a command")
+
+    def _forgotten(self, fire_time: datetime, facts: tuple[Fact, ...]) -> Explanation | None:
+        days = scheduling_settings().RETENTION_DAYS
+        if fire_time >= self.now - timedelta(days=days):
+            return None
+        # Days are counted in the project's zone.
+        day = timezone.localtime(fire_time, ZoneInfo(settings.TIME_ZONE)).date()
+        counts = DayCount.objects.filter(job_key=self.key, day=day).order_by("status")
+        if told := ", ".join(f"{count.count} {count.status}" for count in counts):
+            facts = (*facts, ("That day", told))
+        sentence = (
+            f"It was due then. Whether it ran cannot be said any more: records older than {days} days are deleted."
+        )
+        return Explanation(Verdict.FORGOTTEN, sentence, facts)
+
+    def _unstarted(self, job: Job, fire_time: datetime, facts: tuple[Fact, ...]) -> Explanation:
+        if self._is_down(fire_time):
+            facts = (*facts, *self._scheduler_facts(fire_time))
+            return Explanation(Verdict.MISSED, "It was due then, and no scheduler was running.", facts)
+        if job.function not in registry:
+            return Explanation(Verdict.UNRESOLVABLE, f"It was due then, but {_no_function(job)}", facts)
+        if self.row and self.row.next_run_time and self.row.next_run_time <= fire_time:
+            return Explanation(Verdict.WAITING, "It is due; the scheduler has not come to it yet.", facts)
+        sentence = (
+            "It was due then, a scheduler was running, and there is no record of a run: one may have been deleted."
+        )
+        return Explanation(Verdict.UNKNOWN, sentence, facts)
+
+    # --- schedulers ----------------------------------------------------------------------------------------------------
+
+    def _is_down(self, moment: datetime) -> bool:
+        # A dead process is marked as stopped only when another finds it, which may be days later.
+        beat = moment - timedelta(seconds=2 * scheduling_settings().HEARTBEAT_EVERY)
+        alive = SchedulerProcess.objects.schedulers().filter(started_at__lte=moment, heartbeat_at__gte=beat)
+        return not alive.filter(Q(stopped_at=None) | Q(stopped_at__gte=moment)).exists()
+
+    def _scheduler_facts(self, moment: datetime) -> Iterator[Fact]:
+        schedulers = SchedulerProcess.objects.schedulers()
+        last = schedulers.filter(started_at__lte=moment).order_by("-heartbeat_at").first()
+        following = schedulers.filter(started_at__gt=moment).order_by("started_at").first()
+        yield "Last sign of a scheduler before", last.heartbeat_at if last else "none is recorded"
+        if last and last.outcome:
+            yield "How that one ended", last.outcome
+        yield "Next scheduler started", following.started_at if following else "none has"
+
+
+def pause_words(job: Job) -> str:
+    """Such as "until 24 Nov 2026, 08:00 UTC (holiday)", also of a pause that is over."""
+    until = f"until {short(job.paused_until)}" if job.paused_until else "until resumed"
+    return f"{until} ({job.paused_reason})" if job.paused_reason else until
+
+
+def _absent(verdict: Verdict, sentence: str, change: JobChange | None = None) -> _Definition:
+    facts: tuple[Fact, ...] = ()
+    if change is not None:
+        facts = ((change.get_kind_display().capitalize(), change.at), ("By", str(change.by or "code or a command")))
+    return _Definition(None, "", Explanation(verdict, sentence, facts))
+
+
+def _facts_of(task: Task) -> Iterator[Fact]:
+    yield "Task", f"{task}, {task.get_status_display()}"
+    moments = {
+        "Due": task.fire_time,
+        "Queued": task.date_created,
+        "Started": task.started_at,
+        "Ended": task.finished_at,
+    }
+    for label, moment in moments.items():
+        if moment is not None:
+            yield label, moment
+    if task.fire_count > 1:
+        yield "Stands for", f"{task.fire_count} fire times"
+    if task.reason:
+        yield "Reason", task.reason
+
+
+def _was_going_on(task: Task, moment: datetime) -> bool:
+    if task.started_at is None or task.started_at > moment:
+        return False
+    return task.finished_at is None or task.finished_at > moment
+
+
+def _no_function(job: Job) -> str:
+    return f"this program has no task function {job.function}."
+
+
+def _from_json(name: str, value: Any) -> Any:
+    """A value of `Job.snapshot()` as the field holds it."""
+    if value is None:
+        return None
+    if name in ("interval", "misfire_grace", "timeout", "retry_delay"):
+        return timedelta(seconds=value)
+    if name in ("anchor", "run_at", "paused_at", "paused_until"):
+        return datetime.fromisoformat(value)
+    return value
