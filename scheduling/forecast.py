@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import groupby
 
 from django.utils import timezone
@@ -37,11 +37,10 @@ class Lane:
 
 @dataclass(frozen=True)
 class Meeting:
-    """Minutes [from, to) in which runs of the same two or more Jobs are expected."""
+    """Two or more Jobs that are expected to run in the same minutes: stretches of them, each [from, to)."""
 
-    first: int
-    end: int
     jobs: list[Job]
+    stretches: list[tuple[int, int]]
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,8 @@ class Forecast:
 
 def forecast(jobs: Iterable[Job], usual: Mapping[str, timedelta], now: datetime) -> Forecast:
     """`usual` is Job id -> mean length. Jobs that will not run are left out."""
-    start = timezone.localtime(now).replace(minute=0, second=0, microsecond=0)
+    # In UTC from here on: between two moments of one zone Python subtracts what the clocks show.
+    start = timezone.localtime(now).replace(minute=0, second=0, microsecond=0).astimezone(UTC)
     known: dict[tuple[Trigger, datetime], list[datetime]] = {}
     lanes = [lane for job in jobs if (lane := _lane(job, usual.get(job.pk), start, now, known))]
     lanes.sort(key=lambda lane: (lane.spans[0][0], lane.job.name.casefold()))
@@ -116,10 +116,13 @@ def _spans(times: list[datetime], usual: timedelta, start: datetime) -> list[tup
 
 
 def _meetings(masks: list[int], lanes: list[Lane]) -> list[Meeting]:
-    found = []
+    """By their Jobs, so that two that meet every five minutes are one meeting."""
+    found: dict[int, list[tuple[int, int]]] = {}
     for mask, group in groupby(range(MINUTES), key=masks.__getitem__):
         minutes = list(group)
         if mask.bit_count() > 1:
-            jobs = [lane.job for index, lane in enumerate(lanes) if mask >> index & 1]
-            found.append(Meeting(minutes[0], minutes[-1] + 1, jobs))
-    return found
+            found.setdefault(mask, []).append((minutes[0], minutes[-1] + 1))
+    return [
+        Meeting([lane.job for index, lane in enumerate(lanes) if mask >> index & 1], stretches)
+        for mask, stretches in found.items()
+    ]

@@ -136,8 +136,8 @@ def _months(mondays: list[date]) -> list[tuple[str, int]]:
 def _drawn(coming: Forecast) -> dict[str, Any]:
     meetings = coming.meetings
     if len(meetings) > MEETINGS_SHOWN:
-        most = sorted(meetings, key=lambda one: (-len(one.jobs), one.first))[:MEETINGS_SHOWN]
-        meetings = sorted(most, key=lambda one: one.first)
+        most = sorted(meetings, key=lambda one: (-len(one.jobs), one.stretches))[:MEETINGS_SHOWN]
+        meetings = sorted(most, key=lambda one: one.stretches)
     return {
         "hours": [coming.start + timedelta(hours=hour) for hour in range(HOURS)],
         "columns": HOURS,
@@ -151,8 +151,9 @@ def _drawn(coming: Forecast) -> dict[str, Any]:
         "most": max(coming.busy),
         "meetings": [
             {
-                "first": coming.at(one.first),
-                "end": coming.at(one.end),
+                "first": coming.at(one.stretches[0][0]),
+                "end": coming.at(one.stretches[-1][1]),
+                "times": len(one.stretches),
                 "count": len(one.jobs),
                 "jobs": one.jobs[:NAMES_SHOWN],
                 "more": max(len(one.jobs) - NAMES_SHOWN, 0),
