@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from .models import Job
 from .registry import registry
-from .triggers import Trigger, TriggerError, fire_times
+from .triggers import Trigger, TriggerError
 
 AHEAD = timedelta(hours=24)
 HOURS = 25
@@ -79,17 +79,14 @@ def _lane(
     known: dict[tuple[Trigger, datetime], list[datetime]],
 ) -> Lane | None:
     times = _fires(job, now, known)
-    if not times:
-        return None
-    shown = [time for time in times[:FIRES_OF_A_JOB] if time <= now + AHEAD]
+    shown = times[:FIRES_OF_A_JOB]
     if not shown:
         return None
-    is_capped = len(times) > FIRES_OF_A_JOB and times[FIRES_OF_A_JOB] <= now + AHEAD
-    return Lane(job, len(shown), _spans(shown, usual or MINUTE, start), usual, shown[-1], is_capped)
+    return Lane(job, len(shown), _spans(shown, usual or MINUTE, start), usual, shown[-1], len(times) > len(shown))
 
 
 def _fires(job: Job, now: datetime, known: dict[tuple[Trigger, datetime], list[datetime]]) -> list[datetime]:
-    """One more than is shown. Many Jobs have the same schedule; each is computed once."""
+    """In the 24 hours, one more than is shown. Many Jobs have the same schedule; each is computed once."""
     due = job.next_run_time
     if due is None or due > now + AHEAD or job.function not in registry:
         return []
@@ -99,8 +96,17 @@ def _fires(job: Job, now: datetime, known: dict[tuple[Trigger, datetime], list[d
         return []
     first = max(due, now)
     if (trigger, first) not in known:
-        known[trigger, first] = fire_times(trigger, start=first, count=FIRES_OF_A_JOB)
+        known[trigger, first] = _fires_until(trigger, first, now + AHEAD)
     return [first, *known[trigger, first]]
+
+
+def _fires_until(trigger: Trigger, first: datetime, end: datetime) -> list[datetime]:
+    found: list[datetime] = []
+    moment = trigger.next_after(first)
+    while moment is not None and moment <= end and len(found) < FIRES_OF_A_JOB:
+        found.append(moment)
+        moment = trigger.next_after(moment)
+    return found
 
 
 def _spans(times: list[datetime], usual: timedelta, start: datetime) -> list[tuple[int, int]]:

@@ -10,9 +10,10 @@ import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db.models import Case, Count, F, FloatField, Func, IntegerField, Max, Min, Sum, Value, When
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from .models import DayCount, Task
@@ -46,14 +47,13 @@ class Outcomes:
         self.longest = max(self.longest, other.longest)
 
 
-@dataclass(frozen=True)
-class Counted:
-    """A row of counts, of a day that was rolled up or of one that is counted now."""
+class Counted(NamedTuple):
+    """A row of counts, of a day that was rolled up or of one that is counted now. There may be tens of thousands."""
 
     job_key: str
     day: date
     status: str
-    count: int
+    number: int
     seconds: float
     longest: float
 
@@ -134,14 +134,17 @@ def _may_be_rolled(day: date) -> bool:
 
 def _roll(day: date) -> None:
     found = _counted(_made_on(day).ended(), [day])
-    rows = [DayCount(**vars(one)) for one in found]
+    rows = [
+        DayCount(job_key=key, day=day, status=status, count=number, seconds=seconds, longest=longest)
+        for key, day, status, number, seconds, longest in found
+    ]
     # One statement, so no half of a day is seen. Another process may have been quicker, and may even have deleted Tasks
     # since; its counts are whole, so they stay.
     DayCount.objects.bulk_create(rows, ignore_conflicts=True)
     logger.debug("%s rolled up into %s rows", day, len(rows))
 
 
-def _counted(tasks: Any, days: list[date]) -> Iterator[Counted]:
+def _counted(tasks: Any, days: list[date], *, by_job: bool = True) -> Iterator[Counted]:
     """One query, however many days; `days` are ascending and without a gap."""
     newest_first = list(enumerate(days))[:0:-1]
     number: Any = Value(0)
@@ -149,35 +152,67 @@ def _counted(tasks: Any, days: list[date]) -> Iterator[Counted]:
         whens = [When(date_created__gte=start_of(day), then=Value(index)) for index, day in newest_first]
         number = Case(*whens, default=Value(0), output_field=IntegerField())
     seconds = _Seconds(F("finished_at"), F("started_at"))
+    # Not the columns themselves: SQLite would read all Tasks in the order of an index rather than those of the days.
+    key = Coalesce(F("job_id"), Value("")) if by_job else Value("")
+    outcome = Coalesce(F("status"), Value(""))
     groups = (
         tasks.order_by()
-        .annotate(day_number=number)
-        .values_list("job_id", "day_number", "status")
+        .annotate(day_number=number, key=key, outcome=outcome)
+        .values_list("key", "day_number", "outcome")
         .annotate(Count("pk"), total=Sum(seconds), most=Max(seconds))
     )
     for job_id, index, status, count, total, most in groups:
         # Below nothing, where a clock was set back during a run.
-        yield Counted(job_id or "", days[index], status, count, max(total or 0.0, 0.0), max(most or 0.0, 0.0))
+        yield Counted(job_id, days[index], status, count, max(total or 0.0, 0.0), max(most or 0.0, 0.0))
 
 
 # --- reading ------------------------------------------------------------------------------------------------------
 
 
-def counted_since(since: date, job_key: str | None = None) -> list[Counted]:
-    """All counts from `since` to today, of one Job (""; of Tasks without one) or of all; three queries."""
-    of = {} if job_key is None else {"job_key": job_key}
-    fields = ("job_key", "day", "status", "count", "seconds", "longest")
-    # Before the Tasks: a day that is rolled up meanwhile is counted once all the same.
-    newest = _newest_rolled()
-    rolled = DayCount.objects.filter(day__gte=since, day__lte=newest or date.min, **of).order_by().values_list(*fields)
-    found = [Counted(*row) for row in rolled] if newest and newest >= since else []
-    first = max(since, newest + DAY) if newest else since
-    if first <= today():
-        tasks = Task.objects.filter(date_created__gte=start_of(first))
-        if job_key is not None:
-            tasks = tasks.filter(job=job_key or None)
-        found += _counted(tasks, days_between(first, today()))
-    return found
+@dataclass(frozen=True)
+class Rolled:
+    """What was rolled up, until which day.
+
+    It stays right as it grows old, since `counted_since` counts the days after it: it may be cached for minutes.
+    """
+
+    newest: date | None
+    rows: list[Counted]
+
+
+def rolled_since(since: date, job_key: str | None = None, *, by_job: bool = True) -> Rolled:
+    """As `counted_since`, of the days that were rolled up; one query, or two for one Job."""
+    counts = DayCount.objects.filter(day__gte=since).order_by()
+    if job_key is not None:
+        # Before the rows, and those only up to it: a day that is rolled up meanwhile is counted once all the same.
+        newest = _newest_rolled()
+        counts = counts.filter(job_key=job_key, day__lte=newest or date.min)
+    if by_job:
+        found = counts.values_list("job_key", "day", "status", "count", "seconds", "longest")
+    else:
+        sums = counts.values_list("day", "status").annotate(Sum("count"), Sum("seconds"), Max("longest"))
+        found = sums.values_list(Value(""), "day", "status", "count__sum", "seconds__sum", "longest__max")
+    rows = list(map(Counted._make, found))
+    if job_key is None:
+        newest = max((row.day for row in rows), default=None)
+    return Rolled(newest, rows)
+
+
+def counted_since(
+    since: date, job_key: str | None = None, *, by_job: bool = True, rolled: Rolled | None = None
+) -> list[Counted]:
+    """All counts from `since` to today, of one Job ("": of Tasks without one) or of all; three queries at most.
+
+    `by_job=False`: the counts of all Jobs together. `rolled` is what is known already of the same.
+    """
+    rolled = rolled or rolled_since(since, job_key, by_job=by_job)
+    first = max(since, rolled.newest + DAY) if rolled.newest else since
+    if first > today():
+        return rolled.rows
+    tasks = Task.objects.filter(date_created__gte=start_of(first))
+    if job_key is not None:
+        tasks = tasks.filter(job=job_key or None)
+    return [*rolled.rows, *_counted(tasks, days_between(first, today()), by_job=by_job)]
 
 
 def day_counts(since: date, job_key: str | None = None) -> dict[str, dict[date, Outcomes]]:
@@ -189,7 +224,7 @@ def by_job_and_day(rows: Iterable[Counted]) -> dict[str, dict[date, Outcomes]]:
     found: dict[str, dict[date, Outcomes]] = {}
     for row in rows:
         outcomes = found.setdefault(row.job_key, {}).setdefault(row.day, Outcomes())
-        outcomes.add(row.status, row.count, row.seconds, row.longest)
+        outcomes.add(row.status, row.number, row.seconds, row.longest)
     return found
 
 
@@ -197,7 +232,7 @@ def by_day(rows: Iterable[Counted]) -> dict[date, Outcomes]:
     """Day -> the outcomes of all Jobs together."""
     found: dict[date, Outcomes] = {}
     for row in rows:
-        found.setdefault(row.day, Outcomes()).add(row.status, row.count, row.seconds, row.longest)
+        found.setdefault(row.day, Outcomes()).add(row.status, row.number, row.seconds, row.longest)
     return found
 
 
@@ -207,5 +242,5 @@ def usual_lengths(rows: Iterable[Counted]) -> dict[str, timedelta]:
     for row in rows:
         if row.status == Task.Status.COMPLETED:
             count, seconds = sums.get(row.job_key, (0, 0.0))
-            sums[row.job_key] = count + row.count, seconds + row.seconds
+            sums[row.job_key] = count + row.number, seconds + row.seconds
     return {key: timedelta(seconds=seconds / count) for key, (count, seconds) in sums.items()}

@@ -19,7 +19,7 @@ from scheduling.history import DAY, Outcomes, by_day, counted_since, days_betwee
 from scheduling.models import DayCount, Job
 
 from . import dashboard
-from .pictures import WITHOUT_JOB, Cell, cell, outcomes_in_words, picture, together
+from .pictures import WITHOUT_JOB, Cell, cell, outcomes_in_words, picture, rolled, together
 from .posting import ReadOnly, SchedulingAdmin
 
 YEAR = 365
@@ -50,7 +50,8 @@ class DayCountAdmin(ReadOnly, SchedulingAdmin):
             raise PermissionDenied
         key = request.GET.get("job")
         days = days_between(today() - DAY * (YEAR - 1), today())
-        outcomes = by_day(counted_since(days[0], key))
+        known = rolled(days[0], by_job=False) if key is None else None
+        outcomes = by_day(counted_since(days[0], key, by_job=False, rolled=known))
         context = {
             **self.admin_site.each_context(request),
             "title": "A year of runs",

@@ -5,20 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, timedelta
-from typing import Any
+from functools import cache as cache_forever
+from functools import lru_cache
 from urllib.parse import urlencode
 
 from django.core.cache import cache
 from django.urls import reverse
+from django.utils import timezone
 
 from scheduling.display import length
 from scheduling.history import (
     DAY,
     Outcomes,
+    Rolled,
     by_day,
     by_job_and_day,
     counted_since,
     days_between,
+    rolled_since,
     start_of,
     today,
     usual_lengths,
@@ -29,9 +33,11 @@ PICTURED_DAYS = 30
 PICTURED_JOBS = 12
 KEPT_SECONDS = 15
 """How old the counts of a picture may be. Counting the Tasks of a busy day takes longer than the rest of a page."""
+ROLLED_KEPT_SECONDS = 600
 
 WITHOUT_JOB = "Without a Job"
 _MARKS = {"bad": "×", "warn": "!", "active": "…", "stopped": "–", "good": "", "none": ""}
+_LABELS = {str(value): str(label) for value, label in Task.Status.choices}
 _BY_WORST = (
     ("bad", Task.RETRIED),
     ("warn", (Task.Status.MISSED, Task.Status.SKIPPED)),
@@ -91,7 +97,7 @@ def _cache_key() -> str:
 
 def _draw() -> Picture:
     days = days_between(today() - DAY * (PICTURED_DAYS - 1), today())
-    counted = counted_since(days[0])
+    counted = counted_since(days[0], rolled=rolled(days[0]))
     by_job = by_job_and_day(counted)
     shown = sorted(by_job, key=lambda key: _badness(by_job[key]), reverse=True)[:PICTURED_JOBS]
     names = dict(Job.objects.filter(pk__in=shown).order_by().values_list("pk", "name"))
@@ -99,6 +105,16 @@ def _draw() -> Picture:
     rows.sort(key=lambda row: (row.key == "", row.name.casefold()))
     total = _row(None, "All together", by_day(counted), days)
     return Picture(days, total, rows, len(by_job) - len(shown), usual_lengths(counted))
+
+
+def rolled(since: date, *, by_job: bool = True) -> Rolled:
+    """Of all Jobs, from the cache if it is there."""
+    key = f"scheduling.rolled.{since}.{by_job}"
+    found: Rolled | None = cache.get(key)
+    if found is None:
+        found = rolled_since(since, by_job=by_job)
+        cache.set(key, found, ROLLED_KEPT_SECONDS)
+    return found
 
 
 def _badness(days: Mapping[date, Outcomes]) -> tuple[int, int]:
@@ -149,8 +165,8 @@ def day_in_words(day: date) -> str:
 
 def outcomes_in_words(outcomes: Outcomes) -> str:
     """Such as "24 completed, 1 failed; ran 12 min 03 s, the longest 2 min 00 s"."""
-    order = [status for status in Task.Status.values if outcomes.counts.get(status)]
-    order += sorted(set(outcomes.counts) - set(order) - set(Task.Status.values))
+    order = [status for status in _LABELS if outcomes.counts.get(status)]
+    order += sorted(outcomes.counts.keys() - _LABELS.keys())
     if not order:
         return "no runs"
     counts = ", ".join(f"{outcomes.counts[status]:,} {_status_in_words(status)}" for status in order)
@@ -162,14 +178,24 @@ def outcomes_in_words(outcomes: Outcomes) -> str:
 
 
 def _status_in_words(status: str) -> str:
-    return str(Task.Status(status).label) if status in Task.Status.values else status
+    return _LABELS.get(status, status)
 
 
 def tasks_url(key: str | None, day: date | None = None) -> str:
     """The list of Tasks of a Job ("": without one, None: all) and a day."""
-    query: dict[str, Any] = {} if key is None else {"job": key} if key else {"job__isnull": True}
+    query = [] if key is None else [urlencode({"job": key} if key else {"job__isnull": True})]
     if day is not None:
-        for lookup, edge in (("gte", day), ("lt", day + DAY)):
-            query[f"date_created__{lookup}"] = f"{start_of(edge).astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
-    url = reverse("admin:scheduling_task_changelist")
-    return f"{url}?{urlencode(query, safe=':')}" if query else url
+        query.append(_query_of_day(day, timezone.get_default_timezone_name()))
+    return f"{_tasks_path()}?{'&'.join(query)}" if query else _tasks_path()
+
+
+@lru_cache(maxsize=1024)
+def _query_of_day(day: date, zone: str) -> str:
+    """`zone` is the project's, which the moments depend on."""
+    first, end = (f"{start_of(edge).astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}" for edge in (day, day + DAY))
+    return f"date_created__gte={first}&date_created__lt={end}"
+
+
+@cache_forever
+def _tasks_path() -> str:
+    return reverse("admin:scheduling_task_changelist")

@@ -160,6 +160,7 @@ def fill(jobs: int, tasks: int) -> None:
         )
         for number in range(tasks)
     )
+    roll_up()
 
 
 @pytest.mark.parametrize("url", [INDEX, LIVE, YEAR, f"{YEAR}?job=job001", TIMELINE])

@@ -259,7 +259,7 @@ def test_reading_takes_three_queries_however_many_days(django_assert_max_num_que
         half = counted_since(today() - timedelta(days=365))
 
     def plain(rows: list[Counted]) -> list[tuple[date, int, float]]:
-        return sorted((row.day, row.count, round(row.seconds, 2)) for row in rows)
+        return sorted((row.day, row.number, round(row.seconds, 2)) for row in rows)
 
     assert plain(half) == plain(live)
 
