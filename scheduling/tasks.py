@@ -10,6 +10,7 @@ from django.utils import timezone
 from .conf import MOST_DAYS, scheduling_settings
 from .context import TaskRun
 from .exceptions import TaskFailed
+from .history import roll_up
 from .models import Job, SchedulerProcess, Task
 from .registry import task
 
@@ -39,6 +40,7 @@ def cleanup_old_tasks(run: TaskRun, days: int | None = None) -> None:
     old = old.exclude(job__trigger=Job.TriggerKind.ONCE, fire_time=F("job__run_at"))
     if keep_failed > keep:
         old = old.exclude(status__in=Task.RETRIED, date_created__gte=now - keep_failed)
+    roll_up()
     deleted = 0
     while not run.should_stop:
         with transaction.atomic():

@@ -5,12 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
+from django.core.cache import cache
+from django.db.models import Count, Q, Value
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 from unfold.admin import ModelAdmin, TabularInline
 
 from audiobooks.models import Author, Book, LibraryFile, Narrator, Series, SeriesEntry
+from scheduling.admin.dashboard import Facts, register_panel
+
+COUNTS_KEPT_SECONDS = 60
 
 
 class ReadOnly:
@@ -88,3 +93,41 @@ class LibraryFileAdmin(ReadOnly, ModelAdmin):  # type: ignore[misc]
     list_filter = [("error", admin.EmptyFieldListFilter), ("missing_since", admin.EmptyFieldListFilter)]
     list_per_page = 50
     show_full_result_count = False
+
+
+@register_panel
+def library_in_numbers(request: HttpRequest) -> Facts | None:
+    """For the first page."""
+    seen = [
+        label for label, model, *_ in _COUNTED if request.user.has_perm(f"audiobooks.view_{model._meta.model_name}")
+    ]
+    if not seen:
+        return None
+    numbers = cache.get_or_set("audiobooks.library_in_numbers", _count, COUNTS_KEPT_SECONDS) or {}
+    facts = [
+        (label, f"{numbers[label]:,}", _list_url(model, query)) for label, model, _, query in _COUNTED if label in seen
+    ]
+    return {"title": "Library", "facts": facts}
+
+
+_COUNTED: list[tuple[str, Any, Q, dict[str, str]]] = [
+    ("books", Book, Q(), {}),
+    ("missing books", Book, Q(missing_since__isnull=False), {"missing_since__isempty": "0"}),
+    ("files with errors", LibraryFile, ~Q(error=""), {"error__isempty": "0"}),
+    ("authors", Author, Q(), {}),
+    ("series", Series, Q(), {}),
+]
+"""Label, model, which rows, and the filter of its list that shows them."""
+
+
+def _count() -> dict[str, int]:
+    first, *others = [
+        # Grouped by a word of its own, an empty table gives no row, and several counts are one query.
+        model.objects.filter(wanted).order_by().annotate(label=Value(label)).values_list("label").annotate(Count("pk"))
+        for label, model, wanted, _ in _COUNTED
+    ]
+    return {label: 0 for label, *_ in _COUNTED} | dict(first.union(*others, all=True))
+
+
+def _list_url(model: Any, query: dict[str, str]) -> str:
+    return reverse(f"admin:audiobooks_{model._meta.model_name}_changelist", query=query or None)

@@ -1,0 +1,201 @@
+"""Outcomes by day as cells: a colour, a mark, and the same in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, timedelta
+from functools import cache as cache_forever
+from functools import lru_cache
+from urllib.parse import urlencode
+
+from django.core.cache import cache
+from django.urls import reverse
+from django.utils import timezone
+
+from scheduling.display import length
+from scheduling.history import (
+    DAY,
+    Outcomes,
+    Rolled,
+    by_day,
+    by_job_and_day,
+    counted_since,
+    days_between,
+    rolled_since,
+    start_of,
+    today,
+    usual_lengths,
+)
+from scheduling.models import Job, Task
+
+PICTURED_DAYS = 30
+PICTURED_JOBS = 12
+KEPT_SECONDS = 15
+"""How old the counts of a picture may be. Counting the Tasks of a busy day takes longer than the rest of a page."""
+ROLLED_KEPT_SECONDS = 600
+
+WITHOUT_JOB = "Without a Job"
+_MARKS = {"bad": "×", "warn": "!", "active": "…", "stopped": "–", "good": "", "none": ""}
+_LABELS = {str(value): str(label) for value, label in Task.Status.choices}
+_BY_WORST = (
+    ("bad", Task.RETRIED),
+    ("warn", (Task.Status.MISSED, Task.Status.SKIPPED)),
+    ("active", Task.ACTIVE),
+    ("stopped", (Task.Status.CANCELLED,)),
+    ("good", (Task.Status.COMPLETED,)),
+)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """`kind` is the worst outcome: bad, warn, active, stopped, good; none where nothing was to run."""
+
+    day: date
+    kind: str
+    words: str
+    url: str = ""
+
+    @property
+    def mark(self) -> str:
+        return _MARKS[self.kind]
+
+
+@dataclass(frozen=True)
+class Row:
+    key: str
+    name: str
+    cells: list[Cell]
+    words: str
+    url: str = ""
+
+
+@dataclass(frozen=True)
+class Picture:
+    days: list[date]
+    total: Row
+    rows: list[Row]
+    left_out: int
+    """Jobs that had runs and are not shown."""
+    usual: dict[str, timedelta]
+    """Job id -> how long its completed runs took on average."""
+
+
+def picture() -> Picture:
+    """The last 30 days; at most three queries and one for the names, none while it is fresh."""
+    found: Picture | None = cache.get(_cache_key())
+    if found is None:
+        found = _draw()
+        cache.set(_cache_key(), found, KEPT_SECONDS)
+    return found
+
+
+def _cache_key() -> str:
+    # The project's day, so that no picture of yesterday is shown as today's.
+    return f"scheduling.picture.{today()}"
+
+
+def _draw() -> Picture:
+    days = days_between(today() - DAY * (PICTURED_DAYS - 1), today())
+    counted = counted_since(days[0], rolled=rolled(days[0]))
+    by_job = by_job_and_day(counted)
+    shown = sorted(by_job, key=lambda key: _badness(by_job[key]), reverse=True)[:PICTURED_JOBS]
+    names = dict(Job.objects.filter(pk__in=shown).order_by().values_list("pk", "name"))
+    rows = [_row(key, _name_of(key, names), by_job[key], days) for key in shown]
+    rows.sort(key=lambda row: (row.key == "", row.name.casefold()))
+    total = _row(None, "All together", by_day(counted), days)
+    return Picture(days, total, rows, len(by_job) - len(shown), usual_lengths(counted))
+
+
+def rolled(since: date, *, by_job: bool = True) -> Rolled:
+    """Of all Jobs, from the cache if it is there."""
+    key = f"scheduling.rolled.{since}.{by_job}"
+    found: Rolled | None = cache.get(key)
+    if found is None:
+        found = rolled_since(since, by_job=by_job)
+        cache.set(key, found, ROLLED_KEPT_SECONDS)
+    return found
+
+
+def _badness(days: Mapping[date, Outcomes]) -> tuple[int, int]:
+    failures = sum(count_of(each, Task.RETRIED) for each in days.values())
+    return failures, sum(sum(each.counts.values()) for each in days.values())
+
+
+def _name_of(key: str, names: Mapping[str, str]) -> str:
+    if not key:
+        return WITHOUT_JOB
+    return names.get(key) or f"{key} (deleted)"
+
+
+def _row(key: str | None, name: str, outcomes: Mapping[date, Outcomes], days: Iterable[date]) -> Row:
+    cells = [cell(day, outcomes.get(day), key) for day in days]
+    return Row(key or "", name, cells, outcomes_in_words(together(outcomes.values())), tasks_url(key))
+
+
+# --- cells --------------------------------------------------------------------------------------------------------
+
+
+def cell(day: date, outcomes: Outcomes | None, key: str | None) -> Cell:
+    """`key` is the Job's id, "" for Tasks without one, None for all."""
+    if outcomes is None:
+        return Cell(day, "none", f"{day_in_words(day)}: no runs")
+    words = f"{day_in_words(day)}: {outcomes_in_words(outcomes)}"
+    return Cell(day, kind_of(outcomes), words, tasks_url(key, day))
+
+
+def kind_of(outcomes: Outcomes) -> str:
+    return next((kind for kind, statuses in _BY_WORST if count_of(outcomes, statuses)), "none")
+
+
+def count_of(outcomes: Outcomes, statuses: Iterable[str]) -> int:
+    return sum(outcomes.counts.get(status, 0) for status in statuses)
+
+
+def together(many: Iterable[Outcomes]) -> Outcomes:
+    found = Outcomes()
+    for one in many:
+        found.add_all(one)
+    return found
+
+
+def day_in_words(day: date) -> str:
+    return f"{day:%a} {day.day} {day:%b %Y}"
+
+
+def outcomes_in_words(outcomes: Outcomes) -> str:
+    """Such as "24 completed, 1 failed; ran 12 min 03 s, the longest 2 min 00 s"."""
+    order = [status for status in _LABELS if outcomes.counts.get(status)]
+    order += sorted(outcomes.counts.keys() - _LABELS.keys())
+    if not order:
+        return "no runs"
+    counts = ", ".join(f"{outcomes.counts[status]:,} {_status_in_words(status)}" for status in order)
+    if not outcomes.seconds:
+        return counts
+    ran = f"{counts}; ran {length(timedelta(seconds=outcomes.seconds))}"
+    several = sum(outcomes.counts.values()) > 1
+    return f"{ran}, the longest {length(timedelta(seconds=outcomes.longest))}" if several else ran
+
+
+def _status_in_words(status: str) -> str:
+    return _LABELS.get(status, status)
+
+
+def tasks_url(key: str | None, day: date | None = None) -> str:
+    """The list of Tasks of a Job ("": without one, None: all) and a day."""
+    query = [] if key is None else [urlencode({"job": key} if key else {"job__isnull": True})]
+    if day is not None:
+        query.append(_query_of_day(day, timezone.get_default_timezone_name()))
+    return f"{_tasks_path()}?{'&'.join(query)}" if query else _tasks_path()
+
+
+@lru_cache(maxsize=1024)
+def _query_of_day(day: date, zone: str) -> str:
+    """`zone` is the project's, which the moments depend on."""
+    first, end = (f"{start_of(edge).astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}" for edge in (day, day + DAY))
+    return f"date_created__gte={first}&date_created__lt={end}"
+
+
+@cache_forever
+def _tasks_path() -> str:
+    return reverse("admin:scheduling_task_changelist")

@@ -1,0 +1,37 @@
+// Keeps what changes by itself up to date, every two seconds while the page is looked at. The page is whole without it.
+(function () {
+  "use strict";
+  const page = document.querySelector(".scheduling-dashboard[data-live]");
+  const note = document.getElementById("dashboard-note");
+  if (!page) return;
+  const shown = {};
+
+  function show(pieces) {
+    for (const [name, html] of Object.entries(pieces)) {
+      const place = document.getElementById(`dashboard-${name}`);
+      // Not while a link in it is about to be followed by keyboard, and not what is shown already.
+      if (!place || shown[name] === html || place.contains(document.activeElement)) continue;
+      // The server's own template, escaped there.
+      place.innerHTML = html;
+      shown[name] = html;
+    }
+  }
+
+  async function look() {
+    let pause = 2000;
+    if (!document.hidden) {
+      try {
+        const response = await fetch(page.dataset.live, { redirect: "error" });
+        if (!response.ok) throw new Error(response.status);
+        show(await response.json());
+        note.textContent = "";
+      } catch (error) {
+        note.textContent = "The page cannot be brought up to date at the moment; trying again.";
+        pause = 10000;
+      }
+    }
+    setTimeout(look, pause);
+  }
+
+  setTimeout(look, 2000);
+})();
