@@ -107,6 +107,16 @@ def _draw() -> Picture:
     return Picture(days, total, rows, len(by_job) - len(shown), usual_lengths(counted))
 
 
+def all_days(since: date) -> dict[date, Outcomes]:
+    """Day -> the outcomes of all Jobs together; as fresh as the picture."""
+    key = f"scheduling.days.{since}.{today()}"
+    found: dict[date, Outcomes] | None = cache.get(key)
+    if found is None:
+        found = by_day(counted_since(since, by_job=False, rolled=rolled(since, by_job=False)))
+        cache.set(key, found, KEPT_SECONDS)
+    return found
+
+
 def rolled(since: date, *, by_job: bool = True) -> Rolled:
     """Of all Jobs, from the cache if it is there."""
     key = f"scheduling.rolled.{since}.{by_job}"
