@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -528,9 +529,10 @@ def test_the_day_of_a_clock_change_is_drawn_in_hours_that_pass(settings: Any, mo
 def test_200_jobs_every_minute_are_quick(admin_client: Client) -> None:
     for number in range(200):
         make_job(f"j{number:03}", cron="* * * * *")
-    began = datetime.now(UTC)
+    # CPU time: what else the machine does is no matter.
+    began = time.process_time()
     page = text(admin_client, TIMELINE)
-    assert datetime.now(UTC) - began < timedelta(seconds=2)
+    assert time.process_time() - began < 1
     assert "200 Jobs at a time" in page and "140 more Jobs" in page and len(page) < 600_000
 
 
