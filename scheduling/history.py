@@ -192,7 +192,13 @@ def rolled_since(since: date, job_key: str | None = None, *, by_job: bool = True
     else:
         sums = counts.values_list("day", "status").annotate(Sum("count"), Sum("seconds"), Max("longest"))
         found = sums.values_list(Value(""), "day", "status", "count__sum", "seconds__sum", "longest__max")
-    rows = list(map(Counted._make, found))
+    # Each key, day and word once, however many rows: what is kept in a cache is smaller and quicker to read.
+    same: dict[Any, Any] = {}
+    once = same.setdefault
+    rows = [
+        Counted(once(key, key), once(day, day), once(status, status), number, seconds, longest)
+        for key, day, status, number, seconds, longest in found
+    ]
     if job_key is None:
         newest = max((row.day for row in rows), default=None)
     return Rolled(newest, rows)

@@ -74,7 +74,7 @@ def _insert(tasks: int, jobs: int, days: int) -> str:
 
 def _columns(epoch: str, jobs: int) -> dict[str, str]:
     """Column -> SQL of the n-th Task, which ran for 1 to 60 seconds."""
-    kind = "(n * 7919) %% 1000"
+    kind = "(n %% 1000 * 7919) %% 1000"
     never_ran = f"{kind} >= 990"
     ended = _moment(f"{epoch} + 1 + n %% 60")
     return {

@@ -110,7 +110,7 @@ def _shown(rows: list[Any], limit: int) -> Shown:
 
 
 def running() -> Shown:
-    tasks = Task.objects.filter(status=Task.Status.RUNNING).select_related("job", "owner").order_by("pk")
+    tasks = Task.objects.filter(status=Task.Status.RUNNING).select_related("job").order_by("pk")
     tasks = tasks.defer("arguments", "result", "checkpoint", "error_message", "reason")
     rows: list[Any] = list(tasks[: RUNNING_SHOWN + 1])
     usual = picture().usual if rows else {}

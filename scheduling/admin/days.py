@@ -19,7 +19,7 @@ from scheduling.history import DAY, Outcomes, by_day, counted_since, days_betwee
 from scheduling.models import DayCount, Job
 
 from . import dashboard
-from .pictures import WITHOUT_JOB, Cell, cell, outcomes_in_words, picture, rolled, together
+from .pictures import WITHOUT_JOB, Cell, all_days, cell, outcomes_in_words, picture, together
 from .posting import ReadOnly, SchedulingAdmin
 
 YEAR = 365
@@ -50,8 +50,7 @@ class DayCountAdmin(ReadOnly, SchedulingAdmin):
             raise PermissionDenied
         key = request.GET.get("job")
         days = days_between(today() - DAY * (YEAR - 1), today())
-        known = rolled(days[0], by_job=False) if key is None else None
-        outcomes = by_day(counted_since(days[0], key, by_job=False, rolled=known))
+        outcomes = all_days(days[0]) if key is None else by_day(counted_since(days[0], key))
         context = {
             **self.admin_site.each_context(request),
             "title": "A year of runs",

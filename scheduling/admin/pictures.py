@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, timedelta
 from functools import cache as cache_forever
 from functools import lru_cache
+from typing import Any
 from urllib.parse import urlencode
 
 from django.core.cache import cache
@@ -16,6 +17,7 @@ from django.utils import timezone
 from scheduling.display import length
 from scheduling.history import (
     DAY,
+    Counted,
     Outcomes,
     Rolled,
     by_day,
@@ -107,13 +109,25 @@ def _draw() -> Picture:
     return Picture(days, total, rows, len(by_job) - len(shown), usual_lengths(counted))
 
 
+def all_days(since: date) -> dict[date, Outcomes]:
+    """Day -> the outcomes of all Jobs together; as fresh as the picture."""
+    key = f"scheduling.days.{since}.{today()}"
+    found: dict[date, Outcomes] | None = cache.get(key)
+    if found is None:
+        found = by_day(counted_since(since, by_job=False, rolled=rolled(since, by_job=False)))
+        cache.set(key, found, KEPT_SECONDS)
+    return found
+
+
 def rolled(since: date, *, by_job: bool = True) -> Rolled:
     """Of all Jobs, from the cache if it is there."""
-    key = f"scheduling.rolled.{since}.{by_job}"
-    found: Rolled | None = cache.get(key)
-    if found is None:
-        found = rolled_since(since, by_job=by_job)
-        cache.set(key, found, ROLLED_KEPT_SECONDS)
+    cache_key = f"scheduling.rolled.{since}.{by_job}"
+    kept: tuple[date | None, list[tuple[Any, ...]]] | None = cache.get(cache_key)
+    if kept is not None:
+        return Rolled(kept[0], list(map(Counted._make, kept[1])))
+    found = rolled_since(since, by_job=by_job)
+    # As plain tuples, which are pickled many times quicker.
+    cache.set(cache_key, (found.newest, list(map(tuple, found.rows))), ROLLED_KEPT_SECONDS)
     return found
 
 

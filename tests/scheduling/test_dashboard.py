@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -140,7 +141,7 @@ def test_names_and_errors_are_escaped(admin_client: Client) -> None:
 def test_pages_keep_to_a_strict_content_security_policy(admin_client: Client, url: str) -> None:
     make("failed", job=make_job())
     part = body(text(admin_client, url))
-    part = part[: part.index("</section>") if "</section>" in part else None]
+    part = part[: part.rindex("</section>")]
     assert not re.search(r"<script|\son\w+=|\sstyle=|https?://", part)
 
 
@@ -228,6 +229,8 @@ def test_no_more_than_ten_are_listed(admin_client: Client) -> None:
     assert len(set(re.findall(r"R\d\d #", page))) == 10 and "All that run" in page
     assert len(set(re.findall(r"F\d\d #", page))) == 10 and "there are more" in page
     assert "F11 #" in page and "F00 #" not in page
+    link = re.search(r'href="([^"]*seen_at[^"]*)"', page)
+    assert link and len(admin_client.get(link[1].replace("&amp;", "&")).context["cl"].result_list) == 12
 
 
 # --- next runs ----------------------------------------------------------------------------------------------------
@@ -414,6 +417,21 @@ def test_a_year_has_each_day_once(admin_client: Client) -> None:
     assert admin_client.get(f"{YEAR}?job=").status_code == 200
 
 
+def test_counts_that_are_kept_for_a_while_stay_right_when_a_day_is_rolled_up(admin_client: Client) -> None:
+    job = make_job()
+    for days in (1, 2, 3):
+        make("completed", timedelta(days=days), job=job)
+    before = picture()
+    for key in ("scheduling.picture", "scheduling.days"):
+        cache.delete(f"{key}.{today()}")
+    text(admin_client, YEAR)
+    roll_up()
+    cache.delete(f"scheduling.picture.{today()}")
+    assert picture() == before
+    cache.clear()
+    assert picture() == before
+
+
 def test_who_may_not_see_tasks_is_given_no_links_to_them() -> None:
     DayCount.objects.create(day=today(), job_key="", status="failed", count=1)
     client = person("view_daycount")
@@ -511,9 +529,10 @@ def test_the_day_of_a_clock_change_is_drawn_in_hours_that_pass(settings: Any, mo
 def test_200_jobs_every_minute_are_quick(admin_client: Client) -> None:
     for number in range(200):
         make_job(f"j{number:03}", cron="* * * * *")
-    began = datetime.now(UTC)
+    # CPU time: what else the machine does is no matter.
+    began = time.process_time()
     page = text(admin_client, TIMELINE)
-    assert datetime.now(UTC) - began < timedelta(seconds=2)
+    assert time.process_time() - began < 1
     assert "200 Jobs at a time" in page and "140 more Jobs" in page and len(page) < 600_000
 
 

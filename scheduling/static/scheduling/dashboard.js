@@ -9,10 +9,12 @@
   function show(pieces) {
     for (const [name, html] of Object.entries(pieces)) {
       const place = document.getElementById(`dashboard-${name}`);
-      // Not while a link in it is about to be followed by keyboard, and not what is shown already.
-      if (!place || shown[name] === html || place.contains(document.activeElement)) continue;
+      if (!place || shown[name] === html) continue;
+      const focused = place.contains(document.activeElement) && document.activeElement.getAttribute("href");
       // The server's own template, escaped there.
       place.innerHTML = html;
+      // Who goes from link to link by keyboard stays where they were.
+      if (focused) place.querySelector(`a[href="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
       shown[name] = html;
     }
   }
