@@ -10,10 +10,11 @@ from django.db.models import Count, Q, Value
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
-from unfold.admin import ModelAdmin, TabularInline
+from unfold.admin import TabularInline
 
 from audiobooks.models import Author, Book, LibraryFile, Narrator, Series, SeriesEntry
 from scheduling.admin.dashboard import Facts, register_panel
+from scheduling.admin.posting import SchedulingAdmin
 
 COUNTS_KEPT_SECONDS = 60
 
@@ -44,7 +45,7 @@ class EntriesInline(ReadOnly, TabularInline):  # type: ignore[misc]
 
 
 @admin.register(Book)
-class BookAdmin(ReadOnly, ModelAdmin):  # type: ignore[misc]
+class BookAdmin(ReadOnly, SchedulingAdmin):
     list_display = ["title", "by", "read_by", "in_series", "runtime", "language", "added_at", "is_there"]
     search_fields = ["title", "authors__name", "asin", "isbn"]
     list_filter = ["abridged", ("missing_since", admin.EmptyFieldListFilter)]
@@ -79,14 +80,14 @@ class BookAdmin(ReadOnly, ModelAdmin):  # type: ignore[misc]
 
 
 @admin.register(Author, Narrator, Series)
-class NamedAdmin(ReadOnly, ModelAdmin):  # type: ignore[misc]
+class NamedAdmin(ReadOnly, SchedulingAdmin):
     list_display = ["name"]
     search_fields = ["name"]
     list_per_page = 50
 
 
 @admin.register(LibraryFile)
-class LibraryFileAdmin(ReadOnly, ModelAdmin):  # type: ignore[misc]
+class LibraryFileAdmin(ReadOnly, SchedulingAdmin):
     list_display = ["path", "book", "format", "size", "duration", "error"]
     list_select_related = ["book"]
     search_fields = ["path"]

@@ -22,6 +22,7 @@ from django.utils.timesince import timeuntil
 from unfold.views import ChangeList
 
 from scheduling.argument_forms import ArgumentsForm
+from scheduling.changes import label_of
 from scheduling.display import (
     NOTHING,
     change_url,
@@ -42,7 +43,7 @@ from scheduling.recent import recent_of
 from scheduling.registry import registry
 from scheduling.triggers import TriggerError, dst_note, fire_times
 
-from .changes import changes_of
+from .changes import changes_of, shown
 from .explain import explain_view
 from .posting import SchedulingAdmin, perform, perform_each, post_action, who
 from .sparkline import sparkline
@@ -325,7 +326,7 @@ class JobAdmin(SchedulingAdmin):
 
     @post_action("scheduling.change_job")
     def restore_view(self, request: HttpRequest, job: Job) -> str:
-        names = ", ".join(_label_of(name) for name in job.differences_from_default())
+        names = ", ".join(label_of(name) for name in job.differences_from_default())
         if not names:
             raise NotAllowedNow("It does not differ from what code declares.")
         job.restore_default(by=who(request))
@@ -402,9 +403,6 @@ def running_in_words(job: Job) -> str:
     return f"Tasks {which} are running and go on as they began; the new definition counts from the next run."
 
 
-def _differences(job: Job) -> list[tuple[str, Any, Any]]:
-    return [(_label_of(name), was, now) for name, (was, now) in job.differences_from_default().items()]
-
-
-def _label_of(name: str) -> str:
-    return str(Job._meta.get_field(name).verbose_name)  # type: ignore[union-attr]
+def _differences(job: Job) -> list[tuple[str, str, str]]:
+    differences = job.differences_from_default().items()
+    return [(label_of(name), shown(name, was), shown(name, now)) for name, (was, now) in differences]

@@ -27,7 +27,7 @@ Verb = Callable[[Any, HttpRequest, Any], str | Task]
 
 
 class SchedulingAdmin(ModelAdmin):  # type: ignore[misc]
-    """A ModelAdmin whose pages warn while no scheduler is alive."""
+    """A ModelAdmin whose pages say that no scheduler is alive, or that everything is paused."""
 
     list_per_page = 50
     change_list_template = "scheduling/admin/change_list.html"
