@@ -82,3 +82,11 @@ def lateness(specs: Iterable[Spec], starts: Iterable[Start], begin: float, end: 
 
 def sleep_until(moment: float) -> None:
     time.sleep(max(0.0, moment - time.time()))
+
+
+def spin(work: int) -> int:
+    """So many steps of plain computing."""
+    total = 0
+    for number in range(work):
+        total += number & 3
+    return total

@@ -17,11 +17,17 @@ BLANK = "[secret]"
 _SHORTEST_SECRET = 6
 
 # Every pattern takes what it has read or stops at the next of its own beginnings, so that a long line costs linear time.
+# Before it stand texts of which each of its matches holds one, caseless: to look for those first makes the log of a Task
+# that logs much several times cheaper.
 _PATTERNS = (
     # The password in an address ends at the last @ before the path.
-    (re.compile(r'(?<=://)([^/\s:@?#"<>]*):[^/\s?#"<>]*(?=@)'), rf"\1:{BLANK}"),
+    (("://",), re.compile(r'(?<=://)([^/\s:@?#"<>]*):[^/\s?#"<>]*(?=@)'), rf"\1:{BLANK}"),
     # name=value, "name": "value", Name: value.
     (
+        (
+            *("authorization", "password", "passwd", "secret", "token", "apikey", "api key", "api_key", "api-key"),
+            *("mam_id", "passkey", "passphrase", "torrent_pass", "rsskey", "rss_key", "authkey", "auth_key"),
+        ),
         re.compile(
             r"""
             ( (?: authorization | password | passwd | secret (?:[_-]?key)? | token | api[ _-]?key | mam_id | pass(?:key|phrase)
@@ -39,6 +45,7 @@ _PATTERNS = (
     ),
     # The scheme of a header without its name; "the bearer of good news" is none.
     (
+        ("bearer",),
         re.compile(r"\b(Bearer[ ]+(?!of\b)|(?i:bearer)[ ]+(?=[a-zA-Z_.~+/=-]*\d))[\w.~+/=-]+"),
         rf"\1{BLANK}",
     ),
@@ -50,9 +57,19 @@ def redact(text: str) -> str:
     for secret in scheduling_settings().SECRETS:
         if len(secret) >= _SHORTEST_SECRET:
             text = text.replace(secret, BLANK)
-    for pattern, blanked in _PATTERNS:
-        text = pattern.sub(blanked, text)
+    caseless = _caseless(text)
+    for signs, pattern, blanked in _PATTERNS:
+        if any(sign in caseless for sign in signs):
+            text = pattern.sub(blanked, text)
     return text
+
+
+def _caseless(text: str) -> str:
+    """As `re.IGNORECASE` sees it, or with more that looks alike."""
+    if text.isascii():
+        return text.lower()
+    # The dotless i, and the dot that folding leaves behind the dotted capital one.
+    return text.casefold().replace("\u0131", "i").replace("\u0307", "")
 
 
 class RedactingFormatter(logging.Formatter):
