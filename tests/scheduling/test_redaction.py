@@ -79,10 +79,10 @@ def test_configured_secrets_are_blanked_out() -> None:
 )
 def test_a_long_line_takes_no_time(part: str) -> None:
     line = part * (1_000_000 // len(part))
-    began = time.perf_counter()
+    began = time.process_time()
     redact(line)
     redact("://a:" + line)
-    assert time.perf_counter() - began < 1, "two lines of 1 MB"
+    assert time.process_time() - began < 1, "two lines of 1 MB"
 
 
 @pytest.fixture
