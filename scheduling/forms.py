@@ -8,7 +8,6 @@ from datetime import datetime
 from typing import Any
 
 from django import forms
-from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.forms.fields import InvalidJSONInput
 from django.utils import timezone
@@ -78,7 +77,7 @@ class JobForm(forms.ModelForm):  # type: ignore[type-arg]
             function.choices = self._function_choices()  # type: ignore[attr-defined]
         for name in ("anchor", "run_at"):
             if field := self.fields.get(name):
-                field.help_text = f"{field.help_text} In the project's time zone, {settings.TIME_ZONE}."
+                field.help_text = f"{field.help_text} In the time zone {timezone.get_current_timezone_name()}."
 
     def _function_choices(self) -> list[tuple[str, str]]:
         choices = registry.choices()
@@ -174,7 +173,9 @@ class PauseForm(forms.Form):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["until"].help_text = f"{settings.TIME_ZONE} time; empty means until it is resumed."
+        self.fields[
+            "until"
+        ].help_text = f"In the time zone {timezone.get_current_timezone_name()}; empty means until it is resumed."
 
     def clean_until(self) -> datetime | None:
         until: datetime | None = self.cleaned_data["until"]

@@ -22,7 +22,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 
 from scheduling.display import length
-from scheduling.models import Job, SchedulerProcess, Task
+from scheduling.models import Job, SchedulerProcess, Task, everything_is_paused
 
 from .pictures import picture
 
@@ -76,12 +76,16 @@ def context(request: HttpRequest) -> dict[str, Any]:
 
 def live_context(request: HttpRequest) -> dict[str, Any]:
     """The part that changes by itself."""
-    alive = list(SchedulerProcess.objects.alive().schedulers().order_by("pk")[: PROCESSES_SHOWN + 1])
+    schedulers: QuerySet[Any] = SchedulerProcess.objects.alive().schedulers().order_by("pk")
+    alive = list(schedulers.annotate(all_paused=everything_is_paused())[: PROCESSES_SHOWN + 1])
+    jobs = upcoming() if may(request, "view_job") else None
     return {
         "is_alive": bool(alive),
+        # Told with other rows, so that the banner asks only where there is something to say.
+        "may_be_paused": all(row.all_paused for row in (alive or jobs or [])[:1]),
         "processes": _shown(alive, PROCESSES_SHOWN) if may(request, "view_schedulerprocess") else None,
         "running": running() if may(request, "view_task") else None,
-        "upcoming": upcoming() if may(request, "view_job") else None,
+        "upcoming": jobs,
     }
 
 
@@ -142,8 +146,10 @@ def _rounded(span: timedelta) -> timedelta:
 # --- next runs ----------------------------------------------------------------------------------------------------
 
 
-def upcoming() -> list[Job]:
+def upcoming() -> list[Any]:
+    """The Jobs that run next, each with `countdown`, and `all_paused`: whether everything is paused."""
     jobs = Job.objects.filter(runtime__next_run_time__isnull=False).select_related("runtime")
+    jobs = jobs.annotate(all_paused=everything_is_paused())
     rows: list[Any] = list(jobs.order_by("runtime__next_run_time", "pk")[:NEXT_SHOWN])
     for job in rows:
         job.countdown = countdown(job.next_run_time - timezone.now())

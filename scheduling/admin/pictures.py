@@ -197,7 +197,7 @@ def _status_in_words(status: str) -> str:
 
 def tasks_url(key: str | None, day: date | None = None) -> str:
     """The list of Tasks of a Job ("": without one, None: all) and a day."""
-    query = [] if key is None else [urlencode({"job": key} if key else {"job__isnull": True})]
+    query = [] if key is None else [urlencode({"job": key or "-"})]
     if day is not None:
         query.append(_query_of_day(day, timezone.get_default_timezone_name()))
     return f"{_tasks_path()}?{'&'.join(query)}" if query else _tasks_path()

@@ -30,7 +30,12 @@ def scheduler_warning(context: Context, pause_form: Any = None) -> dict[str, Any
     """
     return {
         "is_alive": SchedulerProcess.objects.alive().schedulers().exists(),
-        "pause": current_pause(),
         "pause_form": pause_form,
-        **{name: context.get(name) for name in ("perms", "csrf_token")},
+        **pause_banner(context),
     }
+
+
+@register.inclusion_tag("scheduling/admin/paused.html", takes_context=True)
+def pause_banner(context: Context) -> dict[str, Any]:
+    """A banner while everything is paused; one query."""
+    return {"pause": current_pause(), **{name: context.get(name) for name in ("perms", "csrf_token")}}

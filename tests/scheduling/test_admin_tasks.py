@@ -455,7 +455,7 @@ def test_the_page_of_a_task_costs_few_queries(admin_client: Client, django_asser
     for number in range(30):
         make_task(retry_of=task)
         task.log_chunks.create(seq=number, text="line\n")
-    with django_assert_max_num_queries(8):
+    with django_assert_max_num_queries(9):
         page_of(admin_client, task)
 
 

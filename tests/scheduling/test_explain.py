@@ -25,6 +25,8 @@ EVIL = "<script>alert('x')</script>"
 def make_job(id: str = "x", *, days_old: int = 100, **fields: Any) -> Job:
     job = Job(id=id, **{"name": f"Job {id}", "function": "sample.count", "cron": "0 * * * *", **fields})
     job.save_definition()
+    # As of a Job from before changes were recorded; each test records those that it is about.
+    JobChange.objects.filter(job_key=id).delete()
     Job.objects.filter(pk=id).update(created_at=timezone.now() - timedelta(days=days_old))
     return Job.objects.by_id(id)
 
