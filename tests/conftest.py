@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from collections.abc import Iterator
 
 import pytest
+from django.apps import apps
 from django.db import connections
 
 from scheduling import presence
@@ -52,3 +54,16 @@ def no_heartbeat_outlives_its_test() -> Iterator[None]:
     yield
     # Its thread ends at its next beat, before it touches a database that the next test may not use.
     presence._own = None
+
+
+class Editor:
+    """What a migration wants of a schema editor, which SQLite does not open in a transaction."""
+
+    connection = connections["default"]
+
+
+@pytest.fixture
+def roles(db: None) -> None:
+    """The groups that migrations make, also where a test of real processes has emptied the database."""
+    for app in ("scheduling.migrations.0005_roles", "audiobooks.migrations.0002_roles"):
+        importlib.import_module(app).make_roles(apps, Editor)

@@ -11,15 +11,15 @@ from typing import Any
 import pytest
 from django.apps import apps
 from django.contrib.auth.models import Group, Permission, User
-from django.db import connection
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
 from scheduling.models import Job, JobChange, Task
 from scheduling.pauses import current_pause, pause_everything
+from tests.conftest import Editor
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("roles")]
 
 LIST = "/admin/scheduling/job/"
 EDIT = {
@@ -153,19 +153,6 @@ PAGES = [
 ]  # fmt: skip
 
 
-class _Editor:
-    """What a migration wants of a schema editor, which SQLite does not open in a transaction."""
-
-    connection = connection
-
-
-@pytest.fixture(autouse=True)
-def roles() -> None:
-    """As a new database has them, also where a test of real processes has emptied it."""
-    for app in ("scheduling.migrations.0005_roles", "audiobooks.migrations.0002_roles"):
-        importlib.import_module(app).make_roles(apps, _Editor)
-
-
 def signed_in(who: str) -> Client:
     client = Client()
     if who != "stranger":
@@ -233,7 +220,7 @@ def test_making_the_roles_again_takes_nothing_away(roles: None) -> None:
     viewer.permissions.add(extra)
     before = set(viewer.permissions.all())
     migration = importlib.import_module("scheduling.migrations.0005_roles")
-    migration.make_roles(apps, _Editor)
+    migration.make_roles(apps, Editor)
     assert set(viewer.permissions.all()) == before
     assert Group.objects.filter(name="Viewer").count() == 1
 
