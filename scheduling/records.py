@@ -113,6 +113,8 @@ class DayCount(models.Model):
     longest = models.FloatField(default=0.0, help_text="Seconds that the longest of them ran.")
 
     class Meta:
+        verbose_name = "count of a day"
+        verbose_name_plural = "year of runs"
         ordering = ["-day"]
         constraints = [models.UniqueConstraint(fields=["day", "job_key", "status"], name="one_count_a_day")]
 

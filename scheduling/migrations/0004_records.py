@@ -26,6 +26,8 @@ class Migration(migrations.Migration):
                 ('longest', models.FloatField(default=0.0, help_text='Seconds that the longest of them ran.')),
             ],
             options={
+                'verbose_name': 'count of a day',
+                'verbose_name_plural': 'year of runs',
                 'ordering': ['-day'],
             },
         ),

@@ -453,3 +453,14 @@ def test_it_costs_few_queries_among_thousands_of_tasks(
     for minutes in (1000, 1001, 2500):
         with django_assert_max_num_queries(16):
             page_of(admin_client, at=f"{start + minutes * MINUTE:%Y-%m-%dT%H:%M}")
+
+
+def test_the_pages_of_a_job_and_of_its_tasks_lead_to_the_answer(admin_client: Client) -> None:
+    job = make_job()
+    task = ran_at(job, full_hour(3))
+    page = admin_client.get(f"/admin/scheduling/job/{job.pk}/change/").content.decode()
+    assert 'href="/admin/scheduling/job/x/why/"' in page
+    page = admin_client.get(f"/admin/scheduling/task/{task.pk}/change/").content.decode()
+    address = page.partition('href="/admin/scheduling/job/x/why/?')[2].partition('"')[0]
+    answer = admin_client.get(f"/admin/scheduling/job/x/why/?{address}").content.decode()
+    assert f"/admin/scheduling/task/{task.pk}/change/" in answer and "started on time" in answer
