@@ -9,7 +9,6 @@ from datetime import date, datetime
 from typing import Any, Literal
 
 from django import forms
-from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.utils import timezone
 from django.utils.html import escape
@@ -109,7 +108,7 @@ def _fits_its_input(value: Any, kind: type) -> bool:
 
 
 def _shown_moment(text: str) -> str:
-    """As the input wants it, in the project's zone."""
+    """As the input wants it, in the zone of the person who looks."""
     moment = datetime.fromisoformat(text)
     return f"{timezone.localtime(moment) if moment.tzinfo else moment:%Y-%m-%dT%H:%M:%S}"
 
@@ -179,13 +178,13 @@ class DayField(_EmptyMeans, forms.DateField):
 
 
 class MomentField(_EmptyMeans, forms.DateTimeField):
-    """In the project's time zone, to the second."""
+    """In the time zone of the person who looks, to the second."""
 
     def __init__(self, *, initial: Any, help_text: str, **options: Any) -> None:
         super().__init__(
             widget=_input("datetime-local", step="1"),
             initial=_shown_moment(initial) if initial else "",
-            help_text=f"{help_text} {settings.TIME_ZONE} time.",
+            help_text=f"{help_text} In the time zone {timezone.get_current_timezone_name()}.",
             **options,
         )
 

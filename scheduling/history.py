@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, NamedTuple
 
 from django.db.models import Case, Count, F, FloatField, Func, IntegerField, Max, Min, Sum, Value, When
@@ -111,6 +111,12 @@ def roll_up(until: date | None = None) -> None:
             return
         _roll(day)
         day = _next_with_tasks(day)
+
+
+def counted_until() -> datetime:
+    """The end of the newest day that is rolled up; all before it are."""
+    newest = _newest_rolled()
+    return start_of(newest + DAY) if newest else datetime.min.replace(tzinfo=UTC)
 
 
 def _newest_rolled(**of: Any) -> date | None:

@@ -580,6 +580,12 @@ def declared_definition(defaults: JobDefaults, function_name: str) -> dict[str, 
     }
 
 
+def not_by_a_person() -> Q:
+    """Of Tasks: made by the schedule or by the retries of a Job."""
+    own_retry = Q(cause=Task.Cause.RETRY, requested_by=None, not_before__isnull=False)
+    return Q(cause=Task.Cause.SCHEDULE) | own_retry
+
+
 class TaskQuerySet(models.QuerySet["Task"]):
     def active(self) -> Self:
         return self.filter(status__in=Task.ACTIVE)
@@ -589,8 +595,7 @@ class TaskQuerySet(models.QuerySet["Task"]):
 
     def that_may_start(self) -> Self:
         """Without those that a pause of everything holds back: what a person asked for starts in spite of it."""
-        own_retry = Q(cause=Task.Cause.RETRY, requested_by=None, not_before__isnull=False)
-        return self.exclude(Q(Q(cause=Task.Cause.SCHEDULE) | own_retry) & everything_is_paused())
+        return self.exclude(Q(not_by_a_person()) & everything_is_paused())
 
     def running_in(self, process: SchedulerProcess | None) -> Self:
         return self.filter(owner=process, status=Task.Status.RUNNING)
@@ -751,15 +756,18 @@ class Task(models.Model):
             raise NotAllowedNow(f"Task {self.pk} has not ended yet, so it cannot be retried.")
         registry.get(self.function)
         with transaction.atomic():
-            new = Task.follow_up(self, job=Job.objects.locked(self.job_id) if self.job_id else None, delay=timedelta(0))
+            new = Task.follow_up(self, job=Job.objects.locked(self.job_id) if self.job_id else None, delay=None)
             new.requested_by = user
             new.save()
             wakeups.announce()
         return new
 
     @classmethod
-    def follow_up(cls, task: Task, *, job: Job | None, delay: timedelta) -> Task:
-        """The unsaved retry of an ended Task; the Job, if any, is locked by the caller."""
+    def follow_up(cls, task: Task, *, job: Job | None, delay: timedelta | None) -> Task:
+        """The unsaved retry of an ended Task; the Job, if any, is locked by the caller.
+
+        `delay` None: at a person's wish, which `TaskQuerySet.that_may_start` tells by the time that it does not have.
+        """
         return cls(
             job=job,
             function=task.function,
@@ -769,7 +777,7 @@ class Task(models.Model):
             cause=cls.Cause.RETRY,
             retry_of_id=task.pk,
             attempt=task.attempt + 1,
-            not_before=timezone.now() + delay if delay else None,
+            not_before=None if delay is None else timezone.now() + delay,
             waiting=bool(delay)
             or (job is not None and cls.objects.active_counts([job.pk]).get(job.pk, 0) >= job.max_instances),
         )

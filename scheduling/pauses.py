@@ -16,7 +16,7 @@ from django_apscheduler.models import DjangoJob
 
 from . import wakeups
 from .exceptions import NotAllowedNow
-from .models import Job, PauseOfAll
+from .models import Job, PauseOfAll, Task, not_by_a_person
 from .triggers import TriggerError
 
 if TYPE_CHECKING:
@@ -42,6 +42,8 @@ def pause_everything(*, by: User | None = None, reason: str = "") -> PauseOfAll:
                 pause = PauseOfAll.objects.create(began_by=by, reason=reason[:255])
         except IntegrityError:
             raise NotAllowedNow("Everything is paused already.") from None
+        # What is held back holds no instance of its Job, which a run that a person asks for may need.
+        Task.objects.filter(not_by_a_person(), status=Task.Status.QUEUED, waiting=False).update(waiting=True)
         wakeups.announce()
     return pause
 
@@ -55,18 +57,21 @@ def resume_everything(*, by: User | None = None) -> int:
         NotAllowedNow: it is not on.
     """
     with transaction.atomic():
-        if not PauseOfAll.objects.filter(ended_at=None).update(ended_at=timezone.now(), ended_by=by):
+        now, pause = timezone.now(), current_pause()
+        if pause is None or not PauseOfAll.objects.filter(ended_at=None).update(ended_at=now, ended_by=by):
             raise NotAllowedNow("Not everything is paused.")
-        moved = _reschedule_due(timezone.now())
+        moved = _reschedule_due(pause.began_at, now)
         wakeups.announce()
     return moved
 
 
-def _reschedule_due(now: datetime) -> int:
+def _reschedule_due(since: datetime, now: datetime) -> int:
+    """Of the Jobs that came due in the pause. Those that were due before it run now, or are recorded as missed."""
     # The locks come first: joined rows are read as they were before the wait for them.
-    list(DjangoJob.objects.select_for_update().filter(next_run_time__lte=now).order_by("pk").values_list("pk"))
+    due = DjangoJob.objects.select_for_update().filter(next_run_time__gte=since, next_run_time__lte=now)
+    list(due.order_by("pk").values_list("pk"))
     moved = []
-    for job in Job.objects.due(now).select_related("runtime"):
+    for job in Job.objects.due(now).filter(runtime__next_run_time__gte=since).select_related("runtime"):
         try:
             job.runtime.next_run_time = _after_pause(job, now)
         except (TriggerError, OverflowError) as error:

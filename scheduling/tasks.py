@@ -10,7 +10,7 @@ from django.utils import timezone
 from .conf import MOST_DAYS, scheduling_settings
 from .context import TaskRun
 from .exceptions import TaskFailed
-from .history import roll_up
+from .history import counted_until, roll_up
 from .models import Job, SchedulerProcess, Task
 from .registry import task
 
@@ -41,6 +41,8 @@ def cleanup_old_tasks(run: TaskRun, days: int | None = None) -> None:
     if keep_failed > keep:
         old = old.exclude(status__in=Task.RETRIED, date_created__gte=now - keep_failed)
     roll_up()
+    # What was not counted yet, as the last days, or one in which a run still goes on, stays until it is.
+    old = old.filter(date_created__lt=counted_until())
     deleted = 0
     while not run.should_stop:
         with transaction.atomic():

@@ -15,7 +15,9 @@ def make_roles(apps, schema_editor):
 
     permissions = apps.get_model("auth", "Permission").objects.using(alias)
     looks = permissions.filter(content_type__app_label="audiobooks", codename__startswith="view_")
-    for group in apps.get_model("auth", "Group").objects.using(alias).filter(name__in=ROLES):
+    groups = apps.get_model("auth", "Group").objects.using(alias)
+    # Those that were somebody's own before look at no Tasks either.
+    for group in groups.filter(name__in=ROLES, permissions__codename="view_task"):
         group.permissions.add(*looks)
 
 

@@ -59,6 +59,7 @@ class DayCountAdmin(ReadOnly, SchedulingAdmin):
             "words": outcomes_in_words(together(outcomes.values())),
             "of": _name_of(key, has_runs=bool(outcomes)),
             "job": key,
+            "zone": timezone.get_default_timezone_name(),
             "jobs": list(Job.objects.order_by("name").values_list("pk", "name")[:JOBS_OFFERED]),
             "days": YEAR,
             "without_job": WITHOUT_JOB,

@@ -18,8 +18,9 @@ def make_roles(apps, schema_editor):
     groups = apps.get_model("auth", "Group").objects.using(alias)
     ours = apps.get_model("auth", "Permission").objects.using(alias).filter(content_type__app_label="scheduling")
     for name, codenames in ROLES.items():
-        group, _ = groups.get_or_create(name=name)
-        group.permissions.add(*ours.filter(codename__startswith="view_"), *ours.filter(codename__in=codenames))
+        group, is_new = groups.get_or_create(name=name)
+        if is_new:  # One that was there is somebody's own, and gets no rights without being asked.
+            group.permissions.add(*ours.filter(codename__startswith="view_"), *ours.filter(codename__in=codenames))
 
 
 class Migration(migrations.Migration):

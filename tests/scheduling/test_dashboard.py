@@ -9,9 +9,11 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
+import time_machine
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission, User
 from django.core.cache import cache
+from django.db.models.functions import Now
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -38,6 +40,14 @@ def nothing_cached() -> Iterator[None]:
     cache.clear()
     yield
     cache.clear()
+
+
+@pytest.fixture(autouse=True)
+def at_noon() -> Iterator[None]:
+    """Days are what is tested here, and one ends while the tests run, now and then."""
+    noon = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0)
+    with time_machine.travel(noon, tick=True):
+        yield
 
 
 def make_job(id: str = "x", **fields: Any) -> Job:
@@ -89,7 +99,7 @@ def test_living_schedulers_are_named_and_dead_ones_are_not(admin_client: Client)
     SchedulerProcess.objects.create(kind="scheduler", host="nas", pid=7)
     SchedulerProcess.objects.create(kind="shell", host="laptop", pid=8)
     dead = SchedulerProcess.objects.create(kind="scheduler", host="grave", pid=9)
-    SchedulerProcess.objects.filter(pk=dead.pk).update(heartbeat_at=timezone.now() - timedelta(minutes=5))
+    SchedulerProcess.objects.filter(pk=dead.pk).update(heartbeat_at=Now() - timedelta(minutes=5))
     page = text(admin_client)
     assert "nas:7" in page and "laptop:8" not in page and "grave:9" not in page
     assert "No scheduler is running" not in page

@@ -25,6 +25,7 @@ from scheduling.dispatch import Dispatcher
 from scheduling.exceptions import NotAllowedNow
 from scheduling.health import problems
 from scheduling.models import Job, PauseOfAll, SchedulerProcess, Task
+from scheduling.outcomes import Ended, Outcome, record
 from scheduling.pauses import current_pause, pause_everything, resume_everything
 from tests.scheduling.processes import SchedulerUnderTest, running_scheduler, wait_until
 
@@ -36,6 +37,11 @@ def make_job(id: str = "x", **fields: Any) -> Job:
     job = Job(id=id, **{"name": f"Job {id}", "function": "sample.noop", "cron": "* * * * *", **fields})
     job.save_definition()
     return job
+
+
+def paused_for(time: timedelta = timedelta(minutes=1)) -> None:
+    pause_everything()
+    PauseOfAll.objects.update(began_at=timezone.now() - time)
 
 
 def make_due(id: str = "x", *, since: timedelta = timedelta(seconds=5), **fields: Any) -> Job:
@@ -73,7 +79,7 @@ class TestTheSwitch:
     def test_nothing_due_is_dispatched_while_it_is_on_and_nothing_is_caught_up_after(self) -> None:
         scheduler = dispatcher()
         make_due()
-        pause_everything()
+        paused_for()
         assert dispatch(scheduler) == []
         assert scheduler.upcoming(timezone.now() + timedelta(hours=1)) == []
         before = timezone.now()
@@ -90,7 +96,7 @@ class TestTheSwitch:
         dispatch(scheduler)
         with CaptureQueriesContext(connection) as off:
             dispatch(scheduler)
-        pause_everything()
+        paused_for()
         with CaptureQueriesContext(connection) as on:
             dispatch(scheduler)
         statements = [query["sql"] for query in off if "SELECT" in query["sql"]]
@@ -101,7 +107,7 @@ class TestTheSwitch:
         scheduler = dispatcher()
         meant = timezone.now() - timedelta(hours=2)
         make_job(trigger="once", run_at=meant, misfire_grace=grace)
-        pause_everything()
+        paused_for(timedelta(hours=3))
         assert dispatch(scheduler) == []
         resume_everything()
         (task,) = dispatch(scheduler)
@@ -128,7 +134,7 @@ class TestTheSwitch:
     def test_a_paused_job_stays_paused_and_a_job_not_due_keeps_its_time(self) -> None:
         make_job("paused").pause(reason="own")
         later = make_job("later", cron="0 0 1 1 *").next_run_time
-        pause_everything()
+        paused_for()
         assert resume_everything() == 0
         assert Job.objects.by_id("paused").paused_reason == "own"
         assert Job.objects.by_id("paused").next_run_time is None
@@ -138,7 +144,7 @@ class TestTheSwitch:
         make_due("bad")
         make_due("good")
         Job.objects.filter(pk="bad").update(cron="nonsense")
-        pause_everything()
+        paused_for()
         assert resume_everything() == 1
         good = Job.objects.by_id("good").next_run_time
         assert good is not None and good > timezone.now()
@@ -157,7 +163,7 @@ class TestTheSwitch:
         scheduled.save()
         behind = Task.for_job(job, fire_time=timezone.now() + timedelta(seconds=1), waiting=True)
         behind.save()
-        pause_everything()
+        paused_for()
         assert scheduler.admit_waiting(timezone.now()) == (None, set())
         assert scheduler.queued_tasks(10) == []
         assert scheduler.claim([scheduled]) == []
@@ -171,7 +177,7 @@ class TestTheSwitch:
         job = make_job(cron="0 0 1 1 *", max_instances=9)
         failed = Task.for_job(job, status="failed")
         failed.save()
-        pause_everything()
+        paused_for()
         asked = [job.run_now(user=admin_user), job.run_now(), failed.retry(user=admin_user), failed.retry()]
         Task.objects.filter(pk=asked[0].pk).update(waiting=True)
         scheduler.admit_waiting(timezone.now())
@@ -183,7 +189,7 @@ class TestTheSwitch:
                 name="j", function="sample.noop", trigger="cron", cron=f"{n % 60} * * * *")
             for n in range(1200)
         )  # fmt: skip
-        pause_everything()
+        paused_for()
         with CaptureQueriesContext(connection) as asked:
             assert resume_everything() == 1200
         assert len(asked) < 20
@@ -228,6 +234,49 @@ def person(*permissions: str, name: str = "somebody") -> Client:
     client = Client()
     client.force_login(user)
     return client
+
+
+@pytest.mark.django_db
+class TestWhatIsHeldBack:
+    def test_a_retry_without_delay_is_held_back_too(self) -> None:
+        job = make_job(retries=3, retry_delay=timedelta(0))
+        process = SchedulerProcess.register("scheduler")
+        task = Task.for_job(job, status="running", owner=process)
+        task.save()
+        pause_everything()
+        record([Ended(task.pk, Outcome(status="failed"), timezone.now())], owner=process)
+        dispatcher = Dispatcher(process)
+        assert task.retries.count() == 1
+        assert not dispatcher.queued_tasks(10) and not dispatcher.claim(list(task.retries.all()))
+        resume_everything()
+        assert [one.pk for one in dispatcher.queued_tasks(10)] == [task.retries.get().pk]
+
+    def test_what_is_held_back_keeps_no_instance_from_what_a_person_asks_for(self) -> None:
+        job = make_job()
+        held = Task.for_job(job, fire_time=timezone.now())
+        held.save()
+        pause_everything()
+        asked = job.run_now()
+        assert not asked.waiting
+        dispatcher = Dispatcher(SchedulerProcess.register("scheduler"))
+        dispatcher.admit_waiting(timezone.now())
+        assert [task.pk for task in dispatcher.queued_tasks(10)] == [asked.pk]
+        Task.objects.filter(pk=asked.pk).delete()
+        resume_everything()
+        dispatcher.admit_waiting(timezone.now())
+        assert [task.pk for task in dispatcher.queued_tasks(10)] == [held.pk]
+
+    def test_what_was_due_before_the_pause_is_run_or_recorded_after_it(self) -> None:
+        before, within = make_job("before"), make_job("within")
+        pause_everything()
+        now = timezone.now()
+        PauseOfAll.objects.update(began_at=now - timedelta(minutes=10))
+        for job, minutes in ((before, 20), (within, 5)):
+            type(job.runtime).objects.filter(pk=job.pk).update(next_run_time=now - timedelta(minutes=minutes))
+        resume_everything()
+        dispatcher = Dispatcher(SchedulerProcess.register("scheduler"))
+        dispatcher.dispatch_due(timezone.now(), room=5, ended=Counter())
+        assert before.tasks.exists() and not within.tasks.exists()
 
 
 @pytest.mark.django_db

@@ -11,6 +11,7 @@ from django.core.management.base import BaseCommand
 from django.db import connection
 
 from scheduling.conf import scheduling_settings
+from scheduling.history import roll_up
 from scheduling.models import Job
 from scheduling.scheduler import Scheduler, declare_jobs, initialize_scheduler
 
@@ -26,6 +27,8 @@ class Command(BaseCommand):
         scheduler = initialize_scheduler()
         for job_id in declare_jobs():
             self.stdout.write(f"Job {job_id} was brought in line with the code.")
+        # So that the pages need not count a long history themselves, e.g. after an upgrade.
+        roll_up()
         self._stop_on_signals(scheduler)
         workers = scheduling_settings().WORKERS
         self.stdout.write(
