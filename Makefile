@@ -34,13 +34,14 @@ $(VENV)/.installed-dev: requirements-dev.txt requirements.txt | $(BIN)/pip
 	@echo "Writing .env with a random secret key."
 	@$(BIN)/python -c 'import os, pathlib, secrets; text = pathlib.Path(".env.example").read_text().replace("SECRET_KEY=\n", f"SECRET_KEY={secrets.token_urlsafe(50)}\n", 1); os.write(os.open(".env", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), text.encode())'
 
-test: PYTEST_MARKS := -m "not slow"
-test: checks suite ## Checks and the tests, on SQLite and PostgreSQL.
+test: checks ## Checks and the tests, on SQLite and PostgreSQL side by side.
+	@$(MAKE) --no-print-directory -j2 sqlite postgres PYTEST_MARKS='-m "not slow"'
 
-test-all: PYTEST_MARKS :=
-test-all: checks suite ## As test, with the slow proofs.
+test-all: checks ## As test, with the slow proofs, one database after the other: those measure time.
+	@$(MAKE) --no-print-directory sqlite
+	@$(MAKE) --no-print-directory postgres
 
-.PHONY: checks suite
+.PHONY: checks sqlite postgres
 checks: export SECRET_KEY := checks
 checks: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
@@ -49,9 +50,11 @@ checks: $(VENV)/.installed-dev
 	$(BIN)/mypy
 	$(BIN)/python manage.py makemigrations --check --dry-run
 
-suite: $(VENV)/.installed-dev
+sqlite: $(VENV)/.installed-dev
 	@echo "Tests on SQLite."
-	TEST_DATABASE=sqlite $(BIN)/pytest $(PYTEST_MARKS)
+	@TEST_DATABASE=sqlite $(BIN)/pytest $(PYTEST_MARKS)
+
+postgres: $(VENV)/.installed-dev
 	@if [ -z "$$CI$$REQUIRE_POSTGRES" ] && ! ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 && ! command -v initdb >/dev/null; then \
 		echo "The run on PostgreSQL is left out: no server is installed (apt-get install postgresql)."; \
 	else \
