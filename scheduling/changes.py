@@ -49,8 +49,16 @@ def _bring_back(change: JobChange, *, by: User | None) -> str:
             f"Changed again since then: {', '.join(again)}. Undo the later change first, or edit the Job."
         )
     before = {name: change.before[name] for name in change.changed}
+    if not before.keys().isdisjoint({"trigger", "run_at"}):
+        _refuse_a_time_gone_by(Job.from_snapshot(job.pk, {**now, **before}))
     job.put_back(before, by=by)
     return f"Undone: {', '.join(map(label_of, before))}."
+
+
+def _refuse_a_time_gone_by(job: Job) -> None:
+    """Whether it ran may not be known any more: its Tasks are without it, or were cleaned up."""
+    if job.trigger == Job.TriggerKind.ONCE and job.run_at and job.run_at <= timezone.now():
+        raise NotAllowedNow("It was to run once, at a time that has gone by. Add a new Job instead.")
 
 
 def _make_again(change: JobChange, *, by: User | None) -> str:
@@ -59,9 +67,7 @@ def _make_again(change: JobChange, *, by: User | None) -> str:
     if not runtime_holder._state.adding:
         raise NotAllowedNow(f"There is a Job {change.job_key} again.")
     job = Job.from_snapshot(change.job_key, change.before)
-    if job.trigger == Job.TriggerKind.ONCE and job.run_at and job.run_at <= timezone.now():
-        # Whether it ran is not known any more: its Tasks are without it.
-        raise NotAllowedNow("It was to run once, at a time that has gone by. Add a new Job instead.")
+    _refuse_a_time_gone_by(job)
     job.clean()
     job.save_definition(by=by, kind=JobChange.Kind.UNDONE)
     return "Made again. The Tasks of before stay in the history without it."

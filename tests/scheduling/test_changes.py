@@ -378,3 +378,14 @@ class TestPages:
             html = admin_client.get(f"{LIST}x/change/").content.decode()
         assert html.count("/undo/") == min(count, 20)
         assert not Task.objects.exists()
+
+
+@pytest.mark.django_db
+def test_an_undo_brings_back_no_time_that_has_gone_by() -> None:
+    """The Task of its run may have been cleaned up, and it would run again."""
+    job = make_job(trigger="once", cron="", run_at=timezone.now() - timedelta(days=40))
+    job.trigger, job.cron, job.run_at = "cron", "0 3 * * *", None
+    job.save_definition()
+    with pytest.raises(NotAllowedNow, match="gone by"):
+        undo(JobChange.objects.filter(job_key=job.pk).first())
+    assert Job.objects.by_id(job.pk).trigger == "cron"
