@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cached_property
@@ -20,6 +19,7 @@ from django.utils import timezone
 from scheduling.context import TaskRun
 from scheduling.exceptions import TaskFailed
 
+from .fields import Offer, Value, apply, is_empty, new_book
 from .library.albums import ABRIDGED, book_keys, key_of, without_part
 from .library.base import (
     FileTags,
@@ -32,10 +32,10 @@ from .library.base import (
 )
 from .library.folder import Walk, find_books, parse_location
 from .library.tags import read_tags
-from .models import Author, Book, LibraryFile, Narrator, Series, SeriesEntry
-from .models.library import Named
+from .models import Author, Book, LibraryFile
+from .names import rows_of, work_of
+from .trust import FOLDER
 
-N = TypeVar("N", bound=Named)
 T = TypeVar("T")
 
 CHUNK = 100
@@ -287,19 +287,18 @@ def _is_gone(path: Path) -> bool:
 
 def _record(scan: Scan, group: Group, owner: Book | None) -> None:
     """One book and its files, in one transaction."""
-    book = owner or Book()
     with transaction.atomic():
         is_file = PurePosixPath(group.path).suffix != "" and group.files[0].found.path == group.path
         place = parse_location(group.path, is_file=is_file)
         tagged = next((file.tags for file in group.files if file.tags.duration), FileTags())
-        if owner is not None:
-            _free_path(owner, group.path)
-        for name, value in _fields(group, tagged, place).items():
-            setattr(book, name, value)
-        book.save()
-        book.authors.set(_named(Author, tagged.authors or _one(place.author)))
-        book.narrators.set(_named(Narrator, tagged.narrators or _one(place.narrator)))
-        _set_series(book, tagged, place)
+        offers = {name: Offer(value, FOLDER) for name, value in _values(group, tagged, place).items()}
+        if owner is None:
+            book = _new_book(group, offers)
+        else:
+            book = owner
+            _free_path(book, group.path)
+            Book.objects.filter(pk=book.pk).update(path=group.path, missing_since=None, standing=Book.Standing.OWNED)
+            apply(book, offers, why="read from its files", now=timezone.now())
         for file in group.files:
             _record_file(book, file)
     scan.claimed.add(book.pk)
@@ -307,6 +306,12 @@ def _record(scan: Scan, group: Group, owner: Book | None) -> None:
         scan.summary.books_new += 1
     else:
         scan.summary.books_changed += 1
+
+
+def _new_book(group: Group, offers: dict[str, Offer]) -> Book:
+    work = work_of(offers["title"].value, rows_of(Author, offers["authors"].value))
+    told = {name: offer for name, offer in offers.items() if not is_empty(offer.value)}
+    return new_book(work, told, now=timezone.now(), path=group.path)
 
 
 def _free_path(book: Book, path: str) -> None:
@@ -318,7 +323,8 @@ def _free_path(book: Book, path: str) -> None:
         Book.objects.filter(pk=other.pk).update(path=book.path)
 
 
-def _fields(group: Group, tags: FileTags, place: LocationFacts) -> dict[str, object]:
+def _values(group: Group, tags: FileTags, place: LocationFacts) -> dict[str, Value]:
+    """Field -> what the files say, blank where they say nothing."""
     is_one_album = len({file.tags.album for file in group.files if file.tags.album}) < 2
     names = [
         tags.album if is_one_album else without_part(tags.album),
@@ -330,35 +336,29 @@ def _fields(group: Group, tags: FileTags, place: LocationFacts) -> dict[str, obj
     said = next((found for name in names if (found := ABRIDGED.search(name))), None)
     seconds = sum(file.tags.duration for file in group.files)
     return {
-        "path": group.path,
         "title": next((title for title in titles if title), group.path)[:512],
         "subtitle": (tags.subtitle or ("" if tags.album else place.subtitle))[:512],
+        "authors": [name for name in tags.authors or _one(place.author) if key_of(name)],
+        "narrators": [name for name in tags.narrators or _one(place.narrator) if key_of(name)],
+        "series": _series(tags, place),
         "language": tags.language[:64],
-        "runtime": timedelta(seconds=round(seconds)) if seconds else None,
+        "runtime": round(seconds) if seconds else None,
         "asin": next((file.tags.asin for file in group.files if file.tags.asin), place.asin),
         "isbn": tags.isbn,
         "publisher": tags.publisher[:255],
-        "year": tags.year or place.year,
+        "released": tags.year or place.year,
         "abridged": said[1] is None if said else place.abridged,
-        "missing_since": None,
     }
 
 
-def _set_series(book: Book, tags: FileTags, place: LocationFacts) -> None:
+def _series(tags: FileTags, place: LocationFacts) -> list[list[str]]:
     wanted = tags.series or (((place.series, place.position),) if place.series else ())
-    entries = []
+    places = []
     for name, position in wanted:
-        found = _named(Series, (name,))
-        if not found:
-            continue
-        (series,) = found
-        position = position or (place.position if key_of(name) == key_of(place.series) else "")
-        number = re.match(r"\d+(?:\.\d+)?", position)
-        entries.append(
-            SeriesEntry(book=book, series=series, position=position[:32], order=float(number[0]) if number else None)
-        )
-    book.series_entries.all().delete()
-    SeriesEntry.objects.bulk_create({entry.series_id: entry for entry in entries}.values())
+        if key_of(name):
+            said = position or (place.position if key_of(name) == key_of(place.series) else "")
+            places.append([name[:255], said[:32]])
+    return places
 
 
 def _record_file(book: Book, file: ReadFile) -> None:
@@ -375,15 +375,6 @@ def _record_file(book: Book, file: ReadFile) -> None:
     row.error = file.error
     row.missing_since = None
     row.save()
-
-
-def _named(model: type[N], names: Iterable[str]) -> list[N]:
-    """The rows of these names, made where there is none of the same key; names without a letter are left out."""
-    rows = []
-    for name in names:
-        if key := key_of(name):
-            rows.append(model._default_manager.get_or_create(key=key, defaults={"name": name[:255]})[0])
-    return rows
 
 
 def _one(name: str) -> tuple[str, ...]:

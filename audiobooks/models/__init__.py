@@ -1,3 +1,38 @@
-from .library import Author, Book, LibraryFile, Narrator, Series, SeriesEntry
+from .books import Authorship, Book, Holding, LibraryFile, Reading, SeriesEntry, Work, with_names
+from .library import (
+    Author,
+    AuthorAlias,
+    Genre,
+    GenreAlias,
+    Merge,
+    Named,
+    Narrator,
+    NarratorAlias,
+    Series,
+    SeriesAlias,
+)
+from .metadata import BookChange, MetadataRun, ProviderMatch
 
-__all__ = ["Author", "Book", "LibraryFile", "Narrator", "Series", "SeriesEntry"]
+__all__ = [
+    "Author",
+    "AuthorAlias",
+    "Authorship",
+    "Book",
+    "BookChange",
+    "Genre",
+    "GenreAlias",
+    "Holding",
+    "LibraryFile",
+    "Merge",
+    "MetadataRun",
+    "Named",
+    "Narrator",
+    "NarratorAlias",
+    "ProviderMatch",
+    "Reading",
+    "Series",
+    "SeriesAlias",
+    "SeriesEntry",
+    "Work",
+    "with_names",
+]

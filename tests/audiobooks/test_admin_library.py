@@ -11,7 +11,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from audiobooks.models import Book, LibraryFile, Series, SeriesEntry
+from audiobooks.models import Book, LibraryFile, Series, SeriesEntry, Work
 
 pytestmark = pytest.mark.django_db
 
@@ -24,7 +24,7 @@ def client() -> Client:
 
 
 def make_book(name: str, *, files: int, series: int) -> Book:
-    book = Book.objects.create(path=name, title=name)
+    book = Book.objects.create(path=name, title=name, work=Work.objects.create(title=name))
     LibraryFile.objects.bulk_create(
         LibraryFile(book=book, path=f"{name}/{number:04}.mp3", size=1, modified_ns=1, format="mp3")
         for number in range(files)

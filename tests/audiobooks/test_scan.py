@@ -21,7 +21,7 @@ from django.test.utils import CaptureQueriesContext
 from audiobooks import scan
 from audiobooks.library.base import FileTags, FileUnavailable, UnreadableFile
 from audiobooks.library.tags import MOST_NAMES, TEXT_LENGTH, read_tags
-from audiobooks.models import Author, Book, LibraryFile, Series
+from audiobooks.models import Author, Book, LibraryFile, Series, Work
 from audiobooks.scan import scan_library
 from scheduling.context import TaskRun
 from scheduling.exceptions import TaskFailed
@@ -635,7 +635,7 @@ def test_books_are_grouped_anew_though_no_file_changed(tmp_path: Path, put: Call
     put("Ann/Big/0.mp3")
     put("Ann/Big/1.mp3")
     scanned(tmp_path)
-    as_once_grouped = Book.objects.create(path="Ann/Big/1.mp3", title="1")
+    as_once_grouped = Book.objects.create(path="Ann/Big/1.mp3", title="1", work=Work.objects.create(title="1"))
     LibraryFile.objects.filter(path="Ann/Big/1.mp3").update(book=as_once_grouped)
     run = scanned(tmp_path)
     assert books() == {"Ann/Big": 2}

@@ -1,0 +1,348 @@
+"""The one way in which what a book says of itself is written: by trust, never blank, never less, with source and time.
+
+A value that is offered takes the place of the present one if its source is trusted as much in that field, unless a person
+locked the field. What is refused is noted beside the field ("the source now says ..."). Each change is kept with what it
+replaced, and can be undone.
+
+A value is JSON: text; whole seconds (runtime); true, false or null (abridged); a list of names (authors, narrators, genres);
+a list of [name, position] (series).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.contrib.auth.models import User
+from django.db import transaction
+from django.utils import timezone
+
+from .facts import BookFacts, Contributor, SeriesPlace
+from .library.albums import key_of
+from .models import (
+    Author,
+    Authorship,
+    Book,
+    BookChange,
+    Genre,
+    MetadataRun,
+    Narrator,
+    Reading,
+    Series,
+    SeriesEntry,
+    Work,
+)
+from .models import with_names as books_with_names
+from .names import rows_by_key, rows_of
+from .positions import order_of
+from .trust import FOLDER, PERSON, rank
+
+Value = Any
+
+TEXTS = {
+    "title": 512,
+    "subtitle": 512,
+    "description": 20_000,
+    "language": 64,
+    "publisher": 255,
+    "released": 10,
+    "asin": 16,
+    "isbn": 20,
+    "cover_url": 1000,
+}
+"""Field -> characters kept."""
+NAMES = {
+    "authors": (Author, Authorship, "authorships", "author"),
+    "narrators": (Narrator, Reading, "readings", "narrator"),
+}
+FIELDS = (*TEXTS, "abridged", "runtime", *NAMES, "genres", "series")
+OF_THE_RECORDING = frozenset(
+    {"narrators", "runtime", "abridged", "publisher", "released", "asin", "isbn", "language", "cover_url"}
+)
+"""Fields that another recording of the same work says nothing about."""
+
+
+@dataclass(frozen=True)
+class Offer:
+    value: Value
+    source: str
+
+
+@dataclass
+class Decision:
+    """accepted: field -> what takes the place of the present value; refused: field -> what does not, and why.
+
+    settled: fields whose value is what was once refused.
+    replaces: whether a value that was there gives way to another.
+    """
+
+    accepted: dict[str, Offer] = field(default_factory=dict)
+    refused: dict[str, dict[str, Any]] = field(default_factory=dict)
+    settled: set[str] = field(default_factory=set)
+    replaces: bool = False
+
+    def changes_something(self, provenance: Mapping[str, Any]) -> bool:
+        if self.accepted or self.settled:
+            return True
+        return any(
+            {**provenance.get(name, {}).get("offered", {}), "at": None} != {**offered, "at": None}
+            for name, offered in self.refused.items()
+        )
+
+
+# --- reading ----------------------------------------------------------------------------------------------------------
+
+
+def values_of(book: Book) -> dict[str, Value]:
+    """All fields. No query where the book was read `with_names`."""
+    values: dict[str, Value] = {name: getattr(book, name) for name in TEXTS}
+    values["abridged"] = book.abridged
+    values["runtime"] = None if book.runtime is None else round(book.runtime.total_seconds())
+    values["authors"] = book.author_names
+    values["narrators"] = book.narrator_names
+    values["genres"] = sorted(genre.name for genre in book.genres.all())
+    values["series"] = [[entry.series.name, entry.position] for entry in book.series_entries.all()]
+    return values
+
+
+def facts_of(book: Book) -> BookFacts:
+    """The book as others are compared with it. No query where it was read `with_names`."""
+    values = values_of(book)
+    return BookFacts(
+        **{name: values[name] for name in ("title", "subtitle", "language", "publisher", "released", "asin")},
+        authors=tuple(Contributor(name=name) for name in values["authors"]),
+        narrators=tuple(values["narrators"]),
+        series=tuple(SeriesPlace(name=name, position=position) for name, position in values["series"]),
+        isbns=(values["isbn"],) if values["isbn"] else (),
+        abridged=values["abridged"],
+        runtime=values["runtime"],
+    )
+
+
+def offers_of(facts: BookFacts, source: str) -> dict[str, Offer]:
+    """What is known there, by field."""
+    values: dict[str, Value] = {
+        name: getattr(facts, name, "")[:length] for name, length in TEXTS.items() if name != "isbn"
+    }
+    values |= {
+        "isbn": facts.isbns[0] if facts.isbns else "",
+        "abridged": facts.abridged,
+        "runtime": facts.runtime,
+        "authors": _names(facts.author_names),
+        "narrators": _names(facts.narrators),
+        "genres": sorted(_names(facts.genres)),
+        "series": [[place.name[:255], place.position[:32]] for place in facts.series if key_of(place.name)],
+    }
+    return {name: Offer(value, source) for name, value in values.items() if not is_empty(value)}
+
+
+def _names(names: tuple[str, ...]) -> list[str]:
+    return list({key: name[:255] for name in reversed(names) if (key := key_of(name))}.values())[::-1]
+
+
+def is_empty(value: Value) -> bool:
+    return value is None or value == "" or value == []
+
+
+def is_same(name: str, one: Value, other: Value) -> bool:
+    """Lists are the same whatever the spelling of their names."""
+    return bool(_keys(name, one) == _keys(name, other))
+
+
+def _keys(name: str, value: Value) -> Value:
+    if name in NAMES:
+        return [key_of(each) for each in value]
+    if name == "genres":
+        return sorted(key_of(each) for each in value)
+    if name == "series":
+        return sorted((key_of(series), position) for series, position in value)
+    return value
+
+
+# --- deciding ---------------------------------------------------------------------------------------------------------
+
+
+def decide(values: Mapping[str, Value], provenance: Mapping[str, Any], offers: Mapping[str, Offer]) -> Decision:
+    """What of the offers is written. Pure: it asks nothing and changes nothing."""
+    decision = Decision()
+    for name, offer in offers.items():
+        known, present = provenance.get(name, {}), values[name]
+        # What has no source was written by a scan of an earlier release.
+        source = known.get("source", FOLDER)
+        # The files are the person's own: what they do not say any more is gone.
+        is_own = source == offer.source == FOLDER
+        value = _joined(present, offer, source) if name == "series" and not is_own else offer.value
+        if is_same(name, present, value):
+            if "offered" in known and rank(name, offer.source) <= rank(name, source):
+                decision.settled.add(name)
+        elif is_empty(value) and not is_own:
+            continue
+        elif known.get("locked"):
+            decision.refused[name] = {"value": value, "source": offer.source, "why": "locked"}
+        elif is_empty(present):
+            decision.accepted[name] = Offer(value, offer.source)
+        elif rank(name, offer.source) > rank(name, source):
+            continue
+        elif not is_own and (lost := _lost(name, present, value)):
+            decision.refused[name] = {"value": value, "source": offer.source, "why": f"it would drop {', '.join(lost)}"}
+        else:
+            decision.accepted[name] = Offer(value, offer.source)
+            decision.replaces = True
+    return decision
+
+
+def _joined(present: Value, offer: Offer, source: str) -> Value:
+    """Series are added, and placed where there was no position or by a source trusted as much; none is taken away."""
+    may_move = rank("series", offer.source) <= rank("series", source)
+    offered = {key_of(name): position for name, position in offer.value}
+    joined = []
+    for name, position in present:
+        other = offered.pop(key_of(name), "")
+        joined.append([name, other if other and (may_move or not position) else position])
+    return joined + [[name, position] for name, position in offer.value if key_of(name) in offered]
+
+
+def _lost(name: str, present: Value, value: Value) -> list[str]:
+    if name not in NAMES:
+        return []
+    kept = {key_of(each) for each in value}
+    return [each for each in present if key_of(each) not in kept]
+
+
+# --- writing ----------------------------------------------------------------------------------------------------------
+
+
+def new_book(work: Work, offers: Mapping[str, Offer], *, now: datetime, **columns: Any) -> Book:
+    """A book that has what is offered; `columns` are those that are no fields. Its own transaction is the caller's."""
+    book = Book(work=work, **columns)
+    provenance = {name: {"source": offer.source, "at": now.isoformat()} for name, offer in offers.items()}
+    _store(book, {name: offer.value for name, offer in offers.items()}, provenance)
+    return book
+
+
+def apply(
+    book: Book, offers: Mapping[str, Offer], *, why: str, now: datetime, run: MetadataRun | None = None
+) -> tuple[Decision, BookChange | None]:
+    """Write what `decide` lets through, in one transaction. `book` is as it was read; it is read again under a lock."""
+    if not decide(values_of(book), book.provenance, offers).changes_something(book.provenance):
+        return Decision(), None
+    with transaction.atomic():
+        locked = _locked(book.pk)
+        values = values_of(locked)
+        decision = decide(values, locked.provenance, offers)
+        provenance = dict(locked.provenance)
+        for name, offer in decision.accepted.items():
+            provenance[name] = {"source": offer.source, "at": now.isoformat()}
+        for name, offered in decision.refused.items():
+            provenance[name] = {**provenance.get(name, {}), "offered": {**offered, "at": now.isoformat()}}
+        for name in decision.settled:
+            provenance[name] = {key: value for key, value in provenance[name].items() if key != "offered"}
+        wanted = {name: offer.value for name, offer in decision.accepted.items()}
+        return decision, _write(locked, values, wanted, provenance, why=why, run=run)
+
+
+def edit(
+    book: Book, wanted: Mapping[str, Value], *, by: User, unlock: frozenset[str] = frozenset()
+) -> BookChange | None:
+    """A person's values, blank ones too. What they change is locked; `unlock` are fields that sources may write again."""
+    now = timezone.now()
+    with transaction.atomic():
+        locked = _locked(book.pk)
+        values = values_of(locked)
+        wanted = {name: value for name, value in wanted.items() if value != values[name]}
+        provenance = dict(locked.provenance)
+        for name in wanted:
+            provenance[name] = {"source": PERSON, "at": now.isoformat(), "locked": True}
+        for name in unlock - wanted.keys():
+            provenance[name] = {key: value for key, value in provenance.get(name, {}).items() if key != "locked"}
+        return _write(locked, values, wanted, provenance, why=f"edited by {by.get_username()}", by=by)
+
+
+def undo(change: BookChange) -> list[str]:
+    """Puts back what the change replaced; the fields that were changed again since are left, and returned."""
+    with transaction.atomic():
+        book = _locked(change.book_id)
+        values, provenance = values_of(book), dict(book.provenance)
+        left = [name for name, after in change.after.items() if not is_same(name, values[name], after["value"])]
+        wanted = {}
+        for name, before in change.before.items():
+            if name in left:
+                continue
+            wanted[name] = before["value"]
+            provenance.pop(name, None)
+            if before["provenance"] is not None:
+                provenance[name] = before["provenance"]
+        _store(book, wanted, provenance)
+        change.undone_at = timezone.now()
+        change.save(update_fields=["undone_at"])
+    return left
+
+
+def _locked(pk: int) -> Book:
+    return books_with_names(Book.objects.select_for_update()).get(pk=pk)
+
+
+def _write(
+    book: Book,
+    values: Mapping[str, Value],
+    wanted: Mapping[str, Value],
+    provenance: dict[str, Any],
+    *,
+    why: str,
+    run: MetadataRun | None = None,
+    by: User | None = None,
+) -> BookChange | None:
+    known = book.provenance
+    if not wanted and provenance == known:
+        return None
+    _store(book, wanted, provenance)
+    if not wanted:
+        return None
+    return BookChange.objects.create(
+        book=book,
+        run=run,
+        by=by,
+        why=why[:255],
+        before={name: {"value": values[name], "provenance": known.get(name)} for name in wanted},
+        after={name: {"value": value, "provenance": provenance.get(name)} for name, value in wanted.items()},
+    )
+
+
+def _store(book: Book, wanted: Mapping[str, Value], provenance: dict[str, Any]) -> None:
+    for name in TEXTS.keys() & wanted.keys():
+        setattr(book, name, wanted[name])
+    if "abridged" in wanted:
+        book.abridged = wanted["abridged"]
+    if "runtime" in wanted:
+        book.runtime = None if wanted["runtime"] is None else timedelta(seconds=wanted["runtime"])
+    book.provenance = provenance
+    book.save()
+    for name in NAMES.keys() & wanted.keys():
+        _set_names(book, name, wanted[name])
+    if "genres" in wanted:
+        book.genres.set(rows_of(Genre, wanted["genres"]))
+    if "series" in wanted:
+        _set_series(book, wanted["series"])
+
+
+def _set_names(book: Book, name: str, names: list[str]) -> None:
+    model, through, related, column = NAMES[name]
+    getattr(book, related).all().delete()
+    rows = rows_of(model, names)  # type: ignore[arg-type]
+    through._default_manager.bulk_create(
+        through(book=book, **{column: row}, number=number) for number, row in enumerate(rows)
+    )
+
+
+def _set_series(book: Book, places: list[list[str]]) -> None:
+    """One entry a series; of two names of one series, the first."""
+    book.series_entries.all().delete()
+    rows = rows_by_key(Series, [name for name, _ in places])
+    entries: dict[int, SeriesEntry] = {}
+    for name, position in places:
+        if row := rows.get(key_of(name)):
+            entry = SeriesEntry(book=book, series=row, position=position, order=order_of(position))
+            entries.setdefault(row.pk, entry)
+    SeriesEntry.objects.bulk_create(entries.values())

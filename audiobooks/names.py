@@ -1,0 +1,55 @@
+"""Rows for names: a name, another spelling of it and each alias lead to the same row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TypeVar
+
+from .library.albums import key_of
+from .models import Author, Authorship, Book, Named, Work
+
+N = TypeVar("N", bound=Named)
+
+
+def rows_of(model: type[N], names: Iterable[str]) -> list[N]:
+    """One row a name, in order and each once; made where there is none. Names without a letter are left out."""
+    return list({row.pk: row for row in rows_by_key(model, names).values()}.values())
+
+
+def rows_by_key(model: type[N], names: Iterable[str]) -> dict[str, N]:
+    """Key of each name -> its row, in order. Two queries, and two for each name that is new."""
+    keys: dict[str, str] = {}
+    for name in names:
+        if key := key_of(name):
+            keys.setdefault(key, name[:255])
+    found = _known(model, list(keys))
+    for key, name in keys.items():
+        if key not in found:
+            found[key] = model._default_manager.get_or_create(key=key, defaults={"name": name})[0]
+    return {key: found[key] for key in keys}
+
+
+def _known(model: type[N], keys: list[str]) -> dict[str, N]:
+    if not keys:
+        return {}
+    found = {row.key: row for row in model._default_manager.filter(key__in=keys)}
+    if rest := [key for key in keys if key not in found]:
+        aliases = model.aliases.rel.related_model._default_manager  # type: ignore[attr-defined]
+        found |= {alias.key: alias.of for alias in aliases.filter(key__in=rest).select_related("of")}
+    return found
+
+
+def work_of(title: str, authors: Iterable[Author]) -> Work:
+    """The work of this title by one of these authors, made where there is none."""
+    key = key_of(title)
+    by = Authorship.objects.filter(author__in=list(authors), book__work__key=key).order_by("book_id")
+    known = by.values_list("book__work", flat=True).first()
+    if known is None:
+        return Work.objects.create(title=title[:512], key=key)
+    return Work.objects.get(pk=known)
+
+
+def leave_work(work: Work) -> None:
+    """Delete it if no book is of it any more."""
+    if not Book.objects.filter(work=work).exists():
+        work.delete()
