@@ -151,6 +151,7 @@ STORAGES = {
 }
 
 AUDIOBOOKS_LIBRARY = (BASE_DIR / Path(env.str("AUDIOBOOKS_LIBRARY", default="./library")).expanduser()).resolve()
+METADATA_GUARD_PERCENT = env.int("METADATA_GUARD_PERCENT", default=10)
 
 SCHEDULING = {
     "WORKERS": env.int("SCHEDULER_WORKERS", default=4),

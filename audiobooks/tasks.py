@@ -8,7 +8,8 @@ from scheduling.context import TaskRun
 from scheduling.exceptions import TaskFailed
 from scheduling.registry import task
 
-from . import scan
+from . import refresh, scan
+from .models import MetadataRun
 
 
 @task(
@@ -60,7 +61,7 @@ def top10_discovery_task(run: TaskRun) -> None:
 )
 def metadata_full_refresh_task(run: TaskRun) -> None:
     """Refresh the metadata of every book."""
-    raise TaskFailed("No metadata provider is configured: this release has none yet. Nothing was done.")
+    refresh.refresh_books(run, MetadataRun.Kind.FULL)
 
 
 @task(
@@ -71,9 +72,15 @@ def metadata_full_refresh_task(run: TaskRun) -> None:
     cron="30 4 * * 0",
     timeout=timedelta(hours=4),
 )
-def metadata_new_books_task(run: TaskRun) -> None:
-    """Refresh the metadata of books added in the last 7 days."""
-    raise TaskFailed("No metadata provider is configured: this release has none yet. Nothing was done.")
+def metadata_new_books_task(run: TaskRun, book: int | None = None) -> None:
+    """Refresh the metadata of books added in the last 7 days.
+
+    book: the key of a book, to refresh it alone.
+    """
+    if book is None:
+        refresh.refresh_books(run, MetadataRun.Kind.NEW)
+    else:
+        refresh.refresh_book(run, book)
 
 
 @task(

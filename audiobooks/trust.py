@@ -22,14 +22,10 @@ _ORDER = (
     "google_books",
 )
 # What was measured outweighs what is said of it.
-_MEASURED = (
-    PERSON,
-    FOLDER,
-    "audiobookshelf",
-    *(source for source in _ORDER if source not in (PERSON, FOLDER, "audiobookshelf")),
-)
+_FILES = (PERSON, FOLDER, "audiobookshelf")
+_MEASURED = (*_FILES, *(source for source in _ORDER if source not in _FILES))
 # Tags hold advertisements and a ripper's notes; a catalogue of printed books describes the work.
-_DESCRIBED = tuple(source for source in _ORDER if source != FOLDER) + (FOLDER,)
+_DESCRIBED = (*(source for source in _ORDER if source != FOLDER), FOLDER)
 
 _BY_FIELD = {"runtime": _MEASURED, "description": _DESCRIBED, "genres": _DESCRIBED}
 
