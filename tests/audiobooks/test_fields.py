@@ -1,0 +1,208 @@
+"""How a book's fields are written: by trust, never blank, never less, and undone to the byte."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from audiobooks.facts import BookFacts, Contributor, SeriesPlace
+from audiobooks.fields import FIELDS, Offer, apply, decide, edit, facts_of, is_same, new_book, offers_of, undo, values_of
+from audiobooks.models import Author, AuthorAlias, Book, Work, with_names
+from audiobooks.trust import FOLDER, PERSON
+
+pytestmark = pytest.mark.django_db
+
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+
+
+def make_book(source: str = FOLDER, **values: Any) -> Book:
+    offers = {name: Offer(value, source) for name, value in {"title": "Low Water", **values}.items()}
+    return new_book(Work.objects.create(title="Low Water", key="lowwater"), offers, now=NOW)
+
+
+def read(book: Book) -> Book:
+    return with_names(Book.objects.all()).get(pk=book.pk)
+
+
+def offer(book: Book, source: str, **values: Any) -> Book:
+    apply(read(book), {name: Offer(value, source) for name, value in values.items()}, why="test", now=NOW)
+    return read(book)
+
+
+def test_what_is_unknown_is_filled_in_by_anyone_and_says_by_whom() -> None:
+    book = offer(make_book(), "google_books", description="About the coast.")
+    assert book.description == "About the coast."
+    assert book.provenance["description"] == {"source": "google_books", "at": NOW.isoformat()}
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "wins"),
+    [(FOLDER, "audnexus", True), ("audnexus", FOLDER, False), ("audnexus", "audnexus", True), ("audnexus", "open_library", False)],
+)
+def test_a_value_gives_way_to_one_trusted_as_much(first: str, second: str, wins: bool) -> None:
+    book = offer(make_book(first, publisher="Old"), second, publisher="New")
+    assert book.publisher == ("New" if wins else "Old")
+
+
+def test_measured_runtime_outweighs_what_is_said_of_it() -> None:
+    assert values_of(offer(make_book(FOLDER, runtime=100), "audnexus", runtime=200))["runtime"] == 100
+    assert values_of(offer(make_book("audnexus", runtime=200), FOLDER, runtime=100))["runtime"] == 100
+
+
+@pytest.mark.parametrize(
+    ("name", "blank"), [("title", ""), ("authors", []), ("series", []), ("runtime", None), ("abridged", None)]
+)
+def test_nothing_is_blanked_by_a_source(name: str, blank: Any) -> None:
+    full = {"authors": ["Ann"], "series": [["Tide", "1"]], "runtime": 5, "abridged": False}
+    before = make_book("audnexus", **full)
+    assert values_of(offer(before, "audnexus", **{name: blank})) == values_of(read(before))
+
+
+def test_no_source_drops_an_author_and_what_it_says_is_noted() -> None:
+    book = offer(make_book("audnexus", authors=["Ann", "Ben"]), "audnexus", authors=["Ben"])
+    assert book.author_names == ["Ann", "Ben"]
+    assert book.provenance["authors"]["offered"] == {
+        "value": ["Ben"],
+        "source": "audnexus",
+        "why": "it would drop Ann",
+        "at": NOW.isoformat(),
+    }
+    agreed = offer(book, "audnexus", authors=["Ann", "Ben"])
+    assert "offered" not in agreed.provenance["authors"], "the source came round"
+
+
+def test_series_are_added_and_placed_but_never_taken_away() -> None:
+    book = offer(make_book(series=[["Tide", ""], ["Coast", "2"]]), "audnexus", series=[["the tide", "9"], ["TIDE", "3"]])
+    assert values_of(book)["series"] == [["Coast", "2"], ["Tide", "3"], ["the tide", "9"]]
+    book = offer(make_book("audnexus", series=[["Tide", "1"]]), "open_library", series=[["Tide", "7"]])
+    assert values_of(book)["series"] == [["Tide", "1"]]
+
+
+def test_the_files_of_the_person_may_take_back_what_they_said() -> None:
+    book = offer(make_book(FOLDER, subtitle="A tale", authors=["Ann", "Ben"]), FOLDER, subtitle="", authors=["Ben"])
+    assert (book.subtitle, book.author_names) == ("", ["Ben"])
+
+
+def test_a_persons_edit_is_locked_and_shows_what_the_source_says(admin_user: User) -> None:
+    book = make_book("audnexus", publisher="Old", authors=["Ann"])
+    edit(book, {"publisher": "Mine", "authors": ["Ann", "Cy"]}, by=admin_user)
+    book = offer(book, "audnexus", publisher="New", authors=["Ann"])
+    assert (book.publisher, book.author_names) == ("Mine", ["Ann", "Cy"])
+    assert book.provenance["publisher"]["offered"]["value"] == "New"
+    edit(book, {}, by=admin_user, unlock=frozenset({"publisher"}))
+    book = offer(book, "audnexus", publisher="New")
+    assert book.publisher == "Mine", "a person is trusted more than any source, also when the lock is gone"
+
+
+def test_a_person_may_blank(admin_user: User) -> None:
+    book = make_book("audnexus", publisher="Old")
+    edit(book, {"publisher": ""}, by=admin_user)
+    assert offer(book, "audnexus", publisher="New").publisher == ""
+
+
+def test_an_alias_is_no_other_author() -> None:
+    book = make_book("audnexus", authors=["Ann"])
+    AuthorAlias.objects.create(name="A. Writer", key="awriter", of=Author.objects.get(name="Ann"))
+    edit_free = offer(book, FOLDER, authors=["A. Writer"])
+    assert edit_free.author_names == ["Ann"]
+    assert not Author.objects.filter(name="A. Writer").exists()
+
+
+def test_order_of_authors_is_kept() -> None:
+    names = ["Zoe", "Ann", "Mia"]
+    assert read(make_book(authors=names)).author_names == names
+
+
+def test_an_undo_leaves_what_was_changed_again_since(admin_user: User) -> None:
+    book = make_book(FOLDER, publisher="Old", subtitle="One")
+    _, change = apply(
+        read(book), offers_of(BookFacts(publisher="New", subtitle="Two"), "audnexus"), why="test", now=NOW
+    )
+    assert change is not None
+    edit(book, {"publisher": "Mine"}, by=admin_user)
+    assert undo(change) == ["publisher"]
+    book = read(book)
+    assert (book.publisher, book.subtitle) == ("Mine", "One")
+    assert book.provenance["publisher"]["source"] == PERSON
+
+
+NAMES = st.lists(st.sampled_from(["Ann", "Ben", "Cy", "Zoë", "É. O'Neil"]), unique=True)
+TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
+FACTS = st.builds(
+    BookFacts,
+    title=TEXT,
+    subtitle=TEXT,
+    description=TEXT,
+    publisher=TEXT,
+    authors=NAMES.map(lambda names: tuple(Contributor(name=name) for name in names)),
+    narrators=NAMES.map(tuple),
+    genres=NAMES.map(tuple),
+    series=NAMES.map(lambda names: tuple(SeriesPlace(name=name, position="1-3") for name in names)),
+    runtime=st.none() | st.integers(1, 10**6),
+    abridged=st.none() | st.booleans(),
+)
+SOURCES = st.sampled_from([FOLDER, "audnexus", "open_library", "hardcover"])
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(first=FACTS, second=FACTS, third=FACTS, sources=st.tuples(SOURCES, SOURCES, SOURCES))
+def test_undoing_all_changes_restores_every_field_to_the_byte(
+    first: BookFacts, second: BookFacts, third: BookFacts, sources: tuple[str, str, str]
+) -> None:
+    offers = {name: each for name, each in offers_of(first, sources[0]).items()}
+    book = new_book(Work.objects.create(title="x", key="x"), offers, now=NOW)
+    before, provenance = values_of(read(book)), read(book).provenance
+    changes = []
+    for facts, source in ((second, sources[1]), (third, sources[2])):
+        _, change = apply(read(book), offers_of(facts, source), why="test", now=NOW)
+        changes.append(change)
+    for change in reversed(changes):
+        if change is not None:
+            assert undo(change) == []
+    after = read(book)
+    assert values_of(after) == before
+    told = {name: {k: v for k, v in entry.items() if k != "offered"} for name, entry in after.provenance.items()}
+    assert {name: entry for name, entry in told.items() if entry} == provenance
+
+
+@settings(max_examples=200)
+@given(first=FACTS, second=FACTS, sources=st.tuples(SOURCES, SOURCES))
+def test_no_offer_makes_a_book_say_less(first: BookFacts, second: BookFacts, sources: tuple[str, str]) -> None:
+    values = {name: {"authors": [], "narrators": [], "genres": [], "series": []}.get(name, "") for name in FIELDS}
+    values |= {"runtime": None, "abridged": None}
+    values |= {name: offer.value for name, offer in offers_of(first, sources[0]).items()}
+    provenance = {name: {"source": sources[0]} for name in values}
+    if sources == (FOLDER, FOLDER):
+        return
+    for name, accepted in decide(values, provenance, offers_of(second, sources[1])).accepted.items():
+        assert accepted.value not in ("", [], None)
+        if name in ("authors", "narrators"):
+            assert set(values[name]) <= set(accepted.value)
+        if name == "series":
+            assert {series for series, _ in values[name]} <= {series for series, _ in accepted.value}
+
+
+def test_facts_of_a_book_say_what_was_written() -> None:
+    facts = BookFacts(
+        title="Low Water",
+        authors=(Contributor(name="Ann"),),
+        series=(SeriesPlace(name="Tide", position="0.5"),),
+        narrators=("Ben",),
+        runtime=3600,
+        asin="B0TESTAA03",
+        isbns=("9780000000002",),
+        abridged=False,
+        language="en",
+    )
+    book = new_book(Work.objects.create(title="x", key="x"), offers_of(facts, "audnexus"), now=NOW)
+    assert facts_of(read(book)) == facts
+
+
+def test_same_is_by_spelling() -> None:
+    assert is_same("authors", ["J. R. Ännchen"], ["JR Annchen"])
+    assert not is_same("authors", ["Ann", "Ben"], ["Ben", "Ann"]), "their order counts"
