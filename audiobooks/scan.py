@@ -13,7 +13,6 @@ from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
 from django.db import DataError, transaction
-from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
 from scheduling.context import TaskRun
@@ -34,6 +33,7 @@ from .library.folder import Walk, find_books, parse_location
 from .library.tags import read_tags
 from .models import Author, Book, LibraryFile
 from .names import rows_of, work_of
+from .owning import mark_books_missing
 from .trust import FOLDER
 
 T = TypeVar("T")
@@ -396,9 +396,7 @@ def _mark_missing(scan: Scan) -> None:
     gone = [pk for pk, path in unseen if not _is_below(path, scan.unread)]
     for part in _parts(gone):
         LibraryFile.objects.filter(pk__in=part).update(missing_since=now)
-    left = ~Exists(LibraryFile.objects.filter(book=OuterRef("pk"), missing_since=None))
-    for books in _parts(list(Book.objects.filter(left, missing_since=None).values_list("pk", flat=True))):
-        Book.objects.filter(pk__in=books).update(missing_since=now)
+    mark_books_missing(now)
     scan.summary.files_missing = len(gone)
     if gone:
         scan.run.warning("%s files are not there any more; their books are kept and marked missing.", len(gone))
