@@ -237,9 +237,10 @@ def day_counts(since: date, job_key: str | None = None) -> dict[str, dict[date, 
 
 def by_job_and_day(rows: Iterable[Counted]) -> dict[str, dict[date, Outcomes]]:
     found: dict[str, dict[date, Outcomes]] = {}
-    for row in rows:
-        outcomes = found.setdefault(row.job_key, {}).setdefault(row.day, Outcomes())
-        outcomes.add(row.status, row.number, row.seconds, row.longest)
+    for job_key, day, status, number, seconds, longest in rows:
+        days = found.setdefault(job_key, {})
+        outcomes = days.get(day) or days.setdefault(day, Outcomes())
+        outcomes.add(status, number, seconds, longest)
     return found
 
 

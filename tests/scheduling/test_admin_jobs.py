@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -599,8 +600,11 @@ def test_the_list_draws_the_last_20_runs_and_says_them_in_words(admin_client: Cl
     assert 'aria-label="Last 20 runs: 1 did not complete; they took 3 s to 20 s, the last 5 s."' in html
     assert "95 % of 20 completed" in html
     svg = html[html.index('<svg class="scheduling-sparkline') :].partition("</svg>")[0]
-    assert svg.count("<rect") == 21 and svg.count("scheduling-failed") == 2
-    assert 'height="20"' in svg and 'height="10"' in svg and "style=" not in svg
+    completed, failed = re.findall(r' d="([^"]*)"/>', svg)
+    # Each begins where it stands and how high it is; who failed has a foot as well.
+    assert completed.count("M") == 19 and completed.startswith("M0 20v-10h4") and completed.endswith("M95 20v-5h4v5z")
+    assert failed == "M85 20v-3h4v3zM85 24v-2h4v2z" and svg.count("scheduling-failed") == 1
+    assert "v-20h4" in completed and "style=" not in svg
 
 
 @pytest.mark.parametrize(
