@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from django.contrib.admin.models import ADDITION, CHANGE, DELETION, LogEntry
-from django.contrib.auth.models import Permission, User
+from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -16,18 +16,13 @@ from django_apscheduler.models import DjangoJob
 
 from scheduling.display import change_url, step_url
 from scheduling.models import Job, SchedulerProcess, Task
+from tests.scheduling.making import form_data, make_job, messages_of, person
 
 pytestmark = pytest.mark.django_db
 
 LIST = "/admin/scheduling/job/"
 STEPS = {"run": "run_job", "pause": "pause_job", "resume": "pause_job", "restore": "change_job"}
 EVIL = "<script>alert('x')</script>"
-
-
-def make_job(id: str = "x", **fields: Any) -> Job:
-    job = Job(id=id, **{"name": f"Job {id}", "function": "sample.count", "cron": "0 2 * * *", **fields})
-    job.save_definition()
-    return job
 
 
 def make_ready(step: str, id: str = "x") -> Job:
@@ -38,30 +33,8 @@ def make_ready(step: str, id: str = "x") -> Job:
     return job
 
 
-def person(*permissions: str, name: str = "somebody") -> Client:
-    user = User.objects.create_user(name, is_staff=True)
-    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
-    assert user.user_permissions.count() == len(permissions)
-    client = Client()
-    client.force_login(user)
-    return client
-
-
 def url_of(step: str, id: str = "x") -> str:
     return reverse(f"admin:scheduling_job_{step}", args=[id])
-
-
-def messages_of(response: Any) -> list[str]:
-    return [str(message) for message in response.context["messages"]]
-
-
-def form_data(**changes: str) -> dict[str, str]:
-    return {
-        "name": "Job x", "function": "sample.count", "arguments": "{}", "trigger": "cron", "cron": "0 2 * * *",
-        "interval": "", "run_at_0": "", "run_at_1": "", "anchor_0": "", "anchor_1": "", "timezone": "",
-        "max_instances": "1", "overlap": "skip", "coalesce": "on", "misfire_grace": "900", "timeout": "",
-        "retries": "0", "retry_delay": "60", **changes,
-    }  # fmt: skip
 
 
 # --- who may --------------------------------------------------------------------------------------------------------
@@ -124,7 +97,7 @@ def test_a_bulk_action_needs_its_permission(action: str, permission: str) -> Non
     make_ready(action.removesuffix("_selected"))
     data = {"action": action, "_selected_action": ["x"]}
     others = {"run_job", "pause_job"} - {permission}
-    person("view_job", *others, name="other").post(LIST, data)
+    person("view_job", *others).post(LIST, data)
     assert not LogEntry.objects.exists()
     person("view_job", permission).post(LIST, data)
     assert LogEntry.objects.count() == 1
@@ -646,7 +619,7 @@ def test_a_copy_of_nothing_or_by_those_who_may_not_look_is_an_empty_form(admin_c
     assert admin_client.get(f"{LIST}add/?copy=gone").status_code == 200
     form = person("add_job").get(f"{LIST}add/?copy=x").context["adminform"].form
     assert not form["id"].value() and "items" not in form["arguments"].value()
-    assert "?copy=" not in person("view_job", "change_job", name="other").get(f"{LIST}x/change/").content.decode()
+    assert "?copy=" not in person("view_job", "change_job").get(f"{LIST}x/change/").content.decode()
 
 
 def test_the_form_says_what_becomes_of_a_run_in_progress(admin_client: Client) -> None:

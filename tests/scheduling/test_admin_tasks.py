@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlencode
 
 import pytest
 from django.contrib.admin.models import LogEntry
-from django.contrib.auth.models import Permission, User
+from django.contrib.auth.models import User
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -19,18 +19,13 @@ from django_apscheduler.models import DjangoJob
 
 from scheduling.admin.task_texts import laid_out
 from scheduling.models import Job, SchedulerProcess, Task, TaskLog
+from tests.scheduling.making import make_job, messages_of, person
 
 pytestmark = pytest.mark.django_db
 
 LIST = "/admin/scheduling/task/"
 STEPS = {"cancel": "cancel_task", "retry": "retry_task"}
 EVIL = "<script>alert('x')</script>"
-
-
-def make_job(id: str = "x", **fields: Any) -> Job:
-    job = Job(id=id, **{"name": f"Job {id}", "function": "sample.count", "cron": "0 2 * * *", **fields})
-    job.save_definition()
-    return job
 
 
 def make_task(**fields: Any) -> Task:
@@ -41,15 +36,6 @@ def make_ready(step: str) -> Task:
     return make_task(status="queued" if step == "cancel" else "failed")
 
 
-def person(*permissions: str) -> Client:
-    user = User.objects.create_user("somebody", is_staff=True)
-    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
-    assert user.user_permissions.count() == len(permissions)
-    client = Client()
-    client.force_login(user)
-    return client
-
-
 def url_of(step: str, task: Task) -> str:
     return reverse(f"admin:scheduling_task_{step}", args=[task.pk])
 
@@ -58,10 +44,6 @@ def page_of(client: Client, task: Task) -> str:
     response = client.get(url_of("change", task))
     assert response.status_code == 200
     return response.content.decode()
-
-
-def messages_of(response: Any) -> list[str]:
-    return [str(message) for message in response.context["messages"]]
 
 
 # --- who may --------------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import time_machine
 from django.contrib.admin.models import LogEntry
-from django.contrib.auth.models import Permission, User
+from django.contrib.auth.models import User
 from django.core.cache import cache
 from django.db import connection
 from django.db.models.functions import Now
@@ -28,6 +28,7 @@ from scheduling.forecast import FIRES_OF_A_JOB, MINUTES, forecast
 from scheduling.history import Outcomes, roll_up, start_of, today
 from scheduling.models import DayCount, Job, SchedulerProcess, Task
 from scheduling.pauses import pause_everything, resume_everything
+from tests.scheduling.making import make_job, person
 
 pytestmark = pytest.mark.django_db
 
@@ -54,26 +55,12 @@ def at_noon() -> Iterator[None]:
         yield
 
 
-def make_job(id: str = "x", **fields: Any) -> Job:
-    job = Job(id=id, function="sample.count", **{"name": f"Job {id}", "cron": "0 2 * * *", **fields})
-    job.save_definition()
-    return job
-
-
 def make(status: str = "completed", ago: timedelta = timedelta(hours=1), seconds: float = 10, **fields: Any) -> Task:
     at = timezone.now() - ago
     times: dict[str, Any] = {"date_created": at, "started_at": at}
     if status not in Task.ACTIVE:
         times["finished_at"] = at + timedelta(seconds=seconds)
     return Task.objects.create(**{"task_name": "t", "function": "sample.noop", "status": status, **times, **fields})
-
-
-def person(*permissions: str) -> Client:
-    user = User.objects.create_user("p" + "".join(permissions), is_staff=True)
-    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
-    client = Client()
-    client.force_login(user)
-    return client
 
 
 def text(client: Client, url: str = INDEX) -> str:

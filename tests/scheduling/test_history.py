@@ -23,8 +23,9 @@ from scheduling.history import (
     today,
     usual_lengths,
 )
-from scheduling.models import DayCount, Job, Task
+from scheduling.models import DayCount, Task
 from scheduling.registry import registry
+from tests.scheduling.making import make_job
 
 pytestmark = pytest.mark.django_db
 
@@ -35,12 +36,6 @@ def at_noon() -> Iterator[None]:
     noon = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0)
     with time_machine.travel(noon, tick=True):
         yield
-
-
-def make_job(id: str = "x") -> Job:
-    job = Job(id=id, function="sample.count", name=f"Job {id}", cron="0 2 * * *")
-    job.save_definition()
-    return job
 
 
 def make(at: datetime, status: str = "completed", seconds: float | None = 10, **fields: Any) -> Task:
