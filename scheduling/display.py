@@ -84,9 +84,12 @@ def short(value: datetime) -> str:
 
 
 def pause_in_words(job: Job) -> str:
-    """Such as "until 24 Nov 2026, 08:00 UTC (holiday)"; empty for a Job that is not paused."""
-    if not job.is_paused:
-        return ""
+    """Empty for a Job that is not paused."""
+    return pause_words(job) if job.is_paused else ""
+
+
+def pause_words(job: Job) -> str:
+    """Such as "until 24 Nov 2026, 08:00 UTC (holiday)", also of a pause that is over."""
     until = f"until {short(job.paused_until)}" if job.paused_until else "until resumed"
     return f"{until} ({job.paused_reason})" if job.paused_reason else until
 

@@ -447,6 +447,15 @@ def test_a_viewer_sees_a_job_and_its_next_runs_but_no_form(admin_client: Client)
     assert 'name="cron"' not in html and 'name="_save"' not in html
 
 
+def test_secrets_in_arguments_are_for_those_who_may_change_them(admin_client: Client) -> None:
+    job = make_job(function="sample.count")
+    Job.objects.filter(pk=job.pk).update(arguments={"api_key": "abcdef123456", "limit": 3})
+    seen = person("view_job").get(f"{LIST}x/change/").content.decode()
+    assert "abcdef123456" not in seen
+    assert "limit" in seen and "[secret]" in seen
+    assert "abcdef123456" in admin_client.get(f"{LIST}x/change/").content.decode(), "or saving would destroy it"
+
+
 @pytest.mark.parametrize("page", ["/admin/", LIST, "/admin/scheduling/task/", f"{LIST}x/change/"])
 def test_a_banner_warns_while_no_scheduler_is_alive(admin_client: Client, page: str) -> None:
     make_job()

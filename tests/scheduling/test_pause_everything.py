@@ -258,6 +258,17 @@ class TestWhatIsHeldBack:
         dispatcher.admit_waiting(timezone.now())
         assert [task.pk for task in dispatcher.queued_tasks(10)] == [held.pk]
 
+    def test_a_one_off_run_that_was_put_off_after_it_had_run_is_not_tried_for_ever(self) -> None:
+        """As after a clock was set back: its Task is there, at the time that it was planned for."""
+        planned = timezone.now() - timedelta(minutes=5)
+        job = make_job(trigger="once", run_at=planned)
+        ran = Task.for_job(job, fire_time=planned, status="completed")
+        ran.save()
+        DjangoJob.objects.filter(pk=job.pk).update(next_run_time=planned + timedelta(minutes=4))
+        assert dispatch(dispatcher()) == []
+        assert Job.objects.by_id(job.pk).next_run_time is None
+        assert list(job.tasks.all()) == [ran]
+
     def test_what_was_due_before_the_pause_is_run_or_recorded_after_it(self) -> None:
         before, within = make_job("before"), make_job("within")
         pause_everything()
