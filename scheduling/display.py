@@ -6,6 +6,7 @@ Unfold renders templates while it is being imported, so nothing here may import 
 from __future__ import annotations
 
 from datetime import datetime, timedelta, tzinfo
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from django.contrib.admin.utils import quote
@@ -34,6 +35,7 @@ STATUS_VARIANTS = {
 STATE_VARIANTS = {"active": "success", "paused": "warning", "ended": "", "unresolvable": "danger"}
 
 
+@lru_cache(maxsize=256)
 def label(text: str, variant: str) -> SafeString:
     """A word in a coloured box; the word says it all, the colour only helps."""
     return render_to_string("unfold/helpers/label.html", {"text": text, "variant": variant})

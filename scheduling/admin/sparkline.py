@@ -19,13 +19,13 @@ ROOM = HEIGHT - 2 * FOOT
 
 def sparkline(recent: Recent) -> SafeString:
     """A bar for each run, as high as it was long; those that did not complete are marked by colour and a foot."""
-    seconds = [max(duration.total_seconds(), 0.0) for duration in recent.durations]
+    seconds = [duration.total_seconds() for duration in recent.durations]
     longest = max(seconds) or 1.0
     # Two paths rather than a shape for each run: a page of Jobs has a thousand, and templates are slow with numbers.
     completed, failed = "", ""
-    for index, (value, task) in enumerate(zip(seconds, recent.runs, strict=True)):
+    for index, (value, run) in enumerate(zip(seconds, recent.runs, strict=True)):
         x, height = index * STEP, max(1, round(value / longest * ROOM))
-        if task.status == Task.Status.COMPLETED:
+        if run.status == Task.Status.COMPLETED:
             completed += _box(x, ROOM, height)
         else:
             failed += _box(x, ROOM, height) + _box(x, HEIGHT, FOOT)
