@@ -16,3 +16,9 @@ def refuse_nul(next_one: Next) -> Next:
         return next_one(request)
 
     return middleware
+
+
+def address_behind_proxy(request: HttpRequest) -> str:
+    """Of the person: what the proxy itself added at the end. What stands before that was sent by the visitor."""
+    forwarded: str = request.META.get("HTTP_X_FORWARDED_FOR", "")
+    return forwarded.rpartition(",")[2].strip() or request.META["REMOTE_ADDR"]

@@ -32,6 +32,8 @@ if env.bool("HTTPS", default=False):
     SECURE_HSTS_SECONDS = 30 * 24 * 3600
     # What else has this domain is not ours to bind, so HSTS speaks of this host alone.
     SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
+    # Else one who guesses passwords would lock out everybody: all come from the proxy's address.
+    AXES_CLIENT_IP_CALLABLE = "audiobooks.middleware.address_behind_proxy"
     SESSION_COOKIE_SECURE = True
     CSRF_COOKIE_SECURE = True
 

@@ -92,7 +92,9 @@ class Dispatcher:
         with transaction.atomic():
             jobs = list(Job.objects.lock_due(now).exclude(function__in=self.unresolvable)[:BATCH])
             ids = [job.pk for job in jobs]
-            earliest = min((job.next_run_time for job in jobs if job.next_run_time), default=now)
+            # A one-off Job that was put off, as by a pause, has its Task at the time it was planned for.
+            times = [moment for job in jobs for moment in (job.next_run_time, job.run_at) if moment]
+            earliest = min(times, default=now)
             made = set(Task.objects.filter(job_id__in=ids, fire_time__gte=earliest).values_list("job_id", "fire_time"))
             active = Counter(Task.objects.active_counts(ids))
             done = self._dispatch(jobs, active - ended, now, 0, made=made)

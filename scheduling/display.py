@@ -6,6 +6,7 @@ Unfold renders templates while it is being imported, so nothing here may import 
 from __future__ import annotations
 
 from datetime import datetime, timedelta, tzinfo
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from django.contrib.admin.utils import quote
@@ -34,6 +35,7 @@ STATUS_VARIANTS = {
 STATE_VARIANTS = {"active": "success", "paused": "warning", "ended": "", "unresolvable": "danger"}
 
 
+@lru_cache(maxsize=256)
 def label(text: str, variant: str) -> SafeString:
     """A word in a coloured box; the word says it all, the colour only helps."""
     return render_to_string("unfold/helpers/label.html", {"text": text, "variant": variant})
@@ -84,9 +86,12 @@ def short(value: datetime) -> str:
 
 
 def pause_in_words(job: Job) -> str:
-    """Such as "until 24 Nov 2026, 08:00 UTC (holiday)"; empty for a Job that is not paused."""
-    if not job.is_paused:
-        return ""
+    """Empty for a Job that is not paused."""
+    return pause_words(job) if job.is_paused else ""
+
+
+def pause_words(job: Job) -> str:
+    """Such as "until 24 Nov 2026, 08:00 UTC (holiday)", also of a pause that is over."""
     until = f"until {short(job.paused_until)}" if job.paused_until else "until resumed"
     return f"{until} ({job.paused_reason})" if job.paused_reason else until
 

@@ -6,7 +6,7 @@ Where the records do not tell, or are deleted by now, that is the answer.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from functools import cached_property
@@ -18,8 +18,9 @@ from django.db.models import Q
 from django.utils import timezone
 
 from .conf import scheduling_settings
-from .display import length, short
-from .models import Job, SchedulerProcess, Task
+from .display import length, pause_words, short
+from .models import Job, SchedulerProcess, Task, not_by_a_person
+from .pauses import current_pause
 from .records import DayCount, JobChange, PauseOfAll
 from .registry import registry
 from .triggers import COUNT_CAP, DAY, MICROSECOND, MINUTE, SECOND, Trigger, TriggerError, check_moment
@@ -121,8 +122,7 @@ class _Inquiry:
             case Task.Status.SKIPPED:
                 return self._skipped(task)
             case Task.Status.QUEUED:
-                held = "another run of it has to end first" if task.waiting else "no worker has taken it yet"
-                return self._told(Verdict.WAITING, f"It is due and waits: {held}.", task)
+                return self._queued(task)
         if task.started_at is None:
             return self._told(
                 Verdict.CANCELLED, f"It was due, and {task.get_status_display()} before it started.", task
@@ -131,6 +131,15 @@ class _Inquiry:
         punctual = "on time" if late < SECOND else f"{length(late)} after its time"
         ended = "is running" if task.is_active else f"ended as {task.get_status_display()}"
         return self._told(Verdict.RAN, f"It ran: {task} started {punctual} and {ended}.", task)
+
+    def _queued(self, task: Task) -> Explanation:
+        if (pause := current_pause()) and Task.objects.filter(not_by_a_person(), pk=task.pk).exists():
+            told = self._told(Verdict.ALL_PAUSED, "It is due and held back: everything is paused.", task)
+            return replace(told, facts=(*told.facts, *_facts_of_pause(pause)))
+        if task.not_before is not None and task.not_before > self.now:
+            return self._told(Verdict.WAITING, f"It waits until {short(task.not_before)}.", task)
+        held = "another run of it has to end first" if task.waiting else "no worker has taken it yet"
+        return self._told(Verdict.WAITING, f"It is due and waits: {held}.", task)
 
     def _told(self, verdict: Verdict, sentence: str, task: Task, *others: int) -> Explanation:
         retries = task.retries.order_by("pk").values_list("pk", flat=True)[:20]
@@ -187,10 +196,10 @@ class _Inquiry:
         return _Definition(self.row, "the present one; no change of it is recorded")
 
     def _job_of(self, snapshot: Mapping[str, Any]) -> Job:
-        made = self.row.created_at if self.row else None
-        known = {field.attname for field in Job._meta.concrete_fields}
-        values = {name: _from_json(name, value) for name, value in snapshot.items() if name in known}
-        return Job(**{"id": self.key, "created_at": made, **values})
+        job = Job.from_snapshot(self.key, snapshot)
+        if self.row is not None:
+            job.created_at = self.row.created_at
+        return job
 
     # --- the schedule ----------------------------------------------------------------------------------------------
 
@@ -229,7 +238,7 @@ class _Inquiry:
             return Explanation(Verdict.UNRESOLVABLE, f"It is due at {time}, but {_no_function(job)}", facts)
         if (pause := self._pause_at(fire_time)) is not None:
             return Explanation(Verdict.PAUSED, f"It will not run at {time}: it is paused {pause_words(pause)}.", facts)
-        if PauseOfAll.objects.filter(ended_at=None).exists():
+        if current_pause() is not None:
             sentence = f"It is due at {time}, but everything is paused: it will run only if that has ended by then."
             return Explanation(Verdict.ALL_PAUSED, sentence, facts)
         if not SchedulerProcess.objects.alive().schedulers().exists():
@@ -265,8 +274,7 @@ class _Inquiry:
         pauses = PauseOfAll.objects.filter(Q(ended_at=None) | Q(ended_at__gt=fire_time), began_at__lte=fire_time)
         if (pause := pauses.select_related("began_by").first()) is None:
             return None
-        facts = (*facts, ("Everything paused", pause.began_at), ("Resumed", pause.ended_at or "not yet"))
-        facts = (*facts, ("By", str(pause.began_by or "a command")), ("Reason", pause.reason or "none given"))
+        facts = (*facts, *_facts_of_pause(pause))
         return Explanation(Verdict.ALL_PAUSED, "It did not run: everything was paused.", facts)
 
     def _pause_at(self, fire_time: datetime) -> Job | None:
@@ -306,6 +314,9 @@ class _Inquiry:
         if job.function not in registry:
             return Explanation(Verdict.UNRESOLVABLE, f"It was due then, but {_no_function(job)}", facts)
         if self.row and self.row.next_run_time and self.row.next_run_time <= fire_time:
+            if (pause := current_pause()) is not None:
+                facts = (*facts, *_facts_of_pause(pause))
+                return Explanation(Verdict.ALL_PAUSED, "It is due and held back: everything is paused.", facts)
             return Explanation(Verdict.WAITING, "It is due; the scheduler has not come to it yet.", facts)
         sentence = (
             "It was due then, a scheduler was running, and there is no record of a run: one may have been deleted."
@@ -330,10 +341,11 @@ class _Inquiry:
         yield "Next scheduler started", following.started_at if following else "none has"
 
 
-def pause_words(job: Job) -> str:
-    """Such as "until 24 Nov 2026, 08:00 UTC (holiday)", also of a pause that is over."""
-    until = f"until {short(job.paused_until)}" if job.paused_until else "until resumed"
-    return f"{until} ({job.paused_reason})" if job.paused_reason else until
+def _facts_of_pause(pause: PauseOfAll) -> Iterator[Fact]:
+    yield "Everything paused", pause.began_at
+    yield "Resumed", pause.ended_at or "not yet"
+    yield "By", str(pause.began_by or "a command")
+    yield "Reason", pause.reason or "none given"
 
 
 def _absent(verdict: Verdict, sentence: str, change: JobChange | None = None) -> _Definition:
@@ -368,14 +380,3 @@ def _was_going_on(task: Task, moment: datetime) -> bool:
 
 def _no_function(job: Job) -> str:
     return f"this program has no task function {job.function}."
-
-
-def _from_json(name: str, value: Any) -> Any:
-    """A value of `Job.snapshot()` as the field holds it."""
-    if value is None:
-        return None
-    if name in ("interval", "misfire_grace", "timeout", "retry_delay"):
-        return timedelta(seconds=value)
-    if name in ("anchor", "run_at", "paused_at", "paused_until"):
-        return datetime.fromisoformat(value)
-    return value

@@ -19,6 +19,8 @@ HOURS = 25
 MINUTES = HOURS * 60
 FIRES_OF_A_JOB = 300
 MINUTE = timedelta(minutes=1)
+TICK = timedelta.resolution
+"""There may be tens of thousands of runs, and numbers are many times quicker to add up than moments."""
 
 
 @dataclass(frozen=True)
@@ -60,14 +62,15 @@ def forecast(jobs: Iterable[Job], usual: Mapping[str, timedelta], now: datetime)
     """`usual` is Job id -> mean length. Jobs that will not run are left out."""
     # In UTC from here on: between two moments of one zone Python subtracts what the clocks show.
     start = timezone.localtime(now).replace(minute=0, second=0, microsecond=0).astimezone(UTC)
-    known: dict[tuple[Trigger, datetime], list[datetime]] = {}
+    known: dict[tuple[Trigger, datetime], list[int]] = {}
     lanes = [lane for job in jobs if (lane := _lane(job, usual.get(job.pk), start, now, known))]
     lanes.sort(key=lambda lane: (lane.spans[0][0], lane.job.name.casefold()))
     masks = [0] * MINUTES
     for index, lane in enumerate(lanes):
+        bit = 1 << index
         for first, end in lane.spans:
             for minute in range(first, end):
-                masks[minute] |= 1 << index
+                masks[minute] |= bit
     return Forecast(start, now, lanes, [mask.bit_count() for mask in masks], _meetings(masks, lanes))
 
 
@@ -76,17 +79,21 @@ def _lane(
     usual: timedelta | None,
     start: datetime,
     now: datetime,
-    known: dict[tuple[Trigger, datetime], list[datetime]],
+    known: dict[tuple[Trigger, datetime], list[int]],
 ) -> Lane | None:
-    times = _fires(job, now, known)
+    times = _fires(job, start, now, known)
     shown = times[:FIRES_OF_A_JOB]
     if not shown:
         return None
-    return Lane(job, len(shown), _spans(shown, usual or MINUTE, start), usual, shown[-1], len(times) > len(shown))
+    last = start + shown[-1] * TICK
+    return Lane(job, len(shown), _spans(shown, usual or MINUTE), usual, last, len(times) > len(shown))
 
 
-def _fires(job: Job, now: datetime, known: dict[tuple[Trigger, datetime], list[datetime]]) -> list[datetime]:
-    """In the 24 hours, one more than is shown. Many Jobs have the same schedule; each is computed once."""
+def _fires(job: Job, start: datetime, now: datetime, known: dict[tuple[Trigger, datetime], list[int]]) -> list[int]:
+    """In the 24 hours, in ticks since `start`, one more than is shown.
+
+    Many Jobs have the same schedule; each is computed once.
+    """
     due = job.next_run_time
     if due is None or due > now + AHEAD or job.function not in registry:
         return []
@@ -96,8 +103,8 @@ def _fires(job: Job, now: datetime, known: dict[tuple[Trigger, datetime], list[d
         return []
     first = max(due, now)
     if (trigger, first) not in known:
-        known[trigger, first] = _fires_until(trigger, first, now + AHEAD)
-    return [first, *known[trigger, first]]
+        known[trigger, first] = [(one - start) // TICK for one in [first, *_fires_until(trigger, first, now + AHEAD)]]
+    return known[trigger, first]
 
 
 def _fires_until(trigger: Trigger, first: datetime, end: datetime) -> list[datetime]:
@@ -109,11 +116,12 @@ def _fires_until(trigger: Trigger, first: datetime, end: datetime) -> list[datet
     return found
 
 
-def _spans(times: list[datetime], usual: timedelta, start: datetime) -> list[tuple[int, int]]:
+def _spans(times: list[int], usual: timedelta) -> list[tuple[int, int]]:
+    minute, lasting = MINUTE // TICK, usual // TICK
     found: list[tuple[int, int]] = []
     for time in times:
-        first = min((time - start) // MINUTE, MINUTES - 1)
-        end = min(max(-((start - time - usual) // MINUTE), first + 1), MINUTES)
+        first = min(time // minute, MINUTES - 1)
+        end = min(max(-(-(time + lasting) // minute), first + 1), MINUTES)
         if found and first <= found[-1][1]:
             found[-1] = (found[-1][0], max(end, found[-1][1]))
         else:

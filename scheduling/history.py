@@ -58,8 +58,11 @@ class Counted(NamedTuple):
     longest: float
 
 
-class _Seconds(Func):
-    """Between two moments, the later one first. The database's own arithmetic: Django's calls Python once a row."""
+class Seconds(Func):
+    """Between two moments, the later one first. The database's own arithmetic: Django's calls Python once a row.
+
+    On SQLite in whole milliseconds, which is what its `julianday` reads of a moment.
+    """
 
     output_field = FloatField()
     template = "EXTRACT(EPOCH FROM (%(expressions)s))::double precision"
@@ -69,7 +72,7 @@ class _Seconds(Func):
         return self.as_sql(
             compiler,
             connection,
-            template="((julianday(%(expressions)s)) * 86400.0)",
+            template="round((julianday(%(expressions)s)) * 86400.0, 3)",
             arg_joiner=") - julianday(",
             **context,
         )
@@ -157,7 +160,7 @@ def _counted(tasks: Any, days: list[date], *, by_job: bool = True) -> Iterator[C
     if newest_first:
         whens = [When(date_created__gte=start_of(day), then=Value(index)) for index, day in newest_first]
         number = Case(*whens, default=Value(0), output_field=IntegerField())
-    seconds = _Seconds(F("finished_at"), F("started_at"))
+    seconds = Seconds(F("finished_at"), F("started_at"))
     # Not the columns themselves: SQLite would read all Tasks in the order of an index rather than those of the days.
     key = Coalesce(F("job_id"), Value("")) if by_job else Value("")
     outcome = Coalesce(F("status"), Value(""))
@@ -234,9 +237,10 @@ def day_counts(since: date, job_key: str | None = None) -> dict[str, dict[date, 
 
 def by_job_and_day(rows: Iterable[Counted]) -> dict[str, dict[date, Outcomes]]:
     found: dict[str, dict[date, Outcomes]] = {}
-    for row in rows:
-        outcomes = found.setdefault(row.job_key, {}).setdefault(row.day, Outcomes())
-        outcomes.add(row.status, row.number, row.seconds, row.longest)
+    for job_key, day, status, number, seconds, longest in rows:
+        days = found.setdefault(job_key, {})
+        outcomes = days.get(day) or days.setdefault(day, Outcomes())
+        outcomes.add(status, number, seconds, longest)
     return found
 
 

@@ -527,10 +527,10 @@ BY_CALL = "by_call"
 """In `declared`: by a call of `add_job`, which comes before what `@task` declares."""
 PAUSE_FIELDS = ("paused_at", "paused_until", "paused_reason")
 _SNAPSHOT_FIELDS = (*DECLARED_FIELDS, "anchor", *PAUSE_FIELDS)
-_MOMENT_FIELDS = frozenset({"run_at", "anchor", "paused_at", "paused_until"})
+MOMENT_FIELDS = frozenset({"run_at", "anchor", "paused_at", "paused_until"})
 _SCHEDULE = ("trigger", "cron", "interval", "anchor", "run_at", "timezone")
 _SCHEDULE_FIELDS = ("trigger", "cron", "interval", "anchor", "run_at", "zone")
-_DURATION_FIELDS = frozenset({"interval", "misfire_grace", "timeout", "retry_delay"})
+DURATION_FIELDS = frozenset({"interval", "misfire_grace", "timeout", "retry_delay"})
 
 
 def _schedule_of(job: Job) -> tuple[Any, ...]:
@@ -552,9 +552,9 @@ def _comparable(declared: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _from_json(name: str, value: Any) -> Any:
-    if value is not None and name in _DURATION_FIELDS:
+    if value is not None and name in DURATION_FIELDS:
         return timedelta(seconds=value)
-    if value is not None and name in _MOMENT_FIELDS:
+    if value is not None and name in MOMENT_FIELDS:
         return datetime.fromisoformat(value)
     return value
 

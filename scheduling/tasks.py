@@ -1,22 +1,24 @@
 """The task function that keeps the history small."""
 
 import time
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.db import connection, transaction
-from django.db.models import F
+from django.db.models import Exists, F, OuterRef, Q
 from django.utils import timezone
 
 from .conf import MOST_DAYS, scheduling_settings
 from .context import TaskRun
 from .exceptions import TaskFailed
 from .history import counted_until, roll_up
-from .models import Job, SchedulerProcess, Task
+from .models import Job, JobChange, SchedulerProcess, Task
 from .registry import task
 
 # Rows a transaction, and the pause after it: no other writer waits long, also on SQLite, which has one writer.
 BATCH = 500
 PAUSE = 0.02
+CHANGES_KEPT = timedelta(days=365)
+"""Changes of Jobs hold their arguments, so they are not kept for ever."""
 
 
 @task(
@@ -46,7 +48,8 @@ def cleanup_old_tasks(run: TaskRun, days: int | None = None) -> None:
     deleted = 0
     while not run.should_stop:
         with transaction.atomic():
-            ids = list(old.order_by("pk").values_list("pk", flat=True)[:BATCH])
+            # In the order in which others lock several.
+            ids = list(old.select_for_update(of=("self",)).order_by("pk").values_list("pk", flat=True)[:BATCH])
             Task.objects.ended().filter(pk__in=ids).delete()
         deleted += len(ids)
         run.succeeded(len(ids))
@@ -54,6 +57,7 @@ def cleanup_old_tasks(run: TaskRun, days: int | None = None) -> None:
         if len(ids) < BATCH:
             break
         time.sleep(PAUSE)
+    _forget_old_changes(now)
     stale = SchedulerProcess.objects.filter(stopped_at__lt=now - keep, tasks=None)
     stale.delete()
     if deleted and not connection.in_atomic_block:
@@ -69,3 +73,10 @@ def _vacuum() -> None:
             cursor.execute("VACUUM (ANALYZE) scheduling_task, scheduling_tasklog, django_apscheduler_djangojob")
         else:
             cursor.execute("PRAGMA optimize")
+
+
+def _forget_old_changes(now: datetime) -> None:
+    """But for the newest of each Job, which tells how the Job came to be as it is."""
+    later = JobChange.objects.filter(job_key=OuterRef("job_key"), pk__gt=OuterRef("pk"))
+    job = Job.objects.filter(pk=OuterRef("job_key"))
+    JobChange.objects.filter(Exists(later) | ~Exists(job), Q(at__lt=now - CHANGES_KEPT)).delete()

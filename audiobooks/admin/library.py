@@ -14,20 +14,9 @@ from unfold.admin import TabularInline
 
 from audiobooks.models import Author, Book, LibraryFile, Narrator, Series, SeriesEntry
 from scheduling.admin.dashboard import Facts, register_panel
-from scheduling.admin.posting import SchedulingAdmin
+from scheduling.admin.posting import ReadOnly, SchedulingAdmin
 
 COUNTS_KEPT_SECONDS = 60
-
-
-class ReadOnly:
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
 
 class FilesInline(ReadOnly, TabularInline):  # type: ignore[misc]

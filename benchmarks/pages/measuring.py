@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from urllib.parse import urlencode
 
 from django.contrib.auth.models import User
@@ -13,6 +14,7 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils import timezone
 
 from benchmarks.figures import percentile
 from scheduling.models import Task
@@ -20,6 +22,7 @@ from scheduling.models import Task
 GOAL_MS = 150.0
 GOAL_QUERIES = 12
 FAR_PAGE = 500
+ON_A_PAGE = 50
 
 
 @dataclass(frozen=True)
@@ -57,14 +60,18 @@ def pages(tasks: int) -> Iterator[Page]:
     yield Page("Job list", reverse("admin:scheduling_job_changelist"))
     yield Page("Job page", reverse("admin:scheduling_job_change", args=["job7"]))
     listed = reverse("admin:scheduling_task_changelist")
-    last = min(FAR_PAGE, tasks // 50)
+    far = min(FAR_PAGE, tasks // ON_A_PAGE)
+    edge = Task.objects.order_by("-pk").values_list("pk", flat=True)[(far - 1) * ON_A_PAGE - 1]
+    day = timezone.now() - timedelta(days=12)
     for name, query in {
         "first": {},
-        "failed": {"status__exact": "failed"},
-        "running": {"status__exact": "running"},
+        "failed": {"status": "failed"},
+        "running": {"status": "running"},
         "of a Job": {"job": "job7"},
+        "of a day": {"since": f"{day:%Y-%m-%d}T00:00:00Z", "until": f"{day:%Y-%m-%d}T23:59:59Z"},
+        "of a length": {"duration": "over_10m"},
         "searched": {"q": "job7"},
-        f"page {last}": {"p": str(last)},
+        f"page {far}": {"before": str(edge)},
     }.items():
         yield Page(f"Task list, {name}", f"{listed}?{urlencode(query)}")
     with_log, failed = (

@@ -19,15 +19,13 @@ from unfold.views import ChangeList
 
 from scheduling.changes import label_of, permission_to_undo, undo
 from scheduling.display import NOTHING, author_of, change_url, length, moment, short
-from scheduling.models import Job, JobChange
+from scheduling.models import DURATION_FIELDS, MOMENT_FIELDS, Job, JobChange
 from scheduling.redaction import redact
 
 from .posting import ReadOnly, SchedulingAdmin, perform, where_from, who
 
 SHOWN = 20
 LONGEST_VALUE = 300
-_DURATIONS = frozenset({"interval", "misfire_grace", "timeout", "retry_delay"})
-_MOMENTS = frozenset({"run_at", "anchor", "paused_at", "paused_until"})
 
 
 def changes_of(job: Job, request: HttpRequest) -> list[JobChange]:
@@ -141,9 +139,9 @@ def shown(name: str, value: Any) -> str:
     """A value of a snapshot for people."""
     if value is None or value in ("", {}):
         return NOTHING
-    if name in _DURATIONS:
+    if name in DURATION_FIELDS:
         return length(timedelta(seconds=value))
-    if name in _MOMENTS:
+    if name in MOMENT_FIELDS:
         return short(datetime.fromisoformat(value))
     if isinstance(value, bool):
         return "yes" if value else "no"

@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Any, TypedDict
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.db.models import BooleanField, QuerySet
-from django.db.models.expressions import RawSQL
+from django.db import transaction
+from django.db.models import QuerySet
 from django.db.models.functions import Right
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect, JsonResponse
 from django.template.loader import render_to_string
@@ -25,11 +26,14 @@ from scheduling.display import length
 from scheduling.models import Job, SchedulerProcess, Task, everything_is_paused
 
 from .pictures import picture
+from .task_list import UNSEEN
+from .tasks import time_left
 
 RUNNING_SHOWN = 10
 NEXT_SHOWN = 10
 FAILED_SHOWN = 10
 PROCESSES_SHOWN = 5
+MARKED_AT_ONCE = 500
 ERROR_TAIL = 1000
 ERROR_LINE = 240
 LONGEST_NUMBER = 18
@@ -119,19 +123,16 @@ def running() -> Shown:
     rows: list[Any] = list(tasks[: RUNNING_SHOWN + 1])
     usual = picture().usual if rows else {}
     for task in rows:
-        task.time_left = time_left(task, usual.get(task.job_id or ""))
+        task.outlook = outlook(task, usual.get(task.job_id or ""))
     return _shown(rows, RUNNING_SHOWN)
 
 
-def time_left(task: Task, usual: timedelta | None) -> str:
-    """In words: by its progress, else by what completed runs of its Job take; empty where neither tells."""
+def outlook(task: Task, usual: timedelta | None) -> str:
+    """In words: by its pace, else by what completed runs of its Job take; empty where neither tells."""
+    if (left := time_left(task)) is not None:
+        return f"about {length(_rounded(left))} left"
     ran = task.duration
-    if ran is None:
-        return ""
-    total, done = task.progress_total or 0, task.items_processed
-    if 0 < done < total and ran > timedelta(0):
-        return f"about {length(_rounded(ran * ((total - done) / done)))} left"
-    if usual is None or not task.job_id:
+    if ran is None or usual is None or not task.job_id:
         return ""
     if ran < usual:
         return f"about {length(_rounded(usual - ran))} left, as usual"
@@ -169,17 +170,7 @@ def countdown(span: timedelta) -> str:
 
 
 def unseen() -> QuerySet[Task]:
-    """Failures that nobody has looked at."""
-    return Task.objects.filter(_HAS_FAILED, seen_at=None)
-
-
-# Written out, since SQLite uses the partial index task_unseen only where it reads the condition of the index itself, not
-# where the statuses are parameters. Without the index, no failures mean that the whole history is read for some.
-_HAS_FAILED = RawSQL(
-    f'"scheduling_task"."status" IN ({", ".join(f"{status.value!r}" for status in Task.RETRIED)})',
-    (),
-    output_field=BooleanField(),
-)
+    return Task.objects.filter(UNSEEN)
 
 
 def failed(request: HttpRequest) -> dict[str, Any]:
@@ -226,12 +217,20 @@ def seen_all_view(request: HttpRequest) -> HttpResponse:
     if not newest.isdecimal() or len(newest) > LONGEST_NUMBER:
         messages.error(request, "Up to which Task? Use the button on the page.")
         return HttpResponseRedirect(reverse("admin:index"))
-    count = unseen().filter(pk__lte=int(newest)).update(seen_at=timezone.now())
+    count = sum(iter(partial(_mark_some, int(newest)), 0))
     if task := Task.objects.filter(pk=int(newest)).first() if count else None:
         sentence = f"All up to this one looked at: {count:,}."
         admin.site.get_model_admin(Task).log_change(request, task, sentence)
     messages.success(request, f"{count:,} failed Task{'' if count == 1 else 's'} marked as looked at.")
     return HttpResponseRedirect(reverse("admin:index"))
+
+
+def _mark_some(newest: int) -> int:
+    """A short transaction, since SQLite has one writer; by ascending number, as clean-up, so that no two wait in a circle."""
+    with transaction.atomic():
+        locked = unseen().filter(pk__lte=newest).order_by("pk").select_for_update()
+        ids = list(locked.values_list("pk", flat=True)[:MARKED_AT_ONCE])
+        return Task.objects.filter(pk__in=ids).update(seen_at=timezone.now())
 
 
 def _refused(request: HttpRequest) -> HttpResponse | None:
@@ -256,7 +255,7 @@ def live_view(request: HttpRequest) -> HttpResponse:
     return JsonResponse(
         {
             piece: render_to_string(f"scheduling/admin/dashboard/{piece}.html", {"dashboard": live}, request)
-            for piece in ("alive", "running", "upcoming")
+            for piece in ("paused", "alive", "running", "upcoming")
         }
     )
 

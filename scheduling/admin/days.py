@@ -60,7 +60,7 @@ class DayCountAdmin(ReadOnly, SchedulingAdmin):
             "of": _name_of(key, has_runs=bool(outcomes)),
             "job": key,
             "zone": timezone.get_default_timezone_name(),
-            "jobs": list(Job.objects.order_by("name").values_list("pk", "name")[:JOBS_OFFERED]),
+            "jobs": _jobs_offered() if dashboard.may(request, "view_job") else [],
             "days": YEAR,
             "without_job": WITHOUT_JOB,
             **(extra_context or {}),
@@ -83,6 +83,10 @@ class DayCountAdmin(ReadOnly, SchedulingAdmin):
             **_drawn(coming),
         }
         return TemplateResponse(request, "scheduling/admin/timeline.html", context)
+
+
+def _jobs_offered() -> list[tuple[str, str]]:
+    return list(Job.objects.order_by("name").values_list("pk", "name")[:JOBS_OFFERED])
 
 
 def _name_of(key: str | None, *, has_runs: bool) -> str:

@@ -39,8 +39,11 @@ class MomentForm(forms.Form):
 
 
 def explain_view(model_admin: Any, request: HttpRequest, object_id: str) -> HttpResponse:
-    """A view of the admin of Jobs, by GET; also for the id of a Job that is deleted. `at` is the time, else now."""
-    if not model_admin.has_view_permission(request):
+    """A view of the admin of Jobs, by GET; also for the id of a Job that is deleted. `at` is the time, else now.
+
+    What it says is read from Tasks, so it is for those who see both.
+    """
+    if not (model_admin.has_view_permission(request) and request.user.has_perm("scheduling.view_task")):
         raise PermissionDenied
     key = unquote(object_id)
     job = Job.objects.select_related("runtime").filter(pk=key).first()
@@ -59,7 +62,7 @@ def explain_view(model_admin: Any, request: HttpRequest, object_id: str) -> Http
         "zone": timezone.get_current_timezone_name(),
         "explanation": explanation,
         "facts": _facts(explanation) if explanation else [],
-        "tasks": _tasks(explanation) if explanation and request.user.has_perm("scheduling.view_task") else [],
+        "tasks": _tasks(explanation) if explanation else [],
         "media": model_admin.media,
     }
     return TemplateResponse(request, "scheduling/admin/task_why.html", context)

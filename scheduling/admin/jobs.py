@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -40,6 +41,7 @@ from scheduling.exceptions import NotAllowedNow, UnknownJob
 from scheduling.forms import JobForm, PauseEverythingForm, PauseForm, ScheduleForm, checked
 from scheduling.models import DECLARED_FIELDS, Job, Task
 from scheduling.recent import recent_of
+from scheduling.redaction import redact
 from scheduling.registry import registry
 from scheduling.triggers import TriggerError, dst_note, fire_times
 
@@ -114,7 +116,7 @@ class JobAdmin(SchedulingAdmin):
     actions = ["run_selected", "pause_selected", "resume_selected"]
     change_form_template = "admin/scheduling/job/change_form.html"
     change_list_template = "admin/scheduling/job/change_list.html"
-    readonly_fields = ["preview"]
+    readonly_fields = ["preview", "arguments_shown"]
     fieldsets = [
         ("What runs", {"fields": ["id", "name", "function", "arguments"], "description": WHAT_CHANGING_MEANS}),
         ("When", {"fields": ["trigger", "cron", "interval", "anchor", "run_at", "timezone", "preview"]}),
@@ -143,6 +145,10 @@ class JobAdmin(SchedulingAdmin):
         jobs: QuerySet[Job] = super().get_queryset(request).select_related("runtime")
         return jobs
 
+    @admin.display(description="arguments")
+    def arguments_shown(self, job: Job) -> str:
+        return redact(json.dumps(job.arguments, ensure_ascii=False)) if job.arguments else NOTHING
+
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[JobChangeList]:
         return JobChangeList
 
@@ -167,7 +173,12 @@ class JobAdmin(SchedulingAdmin):
         may_save = self.has_change_permission(request, obj) if obj else self.has_add_permission(request)
         if may_save:
             return fieldsets
-        return [(heading, {**options, "description": ""}) for heading, options in fieldsets]
+        # Arguments may hold secrets, which are for those who may change them.
+        shown = {"arguments": "arguments_shown"} if obj else {}
+        return [
+            (heading, {**options, "description": "", "fields": [shown.get(name, name) for name in options["fields"]]})
+            for heading, options in fieldsets
+        ]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Job | None = None) -> list[str]:
         return [*self.readonly_fields, *(["id"] if obj else [])]

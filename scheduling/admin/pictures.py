@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, timedelta
 from functools import cache as cache_forever
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 from django.core.cache import cache
@@ -31,10 +31,14 @@ from scheduling.history import (
 )
 from scheduling.models import Job, Task
 
+T = TypeVar("T")
+
 PICTURED_DAYS = 30
 PICTURED_JOBS = 12
 KEPT_SECONDS = 15
 """How old the counts of a picture may be. Counting the Tasks of a busy day takes longer than the rest of a page."""
+LAST_KEPT_SECONDS = 60
+"""How old they may be while another request counts anew."""
 ROLLED_KEPT_SECONDS = 600
 
 WITHOUT_JOB = "Without a Job"
@@ -85,16 +89,22 @@ class Picture:
 
 def picture() -> Picture:
     """The last 30 days; at most three queries and one for the names, none while it is fresh."""
-    found: Picture | None = cache.get(_cache_key())
-    if found is None:
-        found = _draw()
-        cache.set(_cache_key(), found, KEPT_SECONDS)
+    return _fresh(f"scheduling.picture.{today()}", _draw)
+
+
+def _fresh(key: str, draw: Callable[[], T]) -> T:
+    """From the cache; while one request draws it anew, others get the last.
+
+    `key` names the project's day, so that no picture of yesterday is shown as today's.
+    """
+    last: T | None = cache.get(key)
+    # Whoever adds the mark is the one to draw; it goes by itself, also where drawing failed.
+    is_mine = cache.add(f"{key}.fresh", True, KEPT_SECONDS)
+    if last is not None and not is_mine:
+        return last
+    found = draw()
+    cache.set(key, found, LAST_KEPT_SECONDS)
     return found
-
-
-def _cache_key() -> str:
-    # The project's day, so that no picture of yesterday is shown as today's.
-    return f"scheduling.picture.{today()}"
 
 
 def _draw() -> Picture:
@@ -111,12 +121,11 @@ def _draw() -> Picture:
 
 def all_days(since: date) -> dict[date, Outcomes]:
     """Day -> the outcomes of all Jobs together; as fresh as the picture."""
-    key = f"scheduling.days.{since}.{today()}"
-    found: dict[date, Outcomes] | None = cache.get(key)
-    if found is None:
-        found = by_day(counted_since(since, by_job=False, rolled=rolled(since, by_job=False)))
-        cache.set(key, found, KEPT_SECONDS)
-    return found
+
+    def draw() -> dict[date, Outcomes]:
+        return by_day(counted_since(since, by_job=False, rolled=rolled(since, by_job=False)))
+
+    return _fresh(f"scheduling.days.{since}.{today()}", draw)
 
 
 def rolled(since: date, *, by_job: bool = True) -> Rolled:
@@ -207,7 +216,7 @@ def tasks_url(key: str | None, day: date | None = None) -> str:
 def _query_of_day(day: date, zone: str) -> str:
     """`zone` is the project's, which the moments depend on."""
     first, end = (f"{start_of(edge).astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}" for edge in (day, day + DAY))
-    return f"date_created__gte={first}&date_created__lt={end}"
+    return f"since={first}&until={end}"
 
 
 @cache_forever

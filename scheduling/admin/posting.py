@@ -40,7 +40,7 @@ class SchedulingAdmin(ModelAdmin):  # type: ignore[misc]
 class ReadOnly:
     """For rows that the machine writes."""
 
-    def has_add_permission(self, request: HttpRequest) -> bool:
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.template.loader import render_to_string
 from django.utils.safestring import SafeString
 
@@ -13,31 +11,37 @@ from scheduling.recent import RUNS, Recent
 
 HEIGHT = 24
 STEP = 5
+WIDTH = 4
+FOOT = 2
+ROOM = HEIGHT - 2 * FOOT
+"""For the bars; below it are the feet of those that failed."""
 
 
 def sparkline(recent: Recent) -> SafeString:
     """A bar for each run, as high as it was long; those that did not complete are marked by colour and a foot."""
-    seconds = [max(duration.total_seconds(), 0.0) for duration in recent.durations]
+    seconds = [duration.total_seconds() for duration in recent.durations]
     longest = max(seconds) or 1.0
-    bars = [
-        _bar(index, value / longest, failed=task.status != Task.Status.COMPLETED)
-        for index, (value, task) in enumerate(zip(seconds, recent.runs, strict=True))
-    ]
+    # Two paths rather than a shape for each run: a page of Jobs has a thousand, and templates are slow with numbers.
+    completed, failed = "", ""
+    for index, (value, run) in enumerate(zip(seconds, recent.runs, strict=True)):
+        x, height = index * STEP, max(1, round(value / longest * ROOM))
+        if run.status == Task.Status.COMPLETED:
+            completed += _box(x, ROOM, height)
+        else:
+            failed += _box(x, ROOM, height) + _box(x, HEIGHT, FOOT)
     context = {
-        "bars": bars,
+        "completed": completed,
+        "failed": failed,
         "width": STEP * RUNS,
         "height": HEIGHT,
-        "base": HEIGHT - 2,
         "words": in_words(recent),
         "rate": rate(recent),
     }
     return render_to_string("scheduling/admin/sparkline.html", context)
 
 
-def _bar(index: int, share: float, *, failed: bool) -> dict[str, Any]:
-    room = HEIGHT - 4
-    height = max(1, round(share * room))
-    return {"x": index * STEP, "y": room - height, "height": height, "failed": failed}
+def _box(x: int, bottom: int, height: int) -> str:
+    return f"M{x} {bottom}v-{height}h{WIDTH}v{height}z"
 
 
 def rate(recent: Recent) -> str:

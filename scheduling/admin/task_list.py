@@ -15,11 +15,14 @@ from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
-from django.db.models import DurationField, ExpressionWrapper, F, Q, QuerySet
+from django.db.models import BooleanField, F, Q, QuerySet
+from django.db.models.expressions import RawSQL
 from django.http import HttpRequest
 from django.utils import timezone
 from unfold.views import ChangeList
 
+from scheduling.display import moment
+from scheduling.history import Seconds
 from scheduling.models import Job, Task
 
 LOOKED_THROUGH = 50_000
@@ -28,16 +31,27 @@ WITHOUT_JOB = "-"
 SKEW = 10_000
 """Task numbers. By so many at most, Tasks are numbered in another order than that of their dates."""
 NEIGHBOURS = 100
+LARGEST_NUMBER = 2**63 - 1
 
-Length = tuple[timedelta | None, timedelta | None]
-LENGTHS: dict[str, tuple[str, Length]] = {
-    "under_1s": ("under 1 s", (None, timedelta(seconds=1))),
-    "1s_10s": ("1 to 10 s", (timedelta(seconds=1), timedelta(seconds=10))),
-    "10s_60s": ("10 to 60 s", (timedelta(seconds=10), timedelta(seconds=60))),
-    "1m_10m": ("1 to 10 min", (timedelta(minutes=1), timedelta(minutes=10))),
-    "over_10m": ("over 10 min", (timedelta(minutes=10), None)),
+LENGTHS: dict[str, tuple[str, Q]] = {
+    "under_1s": ("under 1 s", Q(seconds__lt=1)),
+    "1s_10s": ("1 to 10 s", Q(seconds__gte=1, seconds__lt=10)),
+    "10s_60s": ("10 to 60 s", Q(seconds__gte=10, seconds__lt=60)),
+    "1m_10m": ("1 to 10 min", Q(seconds__gte=60, seconds__lt=600)),
+    "over_10m": ("over 10 min", Q(seconds__gte=600)),
 }
 WENT_WRONG = ",".join(Task.RETRIED)
+# Written out, since SQLite uses the partial index task_unseen only where it reads the condition of the index itself, not
+# where the statuses are parameters. Without the index, no failures mean that the whole history is read for some.
+UNSEEN = Q(
+    RawSQL(
+        f'"scheduling_task"."status" IN ({", ".join(f"{status.value!r}" for status in Task.RETRIED)})',
+        (),
+        output_field=BooleanField(),
+    ),
+    seen_at=None,
+)
+"""Failures that nobody has looked at."""
 
 
 class NativeInput(forms.DateInput):
@@ -55,6 +69,22 @@ class StatusField(forms.ChoiceField):
         return all(part in Task.Status for part in str(value).split(","))
 
 
+def _check_year(day: date) -> None:
+    if not 1900 <= day.year <= 9000:
+        raise ValidationError("Use a year from 1900 to 9000.")
+
+
+def _day(label: str) -> forms.DateField:
+    widget = NativeInput(attrs=_input(), format="%Y-%m-%d")
+    return forms.DateField(
+        required=False, label=label, input_formats=["%Y-%m-%d"], widget=widget, validators=[_check_year]
+    )
+
+
+def _moment(label: str) -> forms.DateTimeField:
+    return forms.DateTimeField(required=False, label=label, widget=forms.HiddenInput, validators=[_check_year])
+
+
 class TaskFilterForm(forms.Form):
     """The filters as the address of the list holds them; each may be left out.
 
@@ -64,6 +94,11 @@ class TaskFilterForm(forms.Form):
     cause: a `Task.Cause`.
     date_from, date_to: days, YYYY-MM-DD, both included, in the current time zone; of when the Task was made.
     duration: a key of `LENGTHS`.
+
+    Hidden, for links:
+
+    since, until: moments in ISO 8601, the second excluded; of when the Task was made. A day of the project's time zone.
+    unseen: `yes` for failures that nobody has looked at.
     """
 
     q = forms.CharField(
@@ -77,16 +112,17 @@ class TaskFilterForm(forms.Form):
     cause = forms.ChoiceField(
         required=False, choices=[("", "all"), *Task.Cause.choices], widget=forms.Select(attrs=_input())
     )
-    date_from = forms.DateField(
-        required=False, label="From", input_formats=["%Y-%m-%d"], widget=NativeInput(attrs=_input(), format="%Y-%m-%d")
-    )
-    date_to = forms.DateField(
-        required=False, label="To", input_formats=["%Y-%m-%d"], widget=NativeInput(attrs=_input(), format="%Y-%m-%d")
-    )
+    date_from = _day("From")
+    date_to = _day("To")
     duration = forms.ChoiceField(
         required=False,
         choices=[("", "all"), *((key, words) for key, (words, _) in LENGTHS.items())],
         widget=forms.Select(attrs=_input()),
+    )
+    since = _moment("Made since")
+    until = _moment("Made before")
+    unseen = forms.ChoiceField(
+        required=False, label="Failed and not looked at", choices=[("yes", "yes")], widget=forms.HiddenInput
     )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -114,23 +150,19 @@ class TaskFilterForm(forms.Form):
     def clean_date_to(self) -> datetime | None:
         """The moment after that day."""
         day: date | None = self.cleaned_data["date_to"]
-        if day == date.max:
-            raise ValidationError("No calendar reaches further.")
         return _start_of(day + timedelta(days=1) if day else None)
 
 
 def _start_of(day: date | None) -> datetime | None:
-    if day is None:
-        return None
-    if not 1900 <= day.year <= 9000:
-        raise ValidationError("Use a year from 1900 to 9000.")
-    return timezone.make_aware(datetime.combine(day, time.min))
+    return timezone.make_aware(datetime.combine(day, time.min)) if day else None
 
 
 @dataclass
 class Narrowing:
-    """What the filters ask for: `indexed` of an index, `others` of each row."""
+    """What the filters ask for: `indexed` of an index, `others` of each row; and the first and last Task that can be it."""
 
+    first: int = 0
+    last: int = LARGEST_NUMBER
     indexed: Q = field(default_factory=Q)
     others: Q = field(default_factory=Q)
 
@@ -146,37 +178,29 @@ def narrowing_of(wanted: dict[str, Any]) -> Narrowing:
     if cause := wanted["cause"]:
         found.others &= Q(cause=cause)
     if duration := wanted["duration"]:
-        found.others &= _lasted(*LENGTHS[duration][1])
-    found.indexed &= _between(wanted["date_from"], wanted["date_to"])
+        found.others &= LENGTHS[duration][1]
+    if wanted["unseen"]:
+        found.indexed &= UNSEEN
+    since = max(filter(None, (wanted["date_from"], wanted["since"])), default=None)
+    until = min(filter(None, (wanted["date_to"], wanted["until"])), default=None)
+    _between(since, until, found)
     _search(wanted["q"], found)
     return found
 
 
-def _lasted(least: timedelta | None, below: timedelta | None) -> Q:
-    lasted = Q(started_at__isnull=False, finished_at__isnull=False)
-    if least is not None:
-        lasted &= Q(lasted__gte=least)
-    if below is not None:
-        lasted &= Q(lasted__lt=below)
-    return lasted
-
-
-LASTED = ExpressionWrapper(F("finished_at") - F("started_at"), output_field=DurationField())
-
-
-def _between(since: datetime | None, until: datetime | None) -> Q:
+def _between(since: datetime | None, until: datetime | None, found: Narrowing) -> None:
     """Tasks made in that time. Their numbers come first: those are the order of every index of the list."""
-    wanted = Q()
     if since is not None:
         later = Task.objects.filter(date_created__gte=since).order_by("date_created")
         # The least of some: a Task that was written late, with a date of long ago, is no bound.
         first = min(later.values_list("pk", flat=True)[:NEIGHBOURS], default=None)
-        wanted &= Q(pk__in=[]) if first is None else Q(date_created__gte=since, pk__gte=first - SKEW)
+        found.indexed &= Q(pk__in=[]) if first is None else Q(date_created__gte=since)
+        found.first = (first or 0) - SKEW
     if until is not None:
         earlier = Task.objects.filter(date_created__lt=until).order_by("-date_created")
         last = max(earlier.values_list("pk", flat=True)[:NEIGHBOURS], default=None)
-        wanted &= Q(pk__in=[]) if last is None else Q(date_created__lt=until, pk__lte=last + SKEW)
-    return wanted
+        found.indexed &= Q(pk__in=[]) if last is None else Q(date_created__lt=until)
+        found.last = (last or 0) + SKEW
 
 
 _NUMBER = re.compile(r"#?([0-9]{1,18})")
@@ -208,7 +232,7 @@ class Pages:
 class TaskChangeList(ChangeList):  # type: ignore[misc]
     """The list of Tasks, by `before` and `after`: the numbers of the Tasks at the edges of the page asked for.
 
-    The address takes the parameters of `TaskFilterForm`: q, job, status, cause, date_from, date_to, duration.
+    The address takes the parameters of `TaskFilterForm`.
     """
 
     def __init__(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
@@ -225,6 +249,19 @@ class TaskChangeList(ChangeList):  # type: ignore[misc]
     def are_more_jobs(self) -> bool:
         return len(self.jobs) > JOBS_OFFERED
 
+    @property
+    def hidden_filters(self) -> list[tuple[forms.BoundField, str, str]]:
+        """Those that are on: the field, its value as it is shown, and the address without it."""
+        return [
+            (
+                field,
+                moment(value) if isinstance(value, datetime) else value,
+                self.get_query_string(remove=[field.name, "before", "after"]),
+            )
+            for field in self.form.hidden_fields()
+            if (value := self.form.cleaned_data.get(field.name))
+        ]
+
     def get_filters_params(self, params: Any = None) -> dict[str, Any]:
         left: dict[str, Any] = super().get_filters_params(params)
         own = {*self.form.fields, "before", "after"}
@@ -238,7 +275,8 @@ class TaskChangeList(ChangeList):  # type: ignore[misc]
             return tasks.none()
         self.narrowing = narrowing_of(self.form.cleaned_data)
         self.indexed_tasks = tasks.filter(self.narrowing.indexed)
-        return self.indexed_tasks.alias(lasted=LASTED).filter(self.narrowing.others)
+        seconds = Seconds(F("finished_at"), F("started_at"))
+        return self.indexed_tasks.alias(seconds=seconds).filter(self.narrowing.others)
 
     def get_results(self, request: HttpRequest) -> None:
         self.result_list, self.paginator = self._page()
@@ -268,18 +306,23 @@ class TaskChangeList(ChangeList):  # type: ignore[misc]
         """The page's Tasks; where the looking ended, if before the page was full; whether there may be more."""
         up = newer_than is not None
         order = "pk" if up else "-pk"
-        bounds = Q(pk__gt=newer_than) if up else Q(pk__lt=older_than) if older_than is not None else Q()
-        edge = self._edge(bounds, order) if self.narrowing.others else None
+        # One bound at each end: of two, SQLite reads up to the first that is written, however far off it is.
+        first, last = self.narrowing.first, self.narrowing.last
+        if newer_than is not None:
+            first = max(first, newer_than + 1)
+        if older_than is not None:
+            last = min(last, older_than - 1)
+        edge = self._edge(first, last, order) if self.narrowing.others else None
         if edge is not None:
-            bounds &= Q(pk__lte=edge) if up else Q(pk__gte=edge)
-        found = list(self.queryset.filter(bounds).order_by(order)[: self.list_per_page + 1])
+            first, last = (first, edge) if up else (edge, last)
+        found = list(self.queryset.filter(pk__range=(first, last)).order_by(order)[: self.list_per_page + 1])
         is_full = len(found) > self.list_per_page
         tasks = found[: self.list_per_page]
         return tasks[::-1] if up else tasks, None if is_full else edge, is_full or edge is not None
 
-    def _edge(self, bounds: Q, order: str) -> int | None:
+    def _edge(self, first: int, last: int, order: str) -> int | None:
         """The last Task to be looked at for what has no index; None: all are."""
-        candidates = self.indexed_tasks.filter(bounds).order_by(order).values_list("pk", flat=True)
+        candidates = self.indexed_tasks.filter(pk__range=(first, last)).order_by(order).values_list("pk", flat=True)
         return candidates[LOOKED_THROUGH : LOOKED_THROUGH + 1].first()
 
     def _pages(self, *, newer: int | None, older: int | None, looked_down_to: int | None = None) -> Pages:

@@ -298,4 +298,4 @@ def time_left(task: Task) -> timedelta | None:
         return None
     so_far = (timezone.now() - task.started_at).total_seconds()
     seconds = so_far * ((task.progress_total - task.items_processed) / task.items_processed)
-    return timedelta(seconds=seconds) if 0 <= seconds < LONGEST_LEFT.total_seconds() else None
+    return timedelta(seconds=seconds) if 0 < seconds < LONGEST_LEFT.total_seconds() else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 import time_machine
@@ -47,6 +48,28 @@ def test_neither_another_name_nor_another_address_is_refused_with_it(person: Use
     assert sign_in(PASSWORD, address="127.0.0.2").status_code == 302
     User.objects.create_superuser("other", password=PASSWORD)
     assert sign_in(PASSWORD, name="other").status_code == 302
+
+
+def attempt(password: str, forwarded: str) -> int:
+    data = {"username": "somebody", "password": password}
+    return (
+        Client(REMOTE_ADDR="10.0.0.1").post("/admin/login/", data, headers={"X-Forwarded-For": forwarded}).status_code
+    )
+
+
+def test_behind_a_proxy_it_is_the_address_that_the_proxy_saw(person: User, settings: Any) -> None:
+    settings.AXES_CLIENT_IP_CALLABLE = "audiobooks.middleware.address_behind_proxy"
+    # A visitor may send what he likes before it.
+    assert [attempt(WRONG, f"192.0.2.{number}, 198.51.100.7") for number in range(10)][-1] == 429
+    assert attempt(PASSWORD, "198.51.100.8, 198.51.100.7") == 429
+    assert attempt(PASSWORD, "198.51.100.7, 198.51.100.8") == 302
+    assert sign_in(PASSWORD, address="10.0.0.2").status_code == 302, "a proxy that adds none"
+
+
+def test_without_a_proxy_nobody_says_where_he_is(person: User) -> None:
+    for number in range(10):
+        attempt(WRONG, f"192.0.2.{number}")
+    assert attempt(PASSWORD, "192.0.2.99") == 429
 
 
 def test_the_right_password_begins_the_count_anew(person: User) -> None:

@@ -12,6 +12,7 @@ from django.contrib.auth.models import Group, User
 from django.utils import timezone
 
 from scheduling.models import Job, Task
+from scheduling.pauses import pause_everything, resume_everything
 from tests.browser.conftest import NARROW, PASSWORD, Visit
 from tests.scheduling.processes import SchedulerUnderTest, running_scheduler, wait_until
 from tests.scheduling.test_running import make_job
@@ -142,3 +143,18 @@ def test_everything_is_paused_and_every_page_says_so(console: Visit) -> None:
         assert "Everything is paused" in console.open(path).inner_text("body")
     page.click("button:has-text('Resume everything')")
     page.wait_for_selector("text=Everything is paused", state="detached")
+
+
+def test_an_open_dashboard_tells_of_a_pause_and_of_its_end(console: Visit) -> None:
+    page = console.open("/admin/")
+    pause_everything(reason="moving house")
+    page.wait_for_selector("#dashboard-paused >> text=moving house")
+    page.focus("#dashboard-paused button")
+    page.evaluate("document.querySelector('#dashboard-paused form').dataset.same = 'yes'")
+    for _ in range(2):
+        with page.expect_response("**/live/"):
+            pass
+    # Left alone while it says the same, though its form's token is another in every answer.
+    assert page.evaluate("document.activeElement.form.dataset.same") == "yes"
+    resume_everything()
+    page.wait_for_selector("#dashboard-paused >> text=moving house", state="detached")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import parse_qs, urlencode
 
 import pytest
 from django.contrib.admin.models import LogEntry
-from django.contrib.auth.models import Permission, User
+from django.contrib.auth.models import User
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -18,18 +19,13 @@ from django_apscheduler.models import DjangoJob
 
 from scheduling.admin.task_texts import laid_out
 from scheduling.models import Job, SchedulerProcess, Task, TaskLog
+from tests.scheduling.making import make_job, messages_of, person
 
 pytestmark = pytest.mark.django_db
 
 LIST = "/admin/scheduling/task/"
 STEPS = {"cancel": "cancel_task", "retry": "retry_task"}
 EVIL = "<script>alert('x')</script>"
-
-
-def make_job(id: str = "x", **fields: Any) -> Job:
-    job = Job(id=id, **{"name": f"Job {id}", "function": "sample.count", "cron": "0 2 * * *", **fields})
-    job.save_definition()
-    return job
 
 
 def make_task(**fields: Any) -> Task:
@@ -40,15 +36,6 @@ def make_ready(step: str) -> Task:
     return make_task(status="queued" if step == "cancel" else "failed")
 
 
-def person(*permissions: str) -> Client:
-    user = User.objects.create_user("somebody", is_staff=True)
-    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
-    assert user.user_permissions.count() == len(permissions)
-    client = Client()
-    client.force_login(user)
-    return client
-
-
 def url_of(step: str, task: Task) -> str:
     return reverse(f"admin:scheduling_task_{step}", args=[task.pk])
 
@@ -57,10 +44,6 @@ def page_of(client: Client, task: Task) -> str:
     response = client.get(url_of("change", task))
     assert response.status_code == 200
     return response.content.decode()
-
-
-def messages_of(response: Any) -> list[str]:
-    return [str(message) for message in response.context["messages"]]
 
 
 # --- who may --------------------------------------------------------------------------------------------------------
@@ -285,6 +268,19 @@ def test_a_page_beyond_the_ends_says_where_there_is_more(admin_client: Client) -
         ({"date_to": "2026-03-01"}, "a"),
         ({"date_from": "2026-03-02", "date_to": "2026-03-02"}, "b"),
         ({"date_from": "2026-03-03"}, "c"),
+        ({"since": "2026-03-03T12:00:00Z"}, "c"),
+        ({"until": "2026-03-02T14:00:00+02:00"}, "a"),
+        ({"since": "2026-03-02T12:00:00Z", "until": "2026-03-03T12:00:00Z"}, "b"),
+        (
+            {
+                "since": "2026-03-01T12:00:00Z",
+                "date_from": "2026-03-02",
+                "until": "2026-03-09",
+                "date_to": "2026-03-02",
+            },
+            "b",
+        ),
+        ({"unseen": "yes"}, "b"),
         ({"date_from": "2026-03-02", "job": "", "q": "n", "cause": "schedule", "status": "failed"}, "b"),
     ],
 )
@@ -327,7 +323,12 @@ def test_a_task_that_was_written_late_is_found_by_its_date(admin_client: Client)
         ({"date_from": "yesterday"}, "Enter a valid date"),
         ({"date_to": "2026-02-30"}, "Enter a valid date"),
         ({"date_from": "0001-01-01"}, "Use a year from 1900"),
-        ({"date_to": "9999-12-31"}, "No calendar reaches further"),
+        ({"date_to": "9999-12-31"}, "Use a year from 1900"),
+        ({"since": "soon"}, "Made since: Enter a valid date/time"),
+        ({"until": "2026-02-30T00:00:00Z"}, "Made before: Enter a valid date/time"),
+        ({"since": "0001-01-01T00:00:00+14:00"}, "Made since: Use a year from 1900"),
+        ({"until": "9999-12-31T23:59:59-12:00"}, "Made before: Use a year from 1900"),
+        ({"unseen": "maybe"}, "Failed and not looked at: Select a valid choice. maybe is not one"),
         ({"status": "nonsense"}, "nonsense is not one of the available choices"),
         ({"status": "failed,"}, "is not one of the available choices"),
         ({"cause": "fate"}, "fate is not one"),
@@ -346,6 +347,43 @@ def test_a_filter_that_cannot_be_read_is_explained_and_shows_nothing(
     response = admin_client.get(LIST, query)
     assert sentence in response.content.decode()
     assert response.context["cl"].result_list == []
+
+
+def test_what_a_link_filters_is_shown_kept_and_can_be_removed(admin_client: Client) -> None:
+    make_task()
+    query = {"since": "2026-03-01T23:00:00Z", "until": "2999-01-01T00:00:00Z", "unseen": "yes"}
+    admin_client.cookies["timezone"] = "Europe/Berlin"
+    page = admin_client.get(LIST, {**query, "status": "failed"})
+    html = page.content.decode()
+    assert "Mon 2 Mar 2026, 00:00:00 CET" in html and "Failed and not looked at" in html
+    for name, value in query.items():
+        assert re.search(f'<input type="hidden" name="{name}" value="{re.escape(value)}"', html)
+        link = re.search(f'<a href="([^"]+)" aria-label="Remove: {page.context["cl"].form[name].label}"', html)
+        assert link is not None
+        left = parse_qs(link[1].replace("&amp;", "&").removeprefix("?"))
+        assert left == {key: [kept] for key, kept in {**query, "status": "failed"}.items() if key != name}
+    plain = admin_client.get(LIST, {"status": "failed"}).content.decode()
+    assert 'type="hidden" name="since"' not in plain and "Remove:" not in plain
+    # What is wrong in a link does not stay in the way of what a person fills in.
+    assert 'name="since"' not in admin_client.get(LIST, {"since": EVIL}).content.decode()
+
+
+def test_how_long_a_task_ran_is_asked_of_few_and_of_the_database_itself(
+    admin_client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("scheduling.admin.task_list.LOOKED_THROUGH", 100)
+    now = timezone.now()
+    running = make_task(status="running", started_at=now - timedelta(hours=1))
+    ids = make_many(150, started_at=now, finished_at=now + timedelta(milliseconds=999))
+    with CaptureQueriesContext(connection) as asked:
+        found, pages = listed(admin_client, "?duration=under_1s&since=2026-01-01T00:00:00Z&cause=manual")
+    assert (found, pages.looked_down_to) == ([], ids[100])
+    page = next(one["sql"] for one in asked if '"scheduling_task"."task_name"' in one["sql"])
+    # Two lower bounds, and SQLite would go on past the nearer one.
+    assert page.count('"scheduling_task"."id" >') == 0 and f'"scheduling_task"."id" BETWEEN {ids[100]} AND' in page
+    assert "django_" not in page
+    assert listed(admin_client, "?duration=under_1s")[0] == ids[:50]
+    assert running.pk not in listed(admin_client, "?duration=over_10m")[0]
 
 
 def test_a_filter_of_nowhere_is_refused(admin_client: Client) -> None:

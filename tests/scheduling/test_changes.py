@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from datetime import timezone as fixed
@@ -10,7 +9,7 @@ from typing import Any
 
 import pytest
 from django.contrib.admin.models import LogEntry
-from django.contrib.auth.models import Permission, User
+from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
 from django.core.management import call_command
 from django.db import connection
@@ -25,16 +24,11 @@ from scheduling.dispatch import Dispatcher
 from scheduling.display import change_url
 from scheduling.exceptions import NotAllowedNow, UnknownJob
 from scheduling.models import Job, JobChange, SchedulerProcess, Task
+from tests.scheduling.making import form_data, four_at_once, make_job, person
 
 EVIL = "<script>alert('x')</script>"
 LIST = "/admin/scheduling/job/"
 CHANGES = "/admin/scheduling/jobchange/"
-
-
-def make_job(id: str = "x", **fields: Any) -> Job:
-    job = Job(id=id, **{"name": f"Job {id}", "function": "sample.count", "cron": "0 2 * * *", **fields})
-    job.save_definition()
-    return job
 
 
 def edit(job_id: str = "x", by: User | None = None, **fields: Any) -> JobChange:
@@ -51,23 +45,6 @@ def newest(job_id: str = "x") -> JobChange:
 
 def kinds(job_id: str = "x") -> list[str]:
     return list(JobChange.objects.filter(job_key=job_id).order_by("pk").values_list("kind", flat=True))
-
-
-def form_data(**changes: str) -> dict[str, str]:
-    return {
-        "name": "Job x", "function": "sample.count", "arguments": "{}", "trigger": "cron", "cron": "0 2 * * *",
-        "interval": "", "run_at_0": "", "run_at_1": "", "anchor_0": "", "anchor_1": "", "timezone": "",
-        "max_instances": "1", "overlap": "skip", "coalesce": "on", "misfire_grace": "900", "timeout": "",
-        "retries": "0", "retry_delay": "60", **changes,
-    }  # fmt: skip
-
-
-def person(*permissions: str, name: str = "somebody") -> Client:
-    user = User.objects.create_user(name, is_staff=True)
-    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
-    client = Client()
-    client.force_login(user)
-    return client
 
 
 def undo_url(change: JobChange) -> str:
@@ -270,23 +247,8 @@ class TestUndo:
 def test_two_who_undo_at_once_undo_it_once() -> None:
     make_job()
     change = edit(retries=3)
-    results: list[str] = []
-
-    def take_back() -> None:
-        try:
-            undo(JobChange.objects.get(pk=change.pk))
-            results.append("done")
-        except NotAllowedNow:
-            results.append("refused")
-        finally:
-            connection.close()
-
-    threads = [threading.Thread(target=take_back) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert sorted(results) == ["done", "refused", "refused", "refused"]
+    results = four_at_once(lambda: undo(JobChange.objects.get(pk=change.pk)))
+    assert results == ["done", "refused", "refused", "refused"]
     assert kinds() == ["created", "edited", "undone"]
 
 
@@ -321,7 +283,7 @@ class TestPages:
             job.remove()
         change, wanted = newest(), {"edited": "change_job", "paused": "pause_job", "deleted": "add_job"}[kind]
         others = {"change_job", "pause_job", "add_job", "delete_job", "run_job"} - {wanted}
-        client = person(*others, "view_job", "view_jobchange", "change_jobchange", name="other")
+        client = person(*others, "view_job", "view_jobchange", "change_jobchange")
         assert client.post(undo_url(change)).status_code == 403
         assert undo_url(change) not in client.get(CHANGES).content.decode()
         client = person(wanted, "view_job", "view_jobchange")

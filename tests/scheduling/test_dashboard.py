@@ -11,19 +11,24 @@ from typing import Any
 import pytest
 import time_machine
 from django.contrib.admin.models import LogEntry
-from django.contrib.auth.models import Permission, User
+from django.contrib.auth.models import User
 from django.core.cache import cache
+from django.db import connection
 from django.db.models.functions import Now
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
 from audiobooks.models import Author, Book, LibraryFile
-from scheduling.admin import dashboard
+from scheduling.admin import dashboard, pictures
 from scheduling.admin.pictures import cell, outcomes_in_words, picture
+from scheduling.admin.task_list import SKEW
 from scheduling.forecast import FIRES_OF_A_JOB, MINUTES, forecast
 from scheduling.history import Outcomes, roll_up, start_of, today
 from scheduling.models import DayCount, Job, SchedulerProcess, Task
+from scheduling.pauses import pause_everything, resume_everything
+from tests.scheduling.making import make_job, person
 
 pytestmark = pytest.mark.django_db
 
@@ -50,26 +55,12 @@ def at_noon() -> Iterator[None]:
         yield
 
 
-def make_job(id: str = "x", **fields: Any) -> Job:
-    job = Job(id=id, function="sample.count", **{"name": f"Job {id}", "cron": "0 2 * * *", **fields})
-    job.save_definition()
-    return job
-
-
 def make(status: str = "completed", ago: timedelta = timedelta(hours=1), seconds: float = 10, **fields: Any) -> Task:
     at = timezone.now() - ago
     times: dict[str, Any] = {"date_created": at, "started_at": at}
     if status not in Task.ACTIVE:
         times["finished_at"] = at + timedelta(seconds=seconds)
     return Task.objects.create(**{"task_name": "t", "function": "sample.noop", "status": status, **times, **fields})
-
-
-def person(*permissions: str) -> Client:
-    user = User.objects.create_user("p" + "".join(permissions), is_staff=True)
-    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
-    client = Client()
-    client.force_login(user)
-    return client
 
 
 def text(client: Client, url: str = INDEX) -> str:
@@ -200,15 +191,18 @@ def test_queries_are_bounded_with_200_jobs_and_2000_tasks(django_assert_max_num_
         (60, 0, None, None, ""),
         (60, 200, 100, None, ""),
         (0, 5, 100, None, ""),
+        (60, 1, 10**18, None, ""),
+        (60, 1, 10**18, 90, "about 30 s left, as usual"),
     ],
 )
-def test_time_left(
+def test_outlook(
     monkeypatch: pytest.MonkeyPatch, ran: int, done: int, total: int | None, usual: int | None, words: str
 ) -> None:
     now = timezone.now()
     monkeypatch.setattr(timezone, "now", lambda: now)
-    task = Task(job_id="x", started_at=now - timedelta(seconds=ran), items_processed=done, progress_total=total)
-    assert dashboard.time_left(task, timedelta(seconds=usual) if usual else None) == words
+    task = Task(job_id="x", status="running", items_processed=done, progress_total=total)
+    task.started_at = now - timedelta(seconds=ran)
+    assert dashboard.outlook(task, timedelta(seconds=usual) if usual else None) == words
 
 
 def test_running_tasks_with_progress_and_the_usual_length(admin_client: Client) -> None:
@@ -239,8 +233,28 @@ def test_no_more_than_ten_are_listed(admin_client: Client) -> None:
     assert len(set(re.findall(r"R\d\d #", page))) == 10 and "All that run" in page
     assert len(set(re.findall(r"F\d\d #", page))) == 10 and "there are more" in page
     assert "F11 #" in page and "F00 #" not in page
-    link = re.search(r'href="([^"]*seen_at[^"]*)"', page)
-    assert link and len(admin_client.get(link[1].replace("&amp;", "&")).context["cl"].result_list) == 12
+    link = re.search(r'href="([^"]*unseen[^"]*)"', page)
+    assert link and len(admin_client.get(link[1]).context["cl"].result_list) == 12
+
+
+# --- live ---------------------------------------------------------------------------------------------------------
+
+
+def test_an_open_page_is_told_of_a_pause_by_one_more_query_while_it_is_on() -> None:
+    make_job()
+    resume = reverse("admin:scheduling_resume_everything")
+    client, other = person("view_job", "pause_everything"), person("view_job")
+    with CaptureQueriesContext(connection) as off:
+        assert client.get(LIVE).json()["paused"].strip() == ""
+    pause_everything(reason="the disk is full")
+    with CaptureQueriesContext(connection) as on:
+        banner = client.get(LIVE).json()["paused"]
+    assert len(on) == len(off) + 1
+    assert "the disk is full" in banner and f'action="{resume}"' in banner and "csrfmiddlewaretoken" in banner
+    banner = other.get(LIVE).json()["paused"]
+    assert "the disk is full" in banner and resume not in banner
+    resume_everything()
+    assert client.get(LIVE).json()["paused"].strip() == ""
 
 
 # --- next runs ----------------------------------------------------------------------------------------------------
@@ -309,6 +323,23 @@ def test_all_are_those_that_the_page_showed(admin_client: Client) -> None:
     assert "looked at: 2" in LogEntry.objects.get().get_change_message()
 
 
+def test_many_are_marked_some_at_a_time_in_the_order_in_which_clean_up_deletes(
+    admin_client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dashboard, "MARKED_AT_ONCE", 2)
+    newest = [make("failed") for _ in range(5)][-1]
+    later = make("lost")
+    with CaptureQueriesContext(connection) as asked:
+        admin_client.post(SEEN_ALL, {"newest": str(newest.pk)})
+    assert list(dashboard.unseen()) == [later]
+    assert "looked at: 5" in LogEntry.objects.get().get_change_message()
+    updates = [one["sql"] for one in asked if one["sql"].startswith('UPDATE "scheduling_task"')]
+    assert len(updates) == 3
+    if connection.vendor == "postgresql":
+        locks = [one["sql"] for one in asked if "FOR UPDATE" in one["sql"]]
+        assert len(locks) == 4 and all("ORDER BY" in one for one in locks)
+
+
 @pytest.mark.parametrize("newest", ["", "x", "-1", "1" * 30, "²"])
 def test_a_number_that_is_none_marks_nothing(admin_client: Client, newest: str) -> None:
     make("failed")
@@ -375,6 +406,46 @@ def test_a_cell_leads_to_its_tasks(admin_client: Client) -> None:
     response = admin_client.get(row.cells[-2].url)
     assert list(response.context["cl"].result_list) == hits
     assert len(admin_client.get(row.url).context["cl"].result_list) == 2
+
+
+def test_a_cell_of_a_day_reads_no_other_days_tasks(admin_client: Client) -> None:
+    make("failed", timedelta(days=1))
+    with CaptureQueriesContext(connection) as asked:
+        admin_client.get(picture().total.cells[-2].url)
+    page = next(one["sql"] for one in asked if '"scheduling_task"."task_name"' in one["sql"])
+    task = Task.objects.get()
+    assert f'"scheduling_task"."id" BETWEEN {task.pk - SKEW} AND {task.pk + SKEW}' in page
+
+
+def test_while_one_draws_the_others_get_the_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = []
+
+    def draw() -> int:
+        drawn.append(len(drawn))
+        if drawn[-1]:
+            # Another request, in the midst of it.
+            assert kept() == 0
+        return drawn[-1]
+
+    def kept() -> int:
+        return pictures._fresh("test", draw)
+
+    assert [kept(), kept()] == [0, 0]
+    with time_machine.travel(timezone.now() + timedelta(seconds=pictures.KEPT_SECONDS + 1)):
+        assert [kept(), kept()] == [1, 1]
+    assert len(drawn) == 2
+
+
+def test_a_drawing_that_failed_is_tried_again() -> None:
+    def fail() -> int:
+        raise OSError
+
+    assert pictures._fresh("test", lambda: 1) == 1
+    start = timezone.now()
+    with time_machine.travel(start + timedelta(seconds=pictures.KEPT_SECONDS + 1)), pytest.raises(OSError):
+        pictures._fresh("test", fail)
+    with time_machine.travel(start + timedelta(seconds=2 * pictures.KEPT_SECONDS + 2)):
+        assert pictures._fresh("test", lambda: 2) == 2
 
 
 def test_tasks_without_a_job_and_of_a_deleted_one_are_pictured(admin_client: Client) -> None:
@@ -446,7 +517,7 @@ def test_who_may_not_see_tasks_is_given_no_links_to_them() -> None:
     DayCount.objects.create(day=today(), job_key="", status="failed", count=1)
     client = person("view_daycount")
     for url in (INDEX, YEAR):
-        assert "date_created__gte" not in text(client, url) and "1 failed" in text(client, url)
+        assert "since=" not in text(client, url) and "1 failed" in text(client, url)
 
 
 def test_nothing_is_written_by_the_pages_of_days(admin_client: Client) -> None:

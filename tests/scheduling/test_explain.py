@@ -99,6 +99,31 @@ def test_a_running_a_waiting_and_a_cancelled_one(admin_user: User) -> None:
     assert explain(job, full_hour(3)).verdict == Verdict.CANCELLED
 
 
+def test_a_pause_of_everything_is_why_a_task_waits_or_a_job_is_still_due(admin_user: User) -> None:
+    job = make_job()
+    scheduler_between(full_hour(9), timezone.now())
+    held = make_task(job, fire_time=full_hour(2), status="queued", waiting=True, cause="schedule")
+    asked = make_task(job, fire_time=full_hour(3), status="queued", waiting=True, cause="manual")
+    Job.objects.by_id(job.pk).runtime.__class__.objects.filter(pk=job.runtime_id).update(next_run_time=full_hour(1))
+    before = explain(Job.objects.by_id(job.pk), full_hour(1))
+    assert before.verdict == Verdict.WAITING
+    PauseOfAll.objects.create(began_by=admin_user, reason="disk", began_at=timezone.now())
+    for moment in (full_hour(1), full_hour(2)):
+        found = explain(Job.objects.by_id(job.pk), moment)
+        assert found.verdict == Verdict.ALL_PAUSED, moment
+        assert facts_of(found)["Reason"] == "disk"
+        assert "everything is paused" in found.sentence
+    assert explain(job, full_hour(2)).task_ids == (held.pk,)
+    assert explain(job, full_hour(3)).verdict == Verdict.WAITING, f"{asked} was asked for by a person"
+
+
+def test_a_retry_waits_until_its_time() -> None:
+    job = make_job()
+    later = timezone.now() + HOUR
+    make_task(job, fire_time=full_hour(2), status="queued", waiting=True, cause="retry", not_before=later)
+    assert explain(job, full_hour(2)).sentence.startswith("It waits until ")
+
+
 def test_a_run_beside_the_schedule_says_who_wanted_it(admin_user: User) -> None:
     job = make_job()
     moment = full_hour(3) + 20 * MINUTE
@@ -413,13 +438,16 @@ def test_the_page_of_a_deleted_job_opens_and_that_of_none_does_not(admin_client:
     assert admin_client.get("/admin/scheduling/job/never/why/").status_code == 404
 
 
-def test_the_page_needs_the_permission_to_see_jobs() -> None:
-    job = make_job()
-    task = ran_at(job, full_hour(3))
-    client = person("view_job")
-    assert f"/task/{task.pk}/" not in page_of(client, at=f"{full_hour(3):%Y-%m-%dT%H:%M}")
-    User.objects.all().delete()
-    assert person("view_task", "change_task").get("/admin/scheduling/job/x/why/").status_code == 403
+def test_the_page_is_for_those_who_see_jobs_and_tasks() -> None:
+    """What it says is read from Tasks."""
+    ran_at(make_job(), full_hour(3))
+    for permissions, status in (
+        (("view_job",), 403),
+        (("view_task", "change_task"), 403),
+        (("view_job", "view_task"), 200),
+    ):
+        User.objects.all().delete()
+        assert person(*permissions).get("/admin/scheduling/job/x/why/").status_code == status, permissions
     assert Client().get("/admin/scheduling/job/x/why/").status_code == 302
 
 

@@ -23,8 +23,9 @@ from scheduling.history import (
     today,
     usual_lengths,
 )
-from scheduling.models import DayCount, Job, Task
+from scheduling.models import DayCount, Job, JobChange, Task
 from scheduling.registry import registry
+from tests.scheduling.making import make_job
 
 pytestmark = pytest.mark.django_db
 
@@ -35,12 +36,6 @@ def at_noon() -> Iterator[None]:
     noon = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0)
     with time_machine.travel(noon, tick=True):
         yield
-
-
-def make_job(id: str = "x") -> Job:
-    job = Job(id=id, function="sample.count", name=f"Job {id}", cron="0 2 * * *")
-    job.save_definition()
-    return job
 
 
 def make(at: datetime, status: str = "completed", seconds: float | None = 10, **fields: Any) -> Task:
@@ -310,6 +305,21 @@ def test_the_cleanup_counts_before_it_deletes() -> None:
         today() - timedelta(days=45): {"completed": 1},
         today() - timedelta(days=40): {"failed": 1},
     }
+
+
+def test_the_cleanup_forgets_changes_of_jobs_after_a_year_but_not_the_newest() -> None:
+    for key in ("there", "old"):
+        Job(id=key, name=key, function="sample.count", cron="0 * * * *").save_definition()
+    JobChange.objects.all().delete()
+    for key in ("there", "gone"):
+        for days in (800, 400, 364):
+            at = timezone.now() - timedelta(days=days)
+            JobChange.objects.create(job_key=key, kind="edited", at=at, before={"name": "a"}, after={"name": "b"})
+    for key in ("old", "also-old"):
+        at = timezone.now() - timedelta(days=500)
+        JobChange.objects.create(job_key=key, kind="edited", at=at, before={"name": "a"}, after={"name": "b"})
+    registry.get("scheduling.cleanup_old_tasks")()
+    assert sorted(JobChange.objects.values_list("job_key", flat=True)) == ["gone", "old", "there"]
 
 
 @pytest.mark.django_db(transaction=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Permission, User
+from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test import Client
@@ -27,6 +26,7 @@ from scheduling.health import problems
 from scheduling.models import Job, PauseOfAll, SchedulerProcess, Task
 from scheduling.outcomes import Ended, Outcome, record
 from scheduling.pauses import current_pause, pause_everything, resume_everything
+from tests.scheduling.making import four_at_once, person
 from tests.scheduling.processes import SchedulerUnderTest, running_scheduler, wait_until
 
 EVIL = "<script>alert('x')</script>"
@@ -228,14 +228,6 @@ class TestTheSwitch:
         assert current_pause() is None
 
 
-def person(*permissions: str, name: str = "somebody") -> Client:
-    user = User.objects.create_user(name, is_staff=True)
-    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
-    client = Client()
-    client.force_login(user)
-    return client
-
-
 @pytest.mark.django_db
 class TestWhatIsHeldBack:
     def test_a_retry_without_delay_is_held_back_too(self) -> None:
@@ -266,6 +258,17 @@ class TestWhatIsHeldBack:
         dispatcher.admit_waiting(timezone.now())
         assert [task.pk for task in dispatcher.queued_tasks(10)] == [held.pk]
 
+    def test_a_one_off_run_that_was_put_off_after_it_had_run_is_not_tried_for_ever(self) -> None:
+        """As after a clock was set back: its Task is there, at the time that it was planned for."""
+        planned = timezone.now() - timedelta(minutes=5)
+        job = make_job(trigger="once", run_at=planned)
+        ran = Task.for_job(job, fire_time=planned, status="completed")
+        ran.save()
+        DjangoJob.objects.filter(pk=job.pk).update(next_run_time=planned + timedelta(minutes=4))
+        assert dispatch(dispatcher()) == []
+        assert Job.objects.by_id(job.pk).next_run_time is None
+        assert list(job.tasks.all()) == [ran]
+
     def test_what_was_due_before_the_pause_is_run_or_recorded_after_it(self) -> None:
         before, within = make_job("before"), make_job("within")
         pause_everything()
@@ -288,7 +291,7 @@ class TestThePages:
         make_job()
         resume = reverse("admin:scheduling_resume_everything")
         views = ("view_job", "view_task", "view_schedulerprocess")
-        client, other = person(*views, "pause_everything"), person(*views, name="other")
+        client, other = person(*views, "pause_everything"), person(*views)
         assert resume not in client.get(page).content.decode()
         pause_everything(reason=EVIL)
         html = client.get(page).content.decode()
@@ -361,23 +364,7 @@ class TestForReal:
         assert not Task.objects.filter(pk__gt=newest.pk, status__in=["missed", "skipped"]).exists()
 
     def test_two_who_switch_at_once_get_one_pause(self) -> None:
-        results: list[str] = []
-
-        def switch() -> None:
-            try:
-                pause_everything()
-                results.append("done")
-            except NotAllowedNow:
-                results.append("refused")
-            finally:
-                connection.close()
-
-        threads = [threading.Thread(target=switch) for _ in range(4)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert sorted(results) == ["done", "refused", "refused", "refused"]
+        assert four_at_once(pause_everything) == ["done", "refused", "refused", "refused"]
         assert PauseOfAll.objects.count() == 1
 
 

@@ -18,6 +18,7 @@ from django.utils import timezone
 from scheduling.models import Job, JobChange, Task
 from scheduling.pauses import current_pause, pause_everything
 from tests.conftest import Editor
+from tests.scheduling.making import make_job
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("roles")]
 
@@ -39,12 +40,6 @@ class Step:
     roles: str
     """The initials of those who may: Viewer, Operator, Administrator."""
     data: dict[str, Any]
-
-
-def make_job(**fields: Any) -> Job:
-    job = Job(id="x", **{"name": "Job x", "function": "sample.count", "cron": "0 2 * * *", **fields})
-    job.save_definition()
-    return job
 
 
 def job_step(step: str) -> Callable[[], str]:

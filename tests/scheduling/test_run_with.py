@@ -18,6 +18,7 @@ from scheduling.context import TaskRun
 from scheduling.display import step_url
 from scheduling.models import Job, Task
 from scheduling.registry import TaskFunction, registry
+from tests.scheduling.making import make_job
 
 EVIL = "<script>alert('x')</script>"
 LIST = "/admin/scheduling/job/"
@@ -207,12 +208,6 @@ class TestTheForm:
         assert set(filled(function, {}).errors) == {"flag", "count", "kind"}
         form = filled(function, {}, flag="false", count="0", kind='"a"')
         assert form.cleaned_arguments == {"flag": False, "count": 0, "text": None, "kind": "a"}
-
-
-def make_job(id: str = "x", **fields: Any) -> Job:
-    job = Job(id=id, **{"name": f"Job {id}", "function": "sample.count", "cron": "0 2 * * *", **fields})
-    job.save_definition()
-    return job
 
 
 def url_of(id: str = "x") -> str:

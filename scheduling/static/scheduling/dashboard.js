@@ -5,17 +5,21 @@
   const note = document.getElementById("dashboard-note");
   if (!page) return;
   const shown = {};
+  // A form's token is written differently in every answer.
+  const TOKEN = /(name="csrfmiddlewaretoken" value=")[^"]*/g;
 
   function show(pieces) {
     for (const [name, html] of Object.entries(pieces)) {
       const place = document.getElementById(`dashboard-${name}`);
-      if (!place || shown[name] === html) continue;
-      const focused = place.contains(document.activeElement) && document.activeElement.getAttribute("href");
+      const same = html.replace(TOKEN, "$1");
+      if (!place || shown[name] === same) continue;
+      const focused = place.contains(document.activeElement) && (document.activeElement.getAttribute("href") ?? "");
       // The server's own template, escaped there.
       place.innerHTML = html;
-      // Who goes from link to link by keyboard stays where they were.
-      if (focused) place.querySelector(`a[href="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
-      shown[name] = html;
+      // Who goes from link to link, or to the button, by keyboard stays where they were.
+      const again = focused ? `a[href="${CSS.escape(focused)}"]` : "button";
+      if (focused !== false) place.querySelector(again)?.focus({ preventScroll: true });
+      shown[name] = same;
     }
   }
 
