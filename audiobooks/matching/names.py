@@ -16,6 +16,12 @@ LENGTH = 500
 MOST_PEOPLE = 50
 """People that are read of any list; an anthology has as many."""
 
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
 _FOLDED = str.maketrans(
     {"ø": "o", "æ": "ae", "œ": "oe", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "ı": "i", "&": " and ", "꞉": " "}
 )
@@ -50,7 +56,7 @@ def normalise(text: str) -> str:
     return words or text.casefold()
 
 
-_ARTICLES = frozenset("the a an der die das le la les el los las il lo".split())
+_ARTICLES = _words("the a an der die das le la les el los las il lo")
 
 
 def without_article(words: tuple[str, ...]) -> tuple[str, ...]:
@@ -67,14 +73,14 @@ _ROLE_WORDS = (
 _ROLE = re.compile(rf"\s*(?:-\s*|[–—]\s*|\()(?P<role>{_ROLE_WORDS})\b[^()]*\)?$", re.I)
 _BEFORE = re.compile(r"^(?:(?:written |read |narrated |performed |translated )?by|narrators?:|authors?:)\s+", re.I)
 _SEPARATORS = re.compile(r"\s*[;|\0]\s*|\s*/\s*|\s+(?:&|and|with|und|et)\s+", re.I)
-_GENERATION = frozenset("jr sr ii iii iv".split())
-_TITLES = frozenset("dr prof professor sir dame lady lord rev mr mrs ms phd md esq dds ma ba jd mba psyd cbe obe".split())
+_GENERATION = _words("jr sr ii iii iv")
+_TITLES = _words("dr prof professor sir dame lady lord rev mr mrs ms phd md esq dds ma ba jd mba psyd cbe obe")
 _AFTER_NAME = re.compile(r"\s*(?:jr|sr|ii|iii|iv|ph\.?\s?d|m\.?d|esq|j\.?d|mba|obe|cbe)\b\.?\s*$", re.I)
-_PARTICLES = frozenset("le la de del della di da van von der den du des st saint mac mc al el ter ten o".split())
+_PARTICLES = _words("le la de del della di da van von der den du des st saint mac mc al el ter ten o")
 _NOBODY = frozenset(
-    "full cast|a full cast|multiple narrators|various narrators|various|various authors|various artists|unknown|"
-    "unknown author|unknown narrator|anonymous|narrator|author|n a|none|va|uncredited|others|more|et al|"
-    "graphicaudio|graphic audio|the great courses|virtual voice".split("|")
+    {"full cast", "a full cast", "multiple narrators", "various narrators", "various", "various authors", "unknown"}
+    | {"various artists", "unknown author", "unknown narrator", "anonymous", "narrator", "author", "n a", "none", "va"}
+    | {"uncredited", "others", "more", "et al", "graphicaudio", "graphic audio", "the great courses", "virtual voice"}
 )
 
 
@@ -196,7 +202,7 @@ _NO_LANGUAGE = frozenset({"und", "mul", "zxx", "mis", "xx", "multilingual", "unk
 @lru_cache(1024)
 def language_code(text: str) -> str:
     """ISO 639-1 (639-3 where that has none) of a code, a tag or a name ("eng", "de-DE", "German", "Deutsch"), else ""."""
-    text = clean(text[:60]).lower().replace("_", " ").split("(")[0].strip(" .,;")
+    text = clean(text[:60]).lower().replace("_", " ").split("(")[0].split(";")[0].strip(" .,")
     if text in _OF_AUDIBLE:
         return _OF_AUDIBLE[text]
     if not text or text in _NO_LANGUAGE or not text[0].isalpha():
@@ -206,9 +212,12 @@ def language_code(text: str) -> str:
             found = langcodes.Language.get(text.replace(" ", "-"))
             if found.is_valid():
                 return found.language or ""
-        return langcodes.find(text).language or ""
+        found = langcodes.find(text)
     except (LookupError, ValueError):
         return ""
+    # The search takes "retail" for Retta: what it finds must be called so, in itself or in a language of the marketplaces.
+    names = {found.autonym(), *(found.language_name(speaker) for speaker in ("en", "de", "fr", "es", "it", "pt", "nl"))}
+    return (found.language or "") if normalise(text) in map(normalise, names) else ""
 
 
 # --- identifiers --------------------------------------------------------------------------------------------------

@@ -7,22 +7,19 @@ import unicodedata
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
+from itertools import pairwise
 
-_WORDS = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
-    "eighteen nineteen twenty"
-).split()
-_ORDINALS = "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth".split()
-NUMBER_WORDS = {word: number for number, word in enumerate(_WORDS)} | {
-    word: number for number, word in enumerate(_ORDINALS, start=1)
-}
+NUMBER_WORDS = {
+    "zero": 0, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9,
+    "ten": 10, "eleven": 11, "twelve": 12, "thirteen": 13, "fourteen": 14, "fifteen": 15, "sixteen": 16,
+    "seventeen": 17, "eighteen": 18, "nineteen": 19, "twenty": 20,
+    "first": 1, "second": 2, "third": 3, "fourth": 4, "fifth": 5, "sixth": 6, "seventh": 7, "eighth": 8, "ninth": 9,
+    "tenth": 10,
+}  # fmt: skip
 ROMAN = r"(?=[IVX])X{0,3}(?:IX|IV|V?I{0,3})"
 VOLUME_WORDS = (
     r"book|books|bk|bks|volume|volumes|vol|vols|part|parts|pt|no|nr|number|band|bd|teil|tome|livre|libro|episode|ep"
 )
-NUMBER = rf"(?:\d{{1,4}}(?:\.\d{{1,2}})?|{ROMAN}|{'|'.join(_WORDS[1:])})"
-"""Pattern of one number for other patterns, without capitals made equal: "I" is a number and "i" is not."""
-
 _BEFORE = re.compile(rf"^(?:#|№|(?:{VOLUME_WORDS})\b\.?)\s*#?\s*", re.I)
 _FIRST = re.compile(rf"(?P<number>\d{{1,4}}(?:\.\d{{1,2}})?|{ROMAN}|[a-z]{{3,9}})(?![\w.]*[^\W_])", re.I)
 _JOIN = re.compile(r"\s*(?P<range>-|–|—|−|\bto\b|\bthrough\b|\bbis\b)\s*|\s*(?:,|;|&|\+|\band\b|\bund\b)\s*(?:#)?", re.I)
@@ -42,7 +39,7 @@ class Positions:
     def __str__(self) -> str:
         """ "3", "1-3", "1, 3", or empty."""
         numbers = sorted(self.numbers)
-        if len(numbers) > 1 and all(b - a == 1 for a, b in zip(numbers, numbers[1:])):
+        if len(numbers) > 1 and all(b - a == 1 for a, b in pairwise(numbers)):
             return f"{_plain(numbers[0])}-{_plain(numbers[-1])}"
         return ", ".join(map(_plain, numbers))
 
@@ -97,7 +94,7 @@ def _value(text: str) -> Decimal | None:
         return Decimal(NUMBER_WORDS[text.lower()])
     if re.fullmatch(ROMAN, text):
         values = [{"I": 1, "V": 5, "X": 10}[letter] for letter in text]
-        return Decimal(sum(-a if a < b else a for a, b in zip(values, [*values[1:], 0])))
+        return Decimal(sum(-a if a < b else a for a, b in pairwise([*values, 0])))
     return None
 
 
