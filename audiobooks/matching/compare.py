@@ -179,9 +179,9 @@ class _Case:
 def compare(ours: BookFacts, theirs: BookFacts) -> Match:
     """Compare what we know of a book with a candidate. What only one side says is neutral, except where it makes a doubt."""
     case = _Case(ours, theirs, _reading(ours), _reading(theirs))
-    title = _title(case)
-    author = _author(case)
     position = _series(case)
+    title = _title(case, position)
+    author = _author(case)
     runtime = _runtime(case)
     narrator = _narrator(case)
     _language(case)
@@ -225,13 +225,13 @@ class _Evidence:
     same_isbn: bool
 
 
-def _title(case: _Case) -> float | None:
+def _title(case: _Case, position: bool | None) -> float | None:
     one, other = case.one, case.other
     if not one.title or not other.title:
         return None
     series = {tuple(key.split()) for reading in (one, other) for key, _ in reading.places if key}
     best = min(
-        (_title_share(a, b, series) for a, b in product(_forms(one, series), _forms(other, series))),
+        (_title_share(a, b, series) for a, b in product(_forms(one, series, position), _forms(other, series, position))),
         key=lambda found: found[0],
     )
     words = best[1]
@@ -242,7 +242,7 @@ def _title(case: _Case) -> float | None:
 _Form = tuple[tuple[str, ...], tuple[str, ...]]
 
 
-def _forms(reading: _Reading, series: set[tuple[str, ...]]) -> list[_Form]:
+def _forms(reading: _Reading, series: set[tuple[str, ...]], position: bool | None) -> list[_Form]:
     """(title, rest) as it is, and without the series where that stands in the title beside something else."""
     title, rest = reading.title, reading.rest
     forms: list[_Form] = [(title, rest)]
@@ -257,8 +257,8 @@ def _forms(reading: _Reading, series: set[tuple[str, ...]]) -> list[_Form]:
                 forms.append((without_article(title[size:]), rest))
             if title[-size:] == name:
                 forms.append((title[:-size], rest))
-    if reading.parsed.guessed and len(title) > 1 and dict(reading.places).get(series_key(reading.parsed.series)):
-        # The volume is compared as such: "Salt 3" is "Salt" of which volume 3 is known.
+    if reading.parsed.guessed and position and len(title) > 1:
+        # "Salt 3" is "Salt" of which volume 3 is known.
         forms.append((title[:-1], rest))
     return forms
 
