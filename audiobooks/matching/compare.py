@@ -137,7 +137,7 @@ def _read(
             places[series_key(name)] = places.get(series_key(name)) or found
     return _Reading(
         parsed,
-        _words(parsed.title),
+        without_article(_words(parsed.title)),
         _words(parsed.subtitle),
         tuple(places.items()),
         people(authors),
@@ -151,8 +151,8 @@ _ROMAN_WORDS = {"ii": "2", "iii": "3", "iv": "4", "vi": "6", "vii": "7", "viii":
 
 @lru_cache(16384)
 def _words(text: str) -> tuple[str, ...]:
-    """The words of a title with numbers as digits, without the article at its start."""
-    words = without_article(tuple(normalise(text).split())) if text.strip() else ()
+    """The words of a title with numbers as digits."""
+    words = normalise(text).split() if text.strip() else []
     return tuple(_ROMAN_WORDS.get(word) or str(NUMBER_WORDS.get(word, word)).lstrip("0") or "0" for word in words)
 
 
@@ -230,8 +230,12 @@ def _title(case: _Case, position: bool | None) -> float | None:
     if not one.title or not other.title:
         return None
     series = {tuple(key.split()) for reading in (one, other) for key, _ in reading.places if key}
+    authors = {who.words for reading in (one, other) for who in reading.authors}
     best = min(
-        (_title_share(a, b, series) for a, b in product(_forms(one, series, position), _forms(other, series, position))),
+        (
+            _title_share(a, b, series, position)
+            for a, b in product(*(_forms(reading, series, authors, position) for reading in (one, other)))
+        ),
         key=lambda found: found[0],
     )
     words = best[1]
@@ -239,68 +243,97 @@ def _title(case: _Case, position: bool | None) -> float | None:
     return case.add("title", best[0], words if best[0] == 0 else f"{words}: “{named_a}” against “{named_b}”")
 
 
-_Form = tuple[tuple[str, ...], tuple[str, ...]]
+@dataclass(frozen=True)
+class _Form:
+    """One way to read a title: its words, those of the subtitle, and whether something was cut off that may belong to it."""
+
+    title: tuple[str, ...]
+    rest: tuple[str, ...]
+    is_cut: bool = False
 
 
-def _forms(reading: _Reading, series: set[tuple[str, ...]], position: bool | None) -> list[_Form]:
-    """(title, rest) as it is, and without the series where that stands in the title beside something else."""
+def _forms(
+    reading: _Reading, series: set[tuple[str, ...]], authors: set[tuple[str, ...]], position: bool | None
+) -> list[_Form]:
+    """As it is, and without what may stand beside a title: the series, its number, the author."""
     title, rest = reading.title, reading.rest
-    forms: list[_Form] = [(title, rest)]
+    forms = [_Form(title, rest)]
     for name in series:
         if rest and _key_words(title) == name:
-            forms.append((without_article(rest), ()))
-        if rest and _key_words(rest) == name:
-            forms.append((title, ()))
-        size = len(name)
-        if len(title) > size:
-            if title[:size] == name:
-                forms.append((without_article(title[size:]), rest))
-            if title[-size:] == name:
-                forms.append((title[:-size], rest))
-    if reading.parsed.guessed and position and len(title) > 1:
-        # "Salt 3" is "Salt" of which volume 3 is known.
-        forms.append((title[:-1], rest))
+            forms.append(_Form(without_article(rest), ()))
+        if rest and name in (_key_words(rest), _key_words(rest[:-1]) if reading.parsed.guessed else ()):
+            forms.append(_Form(title, ()))
+        forms += [_Form(words, rest, True) for words in _without(title, name)]
+    for name in authors:
+        forms += [_Form(words, rest, True) for words in _without(title, name, before="by")]
+    if reading.parsed.guessed:
+        numbered = rest or title
+        if position and len(numbered) > 1 and numbered[-1].isdigit():
+            # "Salt 3" is "Salt" of which volume 3 is known.
+            forms.append(_Form(title, rest[:-1]) if rest else _Form(title[:-1], ()))
+        if rest and title[-1].isdigit():
+            # "Salt 3: The Glass Meridian"
+            forms.append(_Form(without_article(rest), ()))
     return forms
+
+
+def _without(title: tuple[str, ...], name: tuple[str, ...], before: str = "") -> list[tuple[str, ...]]:
+    """The title without the name at its start or end, where that leaves words."""
+    size = len(name)
+    left = []
+    if title[:size] == name:
+        left.append(without_article(title[size:]))
+    if title[-size:] == name:
+        head = title[:-size]
+        left.append(head[:-1] if before and head[-1:] == (before,) else head)
+    return [words for words in left if any(not word.isdigit() for word in words)]
 
 
 def _key_words(words: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(series_key(" ".join(words)).split())
 
 
-def _title_share(a: _Form, b: _Form, series: set[tuple[str, ...]]) -> tuple[float, str]:
-    (title_a, rest_a), (title_b, rest_b) = a, b
-    whole_a, whole_b = title_a + rest_a, title_b + rest_b
+_EVEN_IN_NUMBERS = 40
+"""A number up to this one behind a title may be a volume; a greater one is a year or belongs to the title."""
+
+
+def _title_share(a: _Form, b: _Form, series: set[tuple[str, ...]], position: bool | None) -> tuple[float, str]:
+    whole_a, whole_b = a.title + a.rest, b.title + b.rest
     joined_a, joined_b = "".join(whole_a), "".join(whole_b)
     if joined_a == joined_b:
-        return 0.0, "same title"
-    if _numbers(whole_a) != _numbers(whole_b) and _numbers(title_a) != _numbers(title_b):
-        return max(0.6, 1 - fuzz.ratio(joined_a, joined_b) / 100), "other numbers in the titles"
-    if "".join(title_a) == "".join(title_b):
-        if not rest_a or not rest_b:
-            rest = rest_a or rest_b
-            if _key_words(title_a) in series:
-                return 0.3, "the title may be the series only"
-            return (0.02, "one has a subtitle") if len(rest) >= 4 else (0.12, "one goes on after the title")
-        likeness = fuzz.token_set_ratio(" ".join(rest_a), " ".join(rest_b)) / 100
-        if likeness >= 0.85:
-            return 0.02, "nearly the same subtitle"
-        if _key_words(title_a) in series:
-            return 0.6, "same series, other titles"
-        return 0.25, "other subtitles"
+        return (0.03 if a.is_cut or b.is_cut else 0.0), "same title"
+    ratio = fuzz.ratio(" ".join(whole_a), " ".join(whole_b)) / 100
+    if a.is_cut or b.is_cut:
+        return 1.0, "other titles"
+    if _numbers(a.title) != _numbers(b.title) or (a.rest and b.rest and _numbers(a.rest) != _numbers(b.rest)):
+        return max(0.6, 1 - ratio), "other numbers in the titles"
+    if "".join(a.title) == "".join(b.title):
+        return _rest_share(a, b, _key_words(a.title) in series and not position)
     shorter, longer = sorted((whole_a, whole_b), key=len)
     if longer[: len(shorter)] == shorter and len(longer) - len(shorter) >= 4:
         # "Salt A New History of the World": the colon was lost in a file name.
-        return 0.05, "one goes on after the title"
-    ratio = max(
-        fuzz.ratio(" ".join(whole_a), " ".join(whole_b)), fuzz.ratio(" ".join(title_a), " ".join(title_b)) - 5
-    ) / 100
+        return (0.05 if len(shorter) > 1 else 0.12), "one goes on after the title"
+    ratio = max(ratio, fuzz.ratio(" ".join(a.title), " ".join(b.title)) / 100 - 0.05)
     if ratio >= 0.9:
         return max(0.08, 1 - ratio), "nearly the same title"
     if sorted(whole_a) == sorted(whole_b):
         return 0.05, "same words in another order"
-    if "".join(title_a) in ("".join(rest_b),) or "".join(title_b) in ("".join(rest_a),):
+    if "".join(a.title) == "".join(b.rest) or "".join(b.title) == "".join(a.rest):
         return 0.15, "one's title is the other's subtitle"
     return min(1.0, (1 - ratio) * 1.6), "other titles"
+
+
+def _rest_share(a: _Form, b: _Form, is_series: bool) -> tuple[float, str]:
+    """Of two equal titles whose subtitles differ. Where the title is only the series, the subtitle is the title."""
+    if a.rest and b.rest:
+        likeness = fuzz.token_set_ratio(" ".join(a.rest), " ".join(b.rest)) / 100
+        if likeness >= 0.85:
+            return 0.02, "nearly the same subtitle"
+        return (0.6, "same series, other titles") if is_series else (0.25, "other subtitles")
+    rest = a.rest or b.rest
+    if is_series or any(0 < int(number[:6]) <= _EVEN_IN_NUMBERS for number in _numbers(rest)):
+        return 0.3, "the title may be the series only"
+    return (0.02, "one has a subtitle") if len(rest) >= 4 else (0.12, "one goes on after the title")
 
 
 def _numbers(words: tuple[str, ...]) -> list[str]:
@@ -310,6 +343,9 @@ def _numbers(words: tuple[str, ...]) -> list[str]:
 def _author(case: _Case) -> float | None:
     one, other = case.one.authors, case.other.authors
     if not one or not other:
+        silent, names = (case.one, other) if not one else (case.other, one)
+        if any(len(who.words) > 1 and _without(silent.title, who.words, before="by") for who in names):
+            return case.add("author", 0.05, "the author is named in the title")
         return None
     best = max(same_person(a, b) for a, b in product(one, other))
     names_a, names_b = (", ".join(facts.author_names[:3]) for facts in (case.a, case.b))
@@ -469,7 +505,7 @@ def _find_doubts(case: _Case, evidence: _Evidence) -> None:
     if title is not None and evidence.position is None and not evidence.same_asin:
         for reading, silent in ((case.one, case.other), (case.other, case.one)):
             volumes = [p for key, p in reading.places if p and _key_words(reading.title) == tuple(key.split())]
-            first = volumes and all(p.numbers == {Decimal(1)} for p in volumes) and not reading.parsed.position
+            first = volumes and all(p.numbers == {Decimal(1)} for p in volumes) and not reading.parsed.is_numbered
             if volumes and not first and not any(p for _, p in silent.places):
                 case.doubts.append(f"volume {volumes[0]} against an unknown one")
                 break

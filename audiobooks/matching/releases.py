@@ -233,7 +233,8 @@ def _take_numbers(parts: list[str], found: _Found) -> list[str]:
             found.position = found.position or match[1]
             if at and left and not found.series and len(left) > 1:
                 found.series = left.pop()
-        elif at < len(parts) - 1 and (match := _SERIES_NUMBER.fullmatch(part)) and not found.series:
+        elif at < len(parts) - 1 and (match := _SERIES_NUMBER.fullmatch(part)):
+            # Of "Cosmere 7 - Salt 1 - Title" the last is the nearest.
             found.series, found.position = match["series"].strip(" ,"), match["position"]
         else:
             match = _NUMBER_FIRST.match(part) or _PADDED_FIRST.match(part)

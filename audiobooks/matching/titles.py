@@ -16,6 +16,7 @@ class ParsedTitle:
 
     more: further series and positions.
     position: as text; guessed: it is a bare number behind the title, which may belong to it ("Apollo 13").
+    is_numbered: the title is the series and nothing else, as in "Salt, Vol. 3".
     part: of a recording that is sold in parts, such as "1 of 2".
     derived: a summary, study guide, excerpt or adaptation of the book that it names.
     bundle: several books in one.
@@ -27,6 +28,7 @@ class ParsedTitle:
     position: str = ""
     more: tuple[tuple[str, str], ...] = ()
     guessed: bool = False
+    is_numbered: bool = False
     abridged: bool | None = None
     dramatised: bool = False
     derived: bool = False
@@ -74,7 +76,7 @@ _BUNDLE = re.compile(
     re.I,
 )
 _EDITION = re.compile(
-    r"(?:.* )?(?:edition|ed|anniversary|anniversary recording|version|remastered|uncut|expanded|illustrated|re-?issue|retail)",
+    r"(?:[^\d\s]+ |\d+(?:st|nd|rd|th) ){0,4}(?:edition|ed|anniversary|anniversary recording|version|remastered|uncut|expanded|illustrated|re-?issue|retail)",
     re.I,
 )
 _FORM = (
@@ -84,7 +86,7 @@ _FORM = (
 # "A Novel", "A Post-Apocalyptic Thriller", "A LitRPG Adventure", "An Ilse Varga Mystery", "A Novel of the Salt"
 _ADVERTISEMENT = re.compile(
     rf"(?:an?|another|the)\s+(?:[\w'’./&-]+\s+){{0,6}}(?:{_FORM})(?:\s+(?:novel|series|adventure|saga|story))?|"
-    r"(?:an?\s+)?(?:novel|memoir|thriller)(?:\s+of\s+.{1,60})?|(?:light novel|litrpg|gamelit|the complete text)|"
+    r"(?:an?\s+)?(?:novel|memoir|thriller)(?:\s+of\s+.{1,60})?|(?:light novel|litrpg|gamelit|the complete text|an audible original(?: \w+)?)|"
     r"(?:audiobook|audio ?book|audible audio(?: edition)?|audio cd|official|hörbuch|ungekürzt)|"
     r"(?:narrated|read|performed) by .{1,80}",
     re.I,
@@ -115,6 +117,7 @@ def parse_title(title: str, subtitle: str = "") -> ParsedTitle:
     extra = list(second.contents)
     if not contents and extra and not any(line.is_volume for line in first.lines):
         contents, extra = extra, []
+    is_numbered = not contents
     if not contents:
         named = next((line.series for line in first.lines if line.series), "")
         contents = [named or (raw_title if raw_title or not extra else extra.pop(0))]
@@ -126,8 +129,15 @@ def parse_title(title: str, subtitle: str = "") -> ParsedTitle:
     if line and len(own) > 1 and series_key(own[0]) == series_key(line.series):
         own = own[1:]
     series = line.series if line else own[0] if lines else ""
+    more = [(line.series, line.position) for line in lines if line.series and line.series != series]
+    more += [(own[0], line.position) for line in first.lines if line.is_maybe_subtitle]
     guessed = False
-    if not lines and (match := _TRAILING.fullmatch(own[0])) and float(re.split(r"\s*-", match["position"])[0]) <= 40:
+    if not lines and (match := _TRAILING.fullmatch(own[-1])) and float(re.split(r"\s*-", match["position"])[0]) <= 40:
+        stem, position, guessed = match["stem"].rstrip(" ,:-"), str(parse_positions(match["position"])), True
+        series = ": ".join([*own[:-1], stem])
+        more = [(stem, position)] if len(own) > 1 else []
+    if not lines and len(own) > 1 and (match := _TRAILING.fullmatch(own[0])) and not guessed:
+        # "Salt 3: The Glass Meridian"
         series, position, guessed = match["stem"].rstrip(" ,:-"), str(parse_positions(match["position"])), True
     whole = f"{raw_title} : {raw_subtitle}"
     abridged = ABRIDGED.search(whole)
@@ -136,8 +146,9 @@ def parse_title(title: str, subtitle: str = "") -> ParsedTitle:
         subtitle=": ".join(dict.fromkeys([*own[1:], *(text for text in extra if series_key(text) not in keys)])),
         series=re.sub(r"(?i)(?<=\w) series$", "", series).strip(" ,"),
         position=position,
-        more=tuple((line.series, line.position) for line in lines if line.series and line.series != series),
+        more=tuple(more),
         guessed=guessed and bool(position),
+        is_numbered=is_numbered,
         abridged=abridged[1] is None if abridged else None,
         dramatised=bool(DRAMATISED.search(whole)),
         derived=bool(_DERIVED.search(whole)),
@@ -153,6 +164,8 @@ class _Line:
     position: str
     is_volume: bool
     """Whether it says "Vol.", as light novels do, which have the series for their title."""
+    is_maybe_subtitle: bool = False
+    """Whether "Salt: The Glass, Book 3" may be volume 3 of Salt."""
 
 
 @dataclass
@@ -214,15 +227,17 @@ class _Field:
         if match is None or (not word and not in_brackets):
             return False
         series = match["series"].strip(" ,-")
-        if advertised := _ADVERTISED_SERIES.fullmatch(series):
+        advertised = _ADVERTISED_SERIES.fullmatch(series)
+        if advertised:
             series = advertised[1]
         if word.lower().startswith("vol") and not in_brackets:
             # "Salt: Year 2, Vol. 3": the series is all that stands before.
             series = ": ".join([*self.contents, series])
             self.contents.clear()
-        self._add(series, match["position"], word)
+        self._add(series, match["position"], word, is_maybe_subtitle=not advertised and f": {text}" in self.text)
         return True
 
-    def _add(self, series: str, position: str, word: str) -> None:
+    def _add(self, series: str, position: str, word: str, *, is_maybe_subtitle: bool = False) -> None:
         if numbers := str(parse_positions(position)):
-            self.lines.append(_Line(series.strip(" ,-"), numbers, word.lower().startswith("vol")))
+            line = _Line(series.strip(" ,-"), numbers, word.lower().startswith("vol"), is_maybe_subtitle)
+            self.lines.append(line)

@@ -57,6 +57,13 @@ def _contains(a: str, b: str) -> bool:
     return a in b or b in a
 
 
+def _may_be_one(a: str, b: str) -> bool:
+    """Whether two titles of an author may be one book: equal without article and brackets, or one has a subtitle more."""
+    short_a, short_b = (re.sub(r"^(the|a|an) ", "", _plain(re.sub(r"[(\[].*?[)\]]", " ", text))) for text in (a, b))
+    heads = (re.sub(r"^(the|a|an) ", "", _plain(re.split(r":| - ", text)[0])) for text in (a, b))
+    return short_a == short_b or short_a in heads or short_b in heads
+
+
 def _by_author(pairs: Iterable[tuple[str, BookFacts]]) -> dict[str, list[BookFacts]]:
     found: dict[str, list[BookFacts]] = defaultdict(list)
     for author, facts in pairs:
@@ -151,7 +158,7 @@ def audnexus() -> Iterator[Pair]:
             same_series = bool(row["series"]) and row["series"] == other["series"]
             if same_series and row["position"] and other["position"] and row["position"] != other["position"]:
                 kind = "other volume of the series"
-            elif not same_series and not _contains(row["title"], other["title"]):
+            elif not _contains(row["title"], other["title"]) and not _contains(row["series"], other["series"]):
                 kind = "other book by the author"
             else:
                 continue
@@ -199,7 +206,8 @@ def links() -> Iterator[Pair]:
         ours = book(row["title"], author.split(", "), subtitle=row["subtitle"], asin=row["audible_asin"])
         yield Pair(ours, theirs, True, "Goodreads address", author)
         for other in others[_plain(author)][:20]:
-            if not _contains(row["title"], other.title):
+            # In an address "aviator's" is "aviator s".
+            if other is not theirs and not _contains(row["title"].replace("'", " ").replace("’", " "), other.title):
                 yield Pair(ours, other, False, "other book by the author", author)
 
 
@@ -252,7 +260,8 @@ def _name(form: int, title: str, author: str, series: str, number: str) -> str:
 
 def catalogue() -> Iterator[Pair]:
     """English rows of Audible's catalogue: a release's name made of a row in one of six forms against that row (truth: the
-    making), the five titles most like it by the author, and the same title by other authors.
+    making), the five titles most like it by the author that are not the same but for brackets and subtitle, and the same
+    title by other authors.
     """
     known = [
         row
@@ -271,7 +280,7 @@ def catalogue() -> Iterator[Pair]:
             yield Pair(ours, theirs, True, f"form {at % len(_FORMS)}", author)
         words = set(_plain(row["title"]).split())
         rest = [
-            other for other in by_author[_plain(author)] if other is not theirs and _plain(other.title) != _plain(row["title"])
+            other for other in by_author[_plain(author)] if other is not theirs and not _may_be_one(other.title, row["title"])
         ]
         rest.sort(key=lambda other: -len(words & set(_plain(other.title).split())))
         for other in rest[:5]:
