@@ -20,7 +20,7 @@ from rapidfuzz import fuzz
 from audiobooks.facts import BookFacts
 
 from .names import Person, isbn13, language_code, normalise, people, same_person, without_article
-from .positions import NUMBER_WORDS, Positions, parse_positions
+from .positions import CARDINALS, Positions, parse_positions
 from .titles import ParsedTitle, parse_title, series_key
 
 WEIGHTS = {
@@ -108,12 +108,16 @@ class Match:
 
 @dataclass(frozen=True)
 class _Reading:
-    """title: the words of the title; rest: those of subtitles; places: series and positions, by series_key."""
+    """title: the words of the title; rest: those of subtitles; places: positions by series_key.
+
+    series: the keys of those that are named as such, and not only taken from "Salt, Vol. 3".
+    """
 
     parsed: ParsedTitle
     title: tuple[str, ...]
     rest: tuple[str, ...]
     places: tuple[tuple[str, Positions], ...]
+    series: frozenset[str]
     authors: tuple[Person, ...]
     narrators: tuple[Person, ...]
     is_cast: bool
@@ -135,11 +139,15 @@ def _read(
         if name and not (parsed.guessed and series_key(name) not in places and places):
             found = parse_positions(position)
             places[series_key(name)] = places.get(series_key(name)) or found
+    named = frozenset(key for key in places if key != series_key(parsed.title)) | {series_key(name) for name, _ in series}
+    if parsed.maybe_position:
+        places.setdefault(series_key(parsed.title), parse_positions(parsed.maybe_position))
     return _Reading(
         parsed,
         without_article(_words(parsed.title)),
         _words(parsed.subtitle),
         tuple(places.items()),
+        named,
         people(authors),
         people(narrators),
         any(re.search(r"full cast|multiple|various|graphic ?audio|dramati", normalise(name)) for name in narrators),
@@ -153,7 +161,7 @@ _ROMAN_WORDS = {"ii": "2", "iii": "3", "iv": "4", "vi": "6", "vii": "7", "viii":
 def _words(text: str) -> tuple[str, ...]:
     """The words of a title with numbers as digits."""
     words = normalise(text).split() if text.strip() else []
-    return tuple(_ROMAN_WORDS.get(word) or str(NUMBER_WORDS.get(word, word)).lstrip("0") or "0" for word in words)
+    return tuple(_ROMAN_WORDS.get(word) or str(CARDINALS.get(word, word)).lstrip("0") or "0" for word in words)
 
 
 # --- the comparisons ----------------------------------------------------------------------------------------------
@@ -186,7 +194,7 @@ def compare(ours: BookFacts, theirs: BookFacts) -> Match:
     narrator = _narrator(case)
     _language(case)
     same_asin = _identifiers(case)
-    _kind(case, runtime)
+    _kind(case, runtime, position)
     total = sum(penalty.weight for penalty in case.penalties)
     distance = sum(penalty.weight * penalty.share for penalty in case.penalties) / total if total else 1.0
     evidence = _Evidence(
@@ -229,11 +237,12 @@ def _title(case: _Case, position: bool | None) -> float | None:
     one, other = case.one, case.other
     if not one.title or not other.title:
         return None
-    series = {tuple(key.split()) for reading in (one, other) for key, _ in reading.places if key}
+    series = {tuple(key.split()) for key in one.series | other.series if key}
+    named = series | {tuple(key.split()) for reading in (one, other) for key, _ in reading.places}
     authors = {who.words for reading in (one, other) for who in reading.authors}
     best = min(
         (
-            _title_share(a, b, series, position)
+            _title_share(a, b, named, position)
             for a, b in product(*(_forms(reading, series, authors, position) for reading in (one, other)))
         ),
         key=lambda found: found[0],
@@ -265,6 +274,8 @@ def _forms(
             forms.append(_Form(title, ()))
         forms += [_Form(words, rest, True) for words in _without(title, name)]
     for name in authors:
+        if rest and title == name:
+            forms.append(_Form(without_article(rest), ()))
         forms += [_Form(words, rest, True) for words in _without(title, name, before="by")]
     if reading.parsed.guessed:
         numbered = rest or title
@@ -274,7 +285,7 @@ def _forms(
         if rest and title[-1].isdigit():
             # "Salt 3: The Glass Meridian"
             forms.append(_Form(without_article(rest), ()))
-    return forms
+    return [forms[0], *(form for form in forms[1:] if _key_words(form.title) not in series)]
 
 
 def _without(title: tuple[str, ...], name: tuple[str, ...], before: str = "") -> list[tuple[str, ...]]:
@@ -293,7 +304,7 @@ def _key_words(words: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(series_key(" ".join(words)).split())
 
 
-_EVEN_IN_NUMBERS = 40
+_VOLUMES = 40
 """A number up to this one behind a title may be a volume; a greater one is a year or belongs to the title."""
 
 
@@ -308,7 +319,7 @@ def _title_share(a: _Form, b: _Form, series: set[tuple[str, ...]], position: boo
     if _numbers(a.title) != _numbers(b.title) or (a.rest and b.rest and _numbers(a.rest) != _numbers(b.rest)):
         return max(0.6, 1 - ratio), "other numbers in the titles"
     if "".join(a.title) == "".join(b.title):
-        return _rest_share(a, b, _key_words(a.title) in series and not position)
+        return _rest_share(a, b, _key_words(a.title) in series and not position, bool(position))
     shorter, longer = sorted((whole_a, whole_b), key=len)
     if longer[: len(shorter)] == shorter and len(longer) - len(shorter) >= 4:
         # "Salt A New History of the World": the colon was lost in a file name.
@@ -323,7 +334,7 @@ def _title_share(a: _Form, b: _Form, series: set[tuple[str, ...]], position: boo
     return min(1.0, (1 - ratio) * 1.6), "other titles"
 
 
-def _rest_share(a: _Form, b: _Form, is_series: bool) -> tuple[float, str]:
+def _rest_share(a: _Form, b: _Form, is_series: bool, has_volume: bool) -> tuple[float, str]:
     """Of two equal titles whose subtitles differ. Where the title is only the series, the subtitle is the title."""
     if a.rest and b.rest:
         likeness = fuzz.token_set_ratio(" ".join(a.rest), " ".join(b.rest)) / 100
@@ -331,7 +342,7 @@ def _rest_share(a: _Form, b: _Form, is_series: bool) -> tuple[float, str]:
             return 0.02, "nearly the same subtitle"
         return (0.6, "same series, other titles") if is_series else (0.25, "other subtitles")
     rest = a.rest or b.rest
-    if is_series or any(0 < int(number[:6]) <= _EVEN_IN_NUMBERS for number in _numbers(rest)):
+    if is_series or (not has_volume and rest[-1].isdigit() and int(rest[-1][:6]) <= _VOLUMES):
         return 0.3, "the title may be the series only"
     return (0.02, "one has a subtitle") if len(rest) >= 4 else (0.12, "one goes on after the title")
 
@@ -344,7 +355,11 @@ def _author(case: _Case) -> float | None:
     one, other = case.one.authors, case.other.authors
     if not one or not other:
         silent, names = (case.one, other) if not one else (case.other, one)
-        if any(len(who.words) > 1 and _without(silent.title, who.words, before="by") for who in names):
+        if any(
+            (len(who.words) > 1 and _without(silent.title, who.words, before="by"))
+            or (silent.rest and silent.title == who.words)
+            for who in names
+        ):
             return case.add("author", 0.05, "the author is named in the title")
         return None
     best = max(same_person(a, b) for a, b in product(one, other))
@@ -358,7 +373,14 @@ def _author(case: _Case) -> float | None:
 def _series(case: _Case) -> bool | None:
     """Whether the volumes agree, None where they cannot be compared. Another number in one series is a veto."""
     one, other = dict(case.one.places), dict(case.other.places)
-    shared = [(key, twin) for key in one for twin in other if _same_series(key, twin)]
+    title_a, title_b = (series_key(reading.parsed.title) for reading in (case.one, case.other))
+    shared = [
+        (key, twin)
+        for key in one
+        for twin in other
+        # "Salt" with the subtitle "The Northern Years, Book 2" is of "Salt: The Northern Years".
+        if _same_series(key, twin) or f"{title_a} {key}" == twin or f"{title_b} {twin}" == key
+    ]
     pairs = [(one[key], other[twin]) for key, twin in shared if one[key] and other[twin]]
     if pairs:
         if any(a.numbers == b.numbers for a, b in pairs):
@@ -406,10 +428,14 @@ def _narrator(case: _Case) -> bool | None:
     one, other = case.one, case.other
     if not one.narrators or not other.narrators or one.is_cast or other.is_cast:
         return None
-    best = max(same_person(a, b) for a, b in product(one.narrators, other.narrators))
-    if best >= 0.6:
-        case.add("narrator", 1 - best, "same narrator")
+    few, many = sorted((one.narrators, other.narrators), key=len)
+    share = sum(max(same_person(a, b) for b in many) >= 0.7 for a in few) / len(few)
+    if share > 0.5:
+        case.add("narrator", 1 - share, "same narrator")
         return True
+    if share:
+        case.add("narrator", 1 - share, "some of the narrators are the same")
+        return None
     case.add("narrator", 1.0, f"narrator {', '.join(case.a.narrators[:2])} against {', '.join(case.b.narrators[:2])}")
     return False
 
@@ -438,7 +464,7 @@ def _identifiers(case: _Case) -> bool:
     return False
 
 
-def _kind(case: _Case, runtime: float | None) -> None:
+def _kind(case: _Case, runtime: float | None, position: bool | None) -> None:
     """Abridged, dramatised, a summary, a part, a bundle."""
     one, other = case.one.parsed, case.other.parsed
     a = case.a.abridged if case.a.abridged is not None else one.abridged
@@ -455,7 +481,7 @@ def _kind(case: _Case, runtime: float | None) -> None:
         (case.vetoes if one.part and other.part else case.doubts).append(
             f"{one.part or 'the whole'} against {other.part or 'the whole'}"
         )
-    if one.bundle != other.bundle:
+    if one.bundle != other.bundle and not position:
         case.doubts.append("one is several books in one")
 
 
@@ -504,7 +530,8 @@ def _find_doubts(case: _Case, evidence: _Evidence) -> None:
         case.doubts.append("no author on one side")
     if title is not None and evidence.position is None and not evidence.same_asin:
         for reading, silent in ((case.one, case.other), (case.other, case.one)):
-            volumes = [p for key, p in reading.places if p and _key_words(reading.title) == tuple(key.split())]
+            is_own = not reading.parsed.maybe_position
+            volumes = [p for key, p in reading.places if p and is_own and _key_words(reading.title) == tuple(key.split())]
             first = volumes and all(p.numbers == {Decimal(1)} for p in volumes) and not reading.parsed.is_numbered
             if volumes and not first and not any(p for _, p in silent.places):
                 case.doubts.append(f"volume {volumes[0]} against an unknown one")

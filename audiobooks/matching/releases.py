@@ -15,6 +15,7 @@ _AUDIO = "m4b|m4a|mp3|aac|flac|ogg|opus|wma|aax"
 _TEXT = "epub|mobi|azw3?|pdf|cbr|cbz|djvu|lit|fb2|rtf|txt"
 _SUFFIX = re.compile(rf"\.(?:{_AUDIO}|{_TEXT}|mp4|nzb|torrent)$", re.I)
 _BRACKETS = re.compile(r"\(([^()]*)\)|\[([^\[\]]*)\]|\{([^{}]*)\}")
+_HUMPS = re.compile(r"(?<=[^\W\d_A-Z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _YEAR = re.compile(r"(?:1[5-9]|20)\d\d")
 _READ_BY = re.compile(r"(?:narrated|read|performed)(?: by|:)\s+(.+)|narrators?:?\s+(.+)", re.I)
 _AUDIO_WORD = re.compile(rf"\b(?:{_AUDIO}|audio ?books?|\d{{2,3}} ?k(?:bps)?|v0|un?abridged|chapter(?:ized|ised))\b", re.I)
@@ -22,13 +23,13 @@ _TEXT_WORD = re.compile(rf"\b(?:{_TEXT}|e-?books?|retail)\b", re.I)
 _NOISE_WORD = re.compile(
     rf"(?:{_AUDIO}|{_TEXT}|mp4|audio ?books?|e-?book|\d{{2,3}} ?k(?:bp|b)?s?|v0|vbr|cbr|(?:un)?abridged|retail|vip|"
     r"chapter(?:ized|ised)|by chap|freeleech|\d{1,4}(?:\.\d+)? ?[mg]i?b|\d\d?[.;:]\d\d[.;:]\d\d|cd ?rip|web|webrip|"
-    r"complete|requested|nmr|enrich|lossless|tracks|multi|us|uk|v\d)",
+    r"(?:original |uncut |deluxe |special )edition|uncut|promo cd|complete|requested|nmr|enrich|lossless|tracks|multi|us|uk|v\d)",
     re.I,
 )
 _TAIL = re.compile(rf"[\s,.-]+{_NOISE_WORD.pattern}$", re.I)
 _SEPARATOR = re.compile(r"\s+[-–—~]+\s+|\s*[–—]\s*")
 _NUMBER_FIRST = re.compile(
-    r"(?:#\s*|\[\s*)?(?:(?:vol(?:ume)?|book|bk|band|part)\b\.?\s*)?#?(\d{1,3}(?:\.\d{1,2})?(?:-\d{1,3})?)\s*(?:\]|[.:)](?=\s|$)|-(?=\s|[A-Z]))\s*", re.I
+    r"(?:#\s*|\[\s*)?(?:(?:vol(?:ume)?|book|bk|band|part)\b\.?\s*)?#?(\d{1,3}(?:\.\d{1,2})?(?:-\d{1,3})?)\s*(?:\]|[.:)](?=\s|$)|-(?=\s)|(?<=0\d)-(?=[A-Z]))\s*", re.I
 )
 _PADDED_FIRST = re.compile(r"(0\d(?:\.\d)?|\d{1,2}\.\d)\s+(?=[^\W\d])")
 _ONLY_NUMBER = re.compile(r"(?:vol(?:ume)?|book|bk|band|part|no)?\.?\s*#?\s*(\d{1,3}(?:\.\d{1,2})?(?:\s*-\s*\d{1,3})?)", re.I)
@@ -73,6 +74,8 @@ def parse_release(name: str) -> BookFacts:
     found = _Found(asin=_asin(text))
     if found.asin:
         text = re.sub(rf"[\[{{(]?\s*(?:ASIN[.:_ ]?\s*)?{found.asin}\s*[\]}})]?", " ", text, flags=re.I)
+    text = _BRACKETS.sub(lambda match: " " if _is_noise(_inside(match), found) else match[0], text)
+    text = _without_tail(" ".join(text.split()))
     text = _BRACKETS.sub(lambda match: _bracket(match, found), text)
     text = _without_tail(re.sub(r"\s+", " ", text).strip(" -,"))
     context = _Context.of(folders)
@@ -112,7 +115,7 @@ def _readable(text: str) -> str:
             text = re.sub(r"(?<=[^\W\d]{2})\.|\.(?=[^\W\d]{2})", " ", text)
         text = text.replace("_", " ")
     if " " not in text.strip() and re.search(r"[a-z][A-Z]", text):
-        text = re.sub(r"(?<=[^\W\d_A-Z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", text)
+        text = _HUMPS.sub(" ", text)
     return " ".join(text.replace("_", " ").split())
 
 
@@ -120,8 +123,12 @@ def _asin(text: str) -> str:
     return asin(text) if re.search(r"B0[0-9A-Z]{8}", text, re.I) else ""
 
 
+def _inside(match: re.Match[str]) -> str:
+    return next(group for group in match.groups() if group is not None).strip()
+
+
 def _bracket(match: re.Match[str], found: _Found) -> str:
-    text = next(group for group in match.groups() if group is not None).strip()
+    text = _inside(match)
     if read_by := _READ_BY.fullmatch(text):
         found.narrators = split_people(read_by[1] or read_by[2])
     elif _YEAR.fullmatch(text):
@@ -130,8 +137,6 @@ def _bracket(match: re.Match[str], found: _Found) -> str:
         found.isbns = (*found.isbns, number)
     elif DRAMATISED.search(text) or re.fullmatch(r"part \d+ of \d+", text, re.I):
         found.words.append(text)
-    elif _is_noise(text, found):
-        pass
     elif match[0][0] == "{":
         found.narrators = found.narrators or split_people(text)
     elif _series_in(text, found, bare_number=match[0][0] == "["):
@@ -227,8 +232,8 @@ def _take_numbers(parts: list[str], found: _Found) -> list[str]:
     """The parts without years and numbers; a part "Salt 03" before the last is a series."""
     left: list[str] = []
     for at, part in enumerate(parts):
-        if _YEAR.fullmatch(part) and len(parts) > 1:
-            found.year = found.year or part
+        if _YEAR.fullmatch(part) and len(parts) > 1 and not found.year:
+            found.year = part
         elif (match := _ONLY_NUMBER.fullmatch(part)) and len(parts) > 1:
             found.position = found.position or match[1]
             if at and left and not found.series and len(left) > 1:
@@ -237,6 +242,8 @@ def _take_numbers(parts: list[str], found: _Found) -> list[str]:
             # Of "Cosmere 7 - Salt 1 - Title" the last is the nearest.
             found.series, found.position = match["series"].strip(" ,"), match["position"]
         else:
+            if " " not in part and len(re.findall(r"[A-Z][a-z]+", part)) > 2:
+                part = _HUMPS.sub(" ", part)
             match = _NUMBER_FIRST.match(part) or _PADDED_FIRST.match(part)
             if match and match.end() < len(part) and not _YEAR.fullmatch(match[1]):
                 found.position = found.position or match[1]

@@ -17,6 +17,7 @@ class ParsedTitle:
     more: further series and positions.
     position: as text; guessed: it is a bare number behind the title, which may belong to it ("Apollo 13").
     is_numbered: the title is the series and nothing else, as in "Salt, Vol. 3".
+    maybe_position: of the book in a series named like the title: "Salt: The Glass, Book 3" may be volume 3 of Salt.
     part: of a recording that is sold in parts, such as "1 of 2".
     derived: a summary, study guide, excerpt or adaptation of the book that it names.
     bundle: several books in one.
@@ -29,6 +30,7 @@ class ParsedTitle:
     more: tuple[tuple[str, str], ...] = ()
     guessed: bool = False
     is_numbered: bool = False
+    maybe_position: str = ""
     abridged: bool | None = None
     dramatised: bool = False
     derived: bool = False
@@ -40,7 +42,7 @@ class ParsedTitle:
 _N = rf"(?:\d{{1,4}}(?:\.\d{{1,2}})?\b|(?-i:{ROMAN})\b(?<=[IVX])|(?:{'|'.join(NUMBER_WORDS)})\b)"
 _NUMBERS = rf"(?P<position>{_N}(?:\s*(?:-|–|,|&|and|to)\s*{_N})*)(?:\s*(?:of|/)\s*\d{{1,3}}\b)?"
 _WORD = r"(?:book|books|bk|bks|volume|volumes|vol|vols|band|bd|teil|tome|livre|libro)\b\.?_?"
-_LOOSE_WORD = rf"(?:{_WORD}|(?:part|pt|episode|no|nr|number)\b\.?)"
+_LOOSE_WORD = rf"(?:{_WORD}|(?:part|pt|episode|no|nr|number|novella|story)\b\.?)"
 
 # "Book 3", "Book 3 of the Salt", "Vol. III"
 _ALONE = re.compile(rf"(?P<word>{_LOOSE_WORD}|#)\s*#?{_NUMBERS}(?:\s+(?:of|in)\s+(?:the\s+)?(?P<series>.+))?", re.I)
@@ -85,7 +87,7 @@ _FORM = (
 )
 # "A Novel", "A Post-Apocalyptic Thriller", "A LitRPG Adventure", "An Ilse Varga Mystery", "A Novel of the Salt"
 _ADVERTISEMENT = re.compile(
-    rf"(?:an?|another|the)\s+(?:[\w'’./&-]+\s+){{0,6}}(?:{_FORM})(?:\s+(?:novel|series|adventure|saga|story))?|"
+    rf"(?:an?|another)\s+(?:[\w'’./&-]+\s+){{0,6}}(?:{_FORM}|series)(?:\s+(?:novel|series|adventure|saga|story))?|"
     r"(?:an?\s+)?(?:novel|memoir|thriller)(?:\s+of\s+.{1,60})?|(?:light novel|litrpg|gamelit|the complete text|an audible original(?: \w+)?)|"
     r"(?:audiobook|audio ?book|audible audio(?: edition)?|audio cd|official|hörbuch|ungekürzt)|"
     r"(?:narrated|read|performed) by .{1,80}",
@@ -117,6 +119,11 @@ def parse_title(title: str, subtitle: str = "") -> ParsedTitle:
     extra = list(second.contents)
     if not contents and extra and not any(line.is_volume for line in first.lines):
         contents, extra = extra, []
+    maybe = next((line for line in first.lines if line.is_maybe_subtitle), None)
+    if maybe and extra and not second.lines:
+        # The whole title is the series: "Salt: The Northern Years, Book 2" with the title as subtitle.
+        lines[0] = _Line(": ".join([*contents, maybe.series]), maybe.position, False)
+        contents, extra, maybe = extra, [], None
     is_numbered = not contents
     if not contents:
         named = next((line.series for line in first.lines if line.series), "")
@@ -130,12 +137,14 @@ def parse_title(title: str, subtitle: str = "") -> ParsedTitle:
         own = own[1:]
     series = line.series if line else own[0] if lines else ""
     more = [(line.series, line.position) for line in lines if line.series and line.series != series]
-    more += [(own[0], line.position) for line in first.lines if line.is_maybe_subtitle]
     guessed = False
     if not lines and (match := _TRAILING.fullmatch(own[-1])) and float(re.split(r"\s*-", match["position"])[0]) <= 40:
         stem, position, guessed = match["stem"].rstrip(" ,:-"), str(parse_positions(match["position"])), True
         series = ": ".join([*own[:-1], stem])
         more = [(stem, position)] if len(own) > 1 else []
+    if not lines and not guessed and extra and (match := _TRAILING.fullmatch(extra[-1])):
+        # "Jack Reacher 8" as a subtitle
+        series, position, guessed = match["stem"].rstrip(" ,:-"), str(parse_positions(match["position"])), True
     if not lines and len(own) > 1 and (match := _TRAILING.fullmatch(own[0])) and not guessed:
         # "Salt 3: The Glass Meridian"
         series, position, guessed = match["stem"].rstrip(" ,:-"), str(parse_positions(match["position"])), True
@@ -149,6 +158,7 @@ def parse_title(title: str, subtitle: str = "") -> ParsedTitle:
         more=tuple(more),
         guessed=guessed and bool(position),
         is_numbered=is_numbered,
+        maybe_position=maybe.position if maybe else "",
         abridged=abridged[1] is None if abridged else None,
         dramatised=bool(DRAMATISED.search(whole)),
         derived=bool(_DERIVED.search(whole)),

@@ -60,8 +60,8 @@ def _contains(a: str, b: str) -> bool:
 def _may_be_one(a: str, b: str) -> bool:
     """Whether two titles of an author may be one book: equal without article and brackets, or one has a subtitle more."""
     short_a, short_b = (re.sub(r"^(the|a|an) ", "", _plain(re.sub(r"[(\[].*?[)\]]", " ", text))) for text in (a, b))
-    heads = (re.sub(r"^(the|a|an) ", "", _plain(re.split(r":| - ", text)[0])) for text in (a, b))
-    return short_a == short_b or short_a in heads or short_b in heads
+    head_a, head_b = (re.sub(r"^(the|a|an) ", "", _plain(re.split(r":| - ", text)[0])) for text in (a, b))
+    return short_a in (short_b, head_b) or short_b == head_a
 
 
 def _by_author(pairs: Iterable[tuple[str, BookFacts]]) -> dict[str, list[BookFacts]]:
