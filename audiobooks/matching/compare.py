@@ -1,0 +1,698 @@
+"""Whether two descriptions are of one book, and whether of one recording of it, with the reasons in words.
+
+Weights follow the order of Readarr and beets (identifiers, title and author, the rest), but the verdict does not come from
+the sum: it needs named evidence, since a sum lets many weak agreements outvote one contradiction.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from enum import StrEnum
+from functools import lru_cache
+from itertools import product
+from typing import Any
+
+from rapidfuzz import fuzz
+
+from audiobooks.facts import BookFacts
+
+from .names import Person, isbn13, language_code, normalise, people, same_person, without_article
+from .positions import CARDINALS, Positions, parse_positions
+from .titles import MOST_VOLUMES, ParsedTitle, parse_title, series_key
+
+WEIGHTS = {
+    "identifiers": 5.0,
+    "title": 3.0,
+    "author": 3.0,
+    "language": 2.0,
+    "series": 1.5,
+    "runtime": 1.5,
+    "dramatised": 1.0,
+    "narrator": 0.5,
+    "abridged": 0.5,
+}
+SURE_RUNTIME = (0.003, 60)
+"""The same where no narrator is known, since one reading in ten of a book is as long as another to a percent."""
+SAME_RUNTIME = (0.01, 120)
+"""Share and seconds, the larger of which two runtimes of one recording differ by at most: shops round to minutes and add a jingle."""
+OTHER_RUNTIME = 0.05
+"""Share by which two runtimes differ at least where they are of two recordings."""
+LIKE_TITLE = 0.15
+"""Share of the title's penalty up to which one side may only have said more."""
+NEARLY = 0.04
+"""Distance by which one candidate must be better than another book to be taken without asking."""
+
+
+class Verdict(StrEnum):
+    """STRONG may be written without asking a person."""
+
+    NONE = "none"
+    LOW = "low"
+    MEDIUM = "medium"
+    STRONG = "strong"
+
+
+_RANK = {Verdict.NONE: 0, Verdict.LOW: 1, Verdict.MEDIUM: 2, Verdict.STRONG: 3}
+
+
+@dataclass(frozen=True)
+class Penalty:
+    """share: 0 agrees, 1 contradicts; words: for a person."""
+
+    name: str
+    share: float
+    words: str
+
+    @property
+    def weight(self) -> float:
+        return WEIGHTS[self.name]
+
+    def as_json(self) -> dict[str, Any]:
+        return {"name": self.name, "weight": self.weight, "share": round(self.share, 3), "words": self.words}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Match:
+    """One candidate beside our book.
+
+    penalties: of what both sides say; distance: their weighted mean, 0..1.
+    vetoes: each makes it another book. doubts: each forbids STRONG.
+    verdict: of the work. same_recording: whether narrator, runtime and ASIN are of our recording too, None where that is
+    not known; recording_evidence says why.
+    """
+
+    theirs: BookFacts
+    penalties: tuple[Penalty, ...]
+    distance: float
+    vetoes: tuple[str, ...]
+    doubts: tuple[str, ...]
+    verdict: Verdict
+    same_recording: bool | None
+    recording_evidence: tuple[str, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "source": self.theirs.source,
+            "id": self.theirs.id,
+            "verdict": str(self.verdict),
+            "distance": round(self.distance, 4),
+            "penalties": [penalty.as_json() for penalty in self.penalties],
+            "vetoes": list(self.vetoes),
+            "doubts": list(self.doubts),
+            "same_recording": self.same_recording,
+            "recording_evidence": list(self.recording_evidence),
+        }
+
+
+# --- one side, read -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """title: the words of the title; bare: without brackets; raw: all as it stands; rest: those of subtitles; places: positions by series_key.
+
+    series: the keys of those that are named as such, and not only taken from "Salt, Vol. 3".
+    """
+
+    parsed: ParsedTitle
+    title: tuple[str, ...]
+    bare: tuple[str, ...]
+    raw: tuple[str, ...]
+    rest: tuple[str, ...]
+    places: tuple[tuple[str, Positions], ...]
+    series: frozenset[str]
+    authors: tuple[Person, ...]
+    narrators: tuple[Person, ...]
+    is_cast: bool
+
+
+def _reading(facts: BookFacts) -> _Reading:
+    series = tuple((place.name, place.position) for place in facts.series[:10])
+    return _read(facts.title[:1000], facts.subtitle[:1000], series, facts.author_names[:50], facts.narrators[:50])
+
+
+@lru_cache(4096)
+def _read(
+    title: str, subtitle: str, series: tuple[tuple[str, str], ...], authors: tuple[str, ...], narrators: tuple[str, ...]
+) -> _Reading:
+    parsed = parse_title(title, subtitle)
+    places = {series_key(name): parse_positions(position) for name, position in series if name}
+    for name, position in ((parsed.series, parsed.position), *parsed.more):
+        # A number behind the title is only a volume where the source names that series.
+        if name and not (parsed.guessed and series_key(name) not in places and places):
+            found = parse_positions(position)
+            places[series_key(name)] = places.get(series_key(name)) or found
+    named = frozenset(key for key in places if key != series_key(parsed.title)) | {
+        series_key(name) for name, _ in series
+    }
+    if parsed.maybe_position:
+        places.setdefault(series_key(parsed.title), parse_positions(parsed.maybe_position))
+    return _Reading(
+        parsed,
+        without_article(_words(parsed.title)),
+        without_article(_words(_IN_BRACKETS.sub(" ", parsed.title).strip() or parsed.title)),
+        without_article(_words(f"{title} {subtitle}")),
+        _words(parsed.subtitle),
+        tuple(places.items()),
+        named,
+        people(authors),
+        people(narrators),
+        any(re.search(r"full cast|multiple|various|graphic ?audio|dramati", normalise(name)) for name in narrators),
+    )
+
+
+# Not those with a number, which may be the volume.
+_IN_BRACKETS = re.compile(r"\([^()\d]*\)|\[[^\[\]\d]*\]")
+_ROMAN_WORDS = {
+    "ii": "2",
+    "iii": "3",
+    "iv": "4",
+    "vi": "6",
+    "vii": "7",
+    "viii": "8",
+    "ix": "9",
+    "xi": "11",
+    "xii": "12",
+}
+
+
+@lru_cache(16384)
+def _words(text: str) -> tuple[str, ...]:
+    """The words of a title with numbers as digits."""
+    words = normalise(text).split() if text.strip() else []
+    return tuple(_ROMAN_WORDS.get(word) or str(CARDINALS.get(word, word)).lstrip("0") or "0" for word in words)
+
+
+# --- the comparisons ----------------------------------------------------------------------------------------------
+
+
+@dataclass
+class _Case:
+    """What is found while two sides are compared."""
+
+    a: BookFacts
+    b: BookFacts
+    one: _Reading
+    other: _Reading
+    penalties: list[Penalty] = field(default_factory=list)
+    vetoes: list[str] = field(default_factory=list)
+    doubts: list[str] = field(default_factory=list)
+
+    def add(self, name: str, share: float, words: str) -> float:
+        self.penalties.append(Penalty(name, min(1.0, max(0.0, share)), words))
+        return share
+
+
+def compare(ours: BookFacts, theirs: BookFacts) -> Match:
+    """Compare what we know of a book with a candidate. What only one side says is neutral, except where it makes a doubt."""
+    case = _Case(ours, theirs, _reading(ours), _reading(theirs))
+    position = _series(case)
+    title = _title(case, position)
+    author = _author(case)
+    runtime = _runtime(case)
+    narrator = _narrator(case)
+    _language(case)
+    same_asin = _identifiers(case)
+    _kind(case, runtime, position)
+    total = sum(penalty.weight for penalty in case.penalties)
+    distance = sum(penalty.weight * penalty.share for penalty in case.penalties) / total if total else 1.0
+    evidence = _Evidence(
+        title=title,
+        author=author,
+        position=position,
+        runtime=runtime,
+        narrator=narrator,
+        same_asin=same_asin,
+        same_isbn=bool(_isbns(ours) & _isbns(theirs)),
+    )
+    verdict = _verdict(case, evidence, distance)
+    same, why = _recording(case, evidence, verdict)
+    return Match(
+        theirs=theirs,
+        penalties=tuple(case.penalties),
+        distance=1.0 if case.vetoes else distance,
+        vetoes=tuple(case.vetoes),
+        doubts=tuple(case.doubts),
+        verdict=verdict,
+        same_recording=same,
+        recording_evidence=tuple(why),
+    )
+
+
+@dataclass(frozen=True)
+class _Evidence:
+    """Shares of the penalties, None where a side is silent. position and narrator: True agrees, False contradicts."""
+
+    title: float | None
+    author: float | None
+    position: bool | None
+    runtime: float | None
+    narrator: bool | None
+    same_asin: bool
+    same_isbn: bool
+
+
+def _title(case: _Case, position: bool | None) -> float | None:
+    one, other = case.one, case.other
+    if not one.title or not other.title:
+        return None
+    series = {tuple(key.split()) for key in one.series | other.series if key}
+    named = series | {tuple(key.split()) for reading in (one, other) for key, _ in reading.places}
+    authors = {who.words for reading in (one, other) for who in reading.authors}
+    best = min(
+        (
+            _title_share(a, b, named, position)
+            for a, b in product(*(_forms(reading, series, authors, position) for reading in (one, other)))
+        ),
+        key=lambda found: found[0],
+    )
+    if position and best[0] > 0.12 and one.parsed.is_numbered != other.parsed.is_numbered:
+        # "Salt, Vol. 3" beside "The Glass Meridian", volume 3 of Salt
+        numbered, titled = (one, other) if one.parsed.is_numbered else (other, one)
+        if _key_words(numbered.title) in {tuple(key.split()) for key in titled.series}:
+            best = (0.12, "one has only series and volume for its title")
+    words = best[1]
+    named_a, named_b = (" – ".join(filter(None, (r.parsed.title, r.parsed.subtitle))) for r in (one, other))
+    return case.add("title", best[0], words if best[0] == 0 else f"{words}: “{named_a}” against “{named_b}”")
+
+
+@dataclass(frozen=True)
+class _Form:
+    """One way to read a title: its words, those of the subtitle, and whether something was cut off that may belong to it."""
+
+    title: tuple[str, ...]
+    rest: tuple[str, ...]
+    is_cut: bool = False
+    number: str = ""
+    """What was cut off if that is a volume, which the other side must not have otherwise."""
+
+
+def _forms(
+    reading: _Reading, series: set[tuple[str, ...]], authors: set[tuple[str, ...]], position: bool | None
+) -> list[_Form]:
+    """As it is, and without what may stand beside a title: the series, its number, the author."""
+    title, rest = reading.title, reading.rest
+    forms = [_Form(title, rest)]
+    if reading.raw != title + rest:
+        # "Salt A Novel", of which the colon was lost, beside "Salt: A Novel"
+        forms.append(_Form(reading.raw, (), True))
+    if reading.bare != title:
+        forms.append(_Form(reading.bare, rest))
+    if len(title) > 1 and title[0].isdigit() and len(title[0]) <= 2:
+        # "10 The Glass Meridian", as in a folder
+        forms.append(_Form(without_article(title[1:]), rest, True, title[0]))
+    for name in series:
+        if rest and _key_words(title) == name:
+            forms.append(_Form(without_article(rest), ()))
+        if rest and name in (_key_words(rest), _key_words(rest[:-1]) if reading.parsed.guessed else ()):
+            forms.append(_Form(title, ()))
+        forms += [_Form(words, rest, True) for words in _without(title, name)]
+    for name in authors:
+        if rest and title == name:
+            forms.append(_Form(without_article(rest), ()))
+        forms += [_Form(words, rest, True) for words in _without(title, name, before="by")]
+    if reading.parsed.guessed:
+        numbered = rest or title
+        if position and len(numbered) > 1 and numbered[-1].isdigit():
+            # "Salt 3" is "Salt" of which volume 3 is known.
+            forms.append(_Form(title, rest[:-1]) if rest else _Form(title[:-1], ()))
+        if rest and title[-1].isdigit():
+            # "Salt 3: The Glass Meridian"
+            forms.append(_Form(without_article(rest), ()))
+    return [forms[0], *(form for form in forms[1:] if position or _key_words(form.title) not in series)]
+
+
+def _without(title: tuple[str, ...], name: tuple[str, ...], before: str = "") -> list[tuple[str, ...]]:
+    """The title without the name at its start or end, where that leaves words."""
+    size = len(name)
+    left = []
+    if title[:size] == name:
+        left.append(without_article(title[size:]))
+    if title[-size:] == name:
+        head = title[:-size]
+        left.append(head[:-1] if before and head[-1:] == (before,) else head)
+    return [words for words in left if any(not word.isdigit() for word in words)]
+
+
+def _key_words(words: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(series_key(" ".join(words)).split())
+
+
+def _title_share(a: _Form, b: _Form, series: set[tuple[str, ...]], position: bool | None) -> tuple[float, str]:
+    whole_a, whole_b = a.title + a.rest, b.title + b.rest
+    joined_a, joined_b = "".join(whole_a), "".join(whole_b)
+    if joined_a == joined_b and (not a.number or not b.number or a.number == b.number):
+        return (0.03 if a.is_cut or b.is_cut else 0.0), "same title"
+    ratio = fuzz.ratio(" ".join(whole_a), " ".join(whole_b)) / 100
+    if a.is_cut or b.is_cut:
+        return 1.0, "other titles"
+    if _numbers(a.title) != _numbers(b.title) or (a.rest and b.rest and _numbers(a.rest) != _numbers(b.rest)):
+        return max(0.6, 1 - ratio), "other numbers in the titles"
+    if "".join(a.title) == "".join(b.title):
+        return _rest_share(a, b, _key_words(a.title) in series and not position, bool(position))
+    shorter, longer = sorted((whole_a, whole_b), key=len)
+    if longer[: len(shorter)] == shorter and len(longer) - len(shorter) >= 4:
+        # "Salt A New History of the World": the colon was lost in a file name.
+        return 0.12, "one goes on after the title"
+    ratio = max(ratio, fuzz.ratio(" ".join(a.title), " ".join(b.title)) / 100 - 0.05)
+    if ratio >= 0.9:
+        return max(0.08, 1 - ratio), "nearly the same title"
+    if sorted(whole_a) == sorted(whole_b):
+        return 0.05, "same words in another order"
+    if "".join(a.title) == "".join(b.rest) or "".join(b.title) == "".join(a.rest):
+        return 0.15, "one's title is the other's subtitle"
+    return min(1.0, (1 - ratio) * 1.6), "other titles"
+
+
+def _rest_share(a: _Form, b: _Form, is_series: bool, has_volume: bool) -> tuple[float, str]:
+    """Of two equal titles whose subtitles differ. Where the title is only the series, the subtitle is the title."""
+    if a.rest and b.rest:
+        shorter, longer = sorted((a.rest, b.rest), key=len)
+        if longer[: len(shorter)] == shorter or fuzz.ratio(" ".join(a.rest), " ".join(b.rest)) >= 92:
+            return 0.12, "nearly the same subtitle"
+        return (0.6, "same series, other titles") if is_series else (0.25, "other subtitles")
+    rest = a.rest or b.rest
+    if is_series or (not has_volume and rest[-1].isdigit() and int(rest[-1][:6]) <= MOST_VOLUMES):
+        return 0.3, "the title may be the series only"
+    return (0.02, "one has a subtitle") if len(rest) >= 4 else (0.12, "one goes on after the title")
+
+
+def _numbers(words: tuple[str, ...]) -> list[str]:
+    return sorted(word for word in words if word.isdigit())
+
+
+def _author(case: _Case) -> float | None:
+    one, other = case.one.authors, case.other.authors
+    if not one or not other:
+        silent, names = (case.one, other) if not one else (case.other, one)
+        if any(
+            (len(who.words) > 1 and _without(silent.title, who.words, before="by"))
+            or (silent.rest and silent.title == who.words)
+            for who in names
+        ):
+            return case.add("author", 0.05, "the author is named in the title")
+        return None
+    best = max(same_person(a, b) for a, b in product(one, other))
+    names_a, names_b = (", ".join(facts.author_names[:3]) for facts in (case.a, case.b))
+    if best >= 0.9:
+        return case.add("author", 0.0, "same author")
+    words = "nearly the same author" if best >= 0.6 else "other authors"
+    return case.add("author", 1 - best, f"{words}: {names_a} against {names_b}")
+
+
+def _series(case: _Case) -> bool | None:
+    """Whether the volumes agree, None where they cannot be compared. Another number in one series is a veto."""
+    one, other = dict(case.one.places), dict(case.other.places)
+    title_a, title_b = (series_key(reading.parsed.title) for reading in (case.one, case.other))
+    shared = [
+        (key, twin)
+        for key in one
+        for twin in other
+        # "Salt" with the subtitle "The Northern Years, Book 2" is of "Salt: The Northern Years".
+        if _same_series(key, twin) or f"{title_a} {key}" == twin or f"{title_b} {twin}" == key
+    ]
+    pairs = [(one[key], other[twin]) for key, twin in shared if one[key] and other[twin]]
+    if pairs:
+        if any(a.numbers == b.numbers for a, b in pairs):
+            case.add("series", 0.0, "same volume of the series")
+            return True
+        a, b = pairs[0]
+        case.add("series", 1.0, f"volume {a} against volume {b}")
+        case.vetoes.append(f"volume {a} against volume {b} of the series")
+        return False
+    if shared:
+        case.add("series", 0.0, "same series")
+        return None
+    if one and other:
+        case.add("series", 0.4, f"other series: {next(iter(one))} against {next(iter(other))}")
+    return None
+
+
+@lru_cache(8192)
+def _same_series(a: str, b: str) -> bool:
+    if a == b:
+        return True
+    digits_a, digits_b = ([letter for letter in key if letter.isdigit()] for key in (a, b))
+    return digits_a == digits_b and fuzz.ratio(a, b) >= 92
+
+
+def _runtime(case: _Case) -> float | None:
+    a, b = case.a.runtime or 0, case.b.runtime or 0
+    if a <= 0 or b <= 0:
+        return None
+    apart = abs(a - b) / max(a, b)
+    words = f"runtime {_hours(a)} against {_hours(b)}"
+    if abs(a - b) <= max(SAME_RUNTIME[0] * max(a, b), SAME_RUNTIME[1]):
+        case.add("runtime", 0.0, f"same runtime ({_hours(a)})")
+    else:
+        case.add("runtime", min(1.0, 0.2 + apart * 4), words)
+    return apart
+
+
+def _hours(seconds: int) -> str:
+    minutes = round(seconds / 60)
+    return f"{minutes // 60} h {minutes % 60:02} min"
+
+
+def _narrator(case: _Case) -> bool | None:
+    one, other = case.one, case.other
+    if not one.narrators or not other.narrators or one.is_cast or other.is_cast:
+        return None
+    few, many = sorted((one.narrators, other.narrators), key=len)
+    share = sum(max(same_person(a, b) for b in many) >= 0.7 for a in few) / len(few)
+    if share > 0.5:
+        case.add("narrator", 1 - share, "same narrator")
+        return True
+    if share:
+        case.add("narrator", 1 - share, "some of the narrators are the same")
+        return None
+    case.add("narrator", 1.0, f"narrator {', '.join(case.a.narrators[:2])} against {', '.join(case.b.narrators[:2])}")
+    return False
+
+
+def _language(case: _Case) -> None:
+    a, b = language_code(case.a.language), language_code(case.b.language)
+    if a and b:
+        case.add("language", float(a != b), f"language {a} against {b}" if a != b else "same language")
+        if a != b:
+            case.vetoes.append(f"language {a} against {b}")
+
+
+def _isbns(facts: BookFacts) -> set[str]:
+    return {number for text in (*facts.isbns[:20], facts.asin) if (number := isbn13(text))}
+
+
+def _identifiers(case: _Case) -> bool:
+    """Whether the ASIN says that it is one recording: both are Audible's, which that of a Kindle or printed book is not."""
+    if case.a.asin and case.a.asin.upper() == case.b.asin.upper():
+        case.add("identifiers", 0.0, f"same ASIN {case.b.asin}")
+        return (
+            case.a.is_audio is not False
+            and case.b.is_audio is not False
+            and not (isbn13(case.a.asin) and not (case.a.is_audio or case.b.is_audio))
+        )
+    if shared := _isbns(case.a) & _isbns(case.b):
+        case.add("identifiers", 0.0, f"same ISBN {min(shared)}")
+    return False
+
+
+def _kind(case: _Case, runtime: float | None, position: bool | None) -> None:
+    """Abridged, dramatised, a summary, a part, a bundle."""
+    one, other = case.one.parsed, case.other.parsed
+    a = case.a.abridged if case.a.abridged is not None else one.abridged
+    b = case.b.abridged if case.b.abridged is not None else other.abridged
+    if a is not None and b is not None:
+        case.add("abridged", float(a != b), "one is abridged" if a != b else "abridgement agrees")
+    same_runtime = runtime is not None and runtime <= SAME_RUNTIME[0]
+    if one.dramatised != other.dramatised:
+        case.add("dramatised", 1.0, "one is a dramatised adaptation")
+        (case.doubts if same_runtime else case.vetoes).append("one is a dramatised adaptation")
+    if one.derived != other.derived:
+        case.vetoes.append("one is a summary, excerpt or adaptation of the other")
+    if one.part != other.part:
+        (case.vetoes if one.part and other.part else case.doubts).append(
+            f"{one.part or 'the whole'} against {other.part or 'the whole'}"
+        )
+    if one.bundle != other.bundle and not position:
+        case.doubts.append("one is several books in one")
+
+
+# --- the verdict --------------------------------------------------------------------------------------------------
+
+
+def _verdict(case: _Case, evidence: _Evidence, distance: float) -> Verdict:
+    if case.vetoes:
+        return Verdict.NONE
+    _find_doubts(case, evidence)
+    title, author = evidence.title, evidence.author
+    is_same_title = title is not None and title <= LIKE_TITLE
+    if _is_proved(evidence) and not case.doubts:
+        return Verdict.STRONG
+    if is_same_title and (author is None or author <= 0.4):
+        return (
+            Verdict.MEDIUM if author is not None or evidence.runtime is not None or evidence.position else Verdict.LOW
+        )
+    if evidence.same_asin or evidence.same_isbn:
+        return Verdict.MEDIUM if (title or 0) < 0.6 or (author is not None and author < 0.2) else Verdict.LOW
+    if author is not None and author <= 0.4 and title is not None and title <= 0.35:
+        return Verdict.MEDIUM
+    return Verdict.LOW if distance <= 0.35 and (title is None or title <= 0.5) else Verdict.NONE
+
+
+def _is_proved(evidence: _Evidence) -> bool:
+    """Title and author, or one of them with an identifier, or the title with narrator and runtime. Never the title alone."""
+    title, author = evidence.title, evidence.author
+    same_runtime = evidence.runtime is not None and evidence.runtime <= SAME_RUNTIME[0]
+    if evidence.same_asin:
+        return (title is None and author is None) or (title is not None and title <= 0.3) or author == 0
+    if title is None:
+        return evidence.same_isbn and author == 0
+    if evidence.same_isbn and title <= 0.3:
+        return True
+    if author is None:
+        return title <= 0.02 and same_runtime and evidence.narrator is True
+    if author > 0.15:
+        return False
+    backed = same_runtime or evidence.position is True or evidence.narrator is True
+    return title <= 0.05 or (title <= LIKE_TITLE and backed)
+
+
+def _find_doubts(case: _Case, evidence: _Evidence) -> None:
+    """What forbids STRONG though nothing contradicts."""
+    title = evidence.title
+    if evidence.author is None and not evidence.same_asin and not evidence.same_isbn and evidence.narrator is not True:
+        case.doubts.append("no author on one side")
+    # With a subtitle on both sides it is that which agrees, and not the series alone.
+    has_own_title = bool(case.one.rest and case.other.rest)
+    if title is not None and evidence.position is None and not evidence.same_asin and not has_own_title:
+        for reading in (case.one, case.other):
+            title_key = " ".join(_key_words(reading.title))
+            is_sure = title_key in reading.series or not reading.parsed.maybe_position
+            volumes = [p for key, p in reading.places if p and is_sure and key == title_key]
+            known = [p for side in (case.one, case.other) for _, p in side.places if p]
+            first = all(p.numbers == {Decimal(1)} for p in known) and not reading.parsed.is_numbered
+            if volumes and not first:
+                case.doubts.append(f"volume {volumes[0]} against an unknown one")
+                break
+    if (case.one.parsed.is_contradictory or case.other.parsed.is_contradictory) and not evidence.same_asin:
+        case.doubts.append("title and subtitle of one side give other volumes")
+    if evidence.same_asin and evidence.author is not None and evidence.author >= 0.6 and (title or 0) >= 0.3:
+        case.doubts.append("the ASIN is the same, but title and author are others")
+
+
+def _recording(case: _Case, evidence: _Evidence, verdict: Verdict) -> tuple[bool | None, list[str]]:
+    """Whether it is one recording. Only asked of what may be one work."""
+    if _RANK[verdict] < _RANK[Verdict.MEDIUM]:
+        return (False, ["another book"]) if case.vetoes else (None, [])
+    shares = {penalty.name: penalty for penalty in case.penalties}
+    against = [shares[name].words for name in ("abridged", "dramatised") if name in shares and shares[name].share == 1]
+    if case.a.is_audio is False or case.b.is_audio is False:
+        against.append("one is no recording")
+    if evidence.narrator is False:
+        against.append(shares["narrator"].words)
+    if evidence.runtime is not None and evidence.runtime > OTHER_RUNTIME:
+        against.append(shares["runtime"].words)
+    evidence_for = []
+    if evidence.same_asin:
+        evidence_for.append("same ASIN")
+    if evidence.narrator:
+        evidence_for.append("same narrator")
+    same_runtime = "runtime" in shares and shares["runtime"].share == 0
+    if same_runtime:
+        evidence_for.append(shares["runtime"].words)
+    if against:
+        # An ASIN that the rest contradicts may be a wrong tag, and the rest may be a file cut short: nobody knows.
+        return (None if evidence.same_asin else False), [*against, *evidence_for]
+    is_close = abs((case.a.runtime or 0) - (case.b.runtime or 0)) <= max(
+        SURE_RUNTIME[0] * (case.a.runtime or 0), SURE_RUNTIME[1]
+    )
+    known_length = (same_runtime and is_close) or (
+        "abridged" in shares and evidence.narrator is True and evidence.runtime is None
+    )
+    if evidence.same_asin or known_length or (evidence.narrator is True and (evidence.runtime or 1) <= 0.02):
+        return True, evidence_for
+    return None, evidence_for
+
+
+# --- the choice ---------------------------------------------------------------------------------------------------
+
+
+def choose(ours: BookFacts, candidates: Iterable[BookFacts]) -> list[Match]:
+    """The matches, best first. Where two that are different books are nearly as good, none of them is STRONG.
+
+    Where several recordings of the same work fit ours equally well, none is said to be ours.
+    """
+    matches = sorted((compare(ours, theirs) for theirs in candidates), key=_goodness)
+    return _without_equal_recordings(_without_equal_books(matches))
+
+
+def _goodness(match: Match) -> tuple[int, int, float]:
+    recording = {True: 0, None: 1, False: 2}[match.same_recording]
+    return (-_RANK[match.verdict], recording, match.distance)
+
+
+def _without_equal_books(matches: list[Match]) -> list[Match]:
+    strong = [match for match in matches if match.verdict is Verdict.STRONG]
+    if not strong:
+        return matches
+    best = strong[0]
+    if _named_by_identifier(best):
+        return matches
+    rivals = [
+        match
+        for match in matches
+        if match is not best
+        and not match.vetoes
+        and match.verdict in (Verdict.STRONG, Verdict.MEDIUM)
+        and match.distance <= best.distance + NEARLY
+        and not _are_one_book(best.theirs, match.theirs)
+    ]
+    if not rivals:
+        return matches
+    doubt = "several equal candidates"
+    weakened = [
+        _changed(match, verdict=Verdict.MEDIUM, doubts=(*match.doubts, doubt))
+        if match.verdict is Verdict.STRONG
+        else match
+        for match in matches
+    ]
+    return sorted(weakened, key=_goodness)
+
+
+def _named_by_identifier(match: Match) -> bool:
+    return any(penalty.name == "identifiers" for penalty in match.penalties)
+
+
+def _are_one_book(a: BookFacts, b: BookFacts) -> bool:
+    match = compare(a, b)
+    title = next((penalty.share for penalty in match.penalties if penalty.name == "title"), 1.0)
+    return match.verdict in (Verdict.STRONG, Verdict.MEDIUM) and title <= LIKE_TITLE
+
+
+def _without_equal_recordings(matches: list[Match]) -> list[Match]:
+    same = [match for match in matches if match.same_recording]
+    certain = [match for match in same if {"same ASIN", "same narrator"}.intersection(match.recording_evidence)]
+    if certain or len(same) < 2:
+        return matches
+    narrators = [_reading(match.theirs).narrators for match in same]
+    if all(not a or not b or set(a) & set(b) for a, b in product(narrators, repeat=2)):
+        return matches
+    doubt = "several recordings have this runtime"
+    return [
+        _changed(match, same_recording=None, recording_evidence=(*match.recording_evidence, doubt))
+        if match.same_recording
+        else match
+        for match in matches
+    ]
+
+
+def _changed(match: Match, **fields: Any) -> Match:
+    return Match(**{**vars(match), **fields})
+
+
+def best_of(matches: Sequence[Match]) -> Match | None:
+    """The one that may be written without asking, if there is one."""
+    return matches[0] if matches and matches[0].verdict is Verdict.STRONG else None

@@ -1,0 +1,289 @@
+"""What a title says beside the title: series, volume, abridgement, edition, and what is only an advertisement."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+
+from .names import clean, normalise
+from .positions import NUMBER_WORDS, ROMAN, parse_positions
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParsedTitle:
+    """A title and subtitle taken apart. Empty is "not said".
+
+    more: further series and positions.
+    position: as text; guessed: it is a bare number behind the title, which may belong to it ("Apollo 13").
+    is_numbered: the title is the series and nothing else, as in "Salt, Vol. 3" and "Salt, Part 1".
+    maybe_position: of the book in a series named like the title: "Salt: The Glass, Book 3" may be volume 3 of Salt.
+    is_contradictory: title and subtitle give the book other numbers in one series; position is that of the subtitle.
+    part: of a recording that is sold in parts, such as "1 of 2".
+    derived: a summary, study guide, excerpt or adaptation of the book that it names.
+    bundle: several books in one.
+    """
+
+    title: str
+    subtitle: str = ""
+    series: str = ""
+    position: str = ""
+    more: tuple[tuple[str, str], ...] = ()
+    guessed: bool = False
+    is_numbered: bool = False
+    maybe_position: str = ""
+    is_contradictory: bool = False
+    abridged: bool | None = None
+    dramatised: bool = False
+    derived: bool = False
+    bundle: bool = False
+    part: str = ""
+    editions: tuple[str, ...] = ()
+
+
+_N = rf"(?:\d{{1,4}}(?:\.\d{{1,2}})?\b|(?-i:{ROMAN})\b(?<=[IVX])|(?:{'|'.join(NUMBER_WORDS)})\b)"
+_NUMBERS = rf"(?P<position>{_N}(?:\s*(?:-|–|,|&|and|to)\s*{_N})*)(?:\s*(?:of|/)\s*\d{{1,3}}\b)?"
+_WORD = r"(?:book|books|bk|bks|volume|volumes|vol|vols|band|bd|teil|tome|livre|libro)\b\.?_?"
+_LOOSE_WORD = rf"(?:{_WORD}|(?:part|pt|episode|no|nr|number|novella|story)\b\.?)"
+
+# "Book 3", "Book 3 of the Salt", "Vol. III"
+_ALONE = re.compile(rf"(?P<word>{_LOOSE_WORD}|#)\s*#?{_NUMBERS}(?:\s+(?:of|in)\s+(?:the\s+)?(?P<series>.+))?", re.I)
+# "Salt, Book 3", "Salt Book 3", "Salt #3", "Salt, Part 3"; behind a comma also "Salt, 3"
+_LINE = re.compile(
+    rf"(?P<series>.+?)(?:\s*,\s*(?P<word>{_LOOSE_WORD}|#)?|\s+(?P<word2>{_WORD}|#)|(?P<word3>#))\s*#?{_NUMBERS}", re.I
+)
+# "The Glass Meridian Book Three of the Salt"
+_INSIDE = re.compile(
+    rf"(?P<title>.+?),?\s+(?P<word>{_WORD})\s*#?{_NUMBERS}\s+(?:of|in)\s+(?:the\s+)?(?P<series>.+)", re.I
+)
+_TRAILING = re.compile(r"(?P<stem>.*[^\W\d_].*?)\s+(?P<position>\d{1,2}(?:\.\d)?(?:\s*-\s*\d{1,2})?)$")
+# A greater number is a year or belongs to the title.
+MOST_VOLUMES = 40
+_PART_OF = re.compile(r"(?:part|pt|teil)?\.?\s*(\d{1,2})\s*(?:of|von|/)\s*(\d{1,2})", re.I)
+
+_SEPARATOR = re.compile(r"\s+[-–—~]+\s+|:\s+|\s+:|;\s+|\s*\|\s*")
+BRACKETS = re.compile(r"\(([^()]*)\)|\[([^\[\]]*)\]|\{([^{}]*)\}")
+
+ABRIDGED = re.compile(r"\b(un)?abridged\b", re.I)
+DRAMATISED = re.compile(
+    r"\bdramati[sz](?:ed|ation)\b|\bfull[- ]cast\b|\bgraphic ?audio\b|\baudio (?:drama|play)\b|\bradio (?:play|drama)\b",
+    re.I,
+)
+_DERIVED = re.compile(
+    r"\bsummar(?:y|ies) (?:of|and|&|for)\b|\bstudy guide\b|\bsuper ?summary\b|\binstaread\b|\bcliffs? ?notes\b|"
+    r"\bspark ?notes\b|\bconversation starters\b|\bkey takeaways\b|\bworkbook (?:for|of|on)\b|\banalysis of\b|"
+    r"\bbook summary\b|\bexcerpt\b|\bsampler\b|\bfree preview\b|\bgraphic novel\b|\bcomic\b|\bmanga\b|"
+    r"\b(?:adapted for|young) (?:young )?(?:adults|readers)\b|\bcoloring book\b|\btrivia\b|^summary\b",
+    re.I,
+)
+_BUNDLE = re.compile(
+    r"\bbox(?:ed)? ?set\b|\bomnibus\b|\bbundle\b|\bcomplete (?:series|trilogy|saga|collection)\b|\bcollection set\b|"
+    r"\b(?:books|volumes|vols)\.? \d+ ?(?:-|–|&|and|to) ?\d+\b|\b(?:trilogy|duology|quartet|series) (?:collection|bundle)\b|"
+    r"\b\d+[- ]book\b|\b(?:two|three|four|five|six) (?:books|novels) in one\b",
+    re.I,
+)
+_EDITION = re.compile(
+    r"(?:[^\d\s]+ |\d+(?:st|nd|rd|th) ){0,4}(?:edition|ed|anniversary|anniversary recording|version|remastered|uncut|expanded|illustrated|re-?issue|retail)",
+    re.I,
+)
+_FORM = (
+    "novel|novella|novelette|memoir|thriller|mystery|romance|litrpg|gamelit|fantasy|adventure|saga|story|stories|tale|"
+    "biography|comedy|isekai|cultivation|investigation|whodunit|suspense|cozy|western|epic|book|collection|anthology"
+)
+# "A Novel", "A Post-Apocalyptic Thriller", "A LitRPG Adventure", "An Ilse Varga Mystery", "A Novel of the Salt"
+_ADVERTISEMENT = re.compile(
+    rf"(?:an?|another)\s+(?:[\w'’./&-]+\s+){{0,6}}(?:{_FORM}|series)(?:\s+(?:novel|series|adventure|saga|story))?|"
+    r"(?:an?\s+)?(?:novel|memoir|thriller)(?:\s+of\s+.{1,60})?|(?:light novel|litrpg|gamelit|the complete text|an audible original(?: \w+)?)|"
+    r"(?:audiobook|audio ?book|audible audio(?: edition)?|audio cd|official|hörbuch|ungekürzt)|"
+    r"(?:narrated|read|performed) by .{1,80}",
+    re.I,
+)
+# "A Harry Hole Thriller, Book 9"
+_ADVERTISED_SERIES = re.compile(r"an?\s+(.+?)\s+(?:novel|novella|thriller|mystery|romance|adventure|story)", re.I)
+_BRACKET_NOISE = re.compile(
+    r"(?:light novel|mp3|m4b|m4a|flac|[0-9]{2,3} ?kbps|audiobook|unabridged|web|cd|book|promo cd|us|uk)", re.I
+)
+_SERIES_NOISE = frozenset(
+    {"series", "saga", "trilogy", "duology", "cycle", "chronicles", "novels", "books", "light", "novel", "the", "a"}
+)
+
+
+@lru_cache(8192)
+def series_key(name: str) -> str:
+    """What the names of one series have in common: no article, no "Series" or "Saga", nothing in brackets."""
+    plain = BRACKETS.sub(" ", clean(name))
+    words = normalise(plain if plain.strip() else name).split()
+    return " ".join(word for word in words if word not in _SERIES_NOISE) or " ".join(words)
+
+
+@lru_cache(8192)
+def parse_title(title: str, subtitle: str = "") -> ParsedTitle:
+    """Take a title apart, be it as "Title - Series, Book 7", "Title (Series, #3)", or with the series where the title should be."""
+    raw_title, raw_subtitle = clean(title), clean(subtitle)
+    first, second = _Field(raw_title), _Field(raw_subtitle, is_subtitle=True)
+    if second.contents and second.lines and not any(line.series for line in second.lines):
+        # "The Northern Years (Volume 1)" as a subtitle
+        second.lines[0] = replace(second.lines[0], series=second.contents.pop())
+    lines = [*second.lines, *first.lines]
+    contents = list(first.contents)
+    extra = list(second.contents)
+    if not contents and extra and not any(line.is_volume for line in first.lines):
+        contents, extra = extra, []
+    maybe = next((line for line in first.lines if line.is_maybe_subtitle), None)
+    if maybe and extra and not second.lines:
+        # The whole title is the series: "Salt: The Northern Years, Book 2" with the title as subtitle.
+        lines[0] = _Line(": ".join([*contents, maybe.series]), maybe.position, False)
+        contents, extra, maybe = extra, [], None
+    is_numbered = not contents
+    if not contents:
+        named = next((line.series for line in reversed(first.lines) if line.series), "")
+        contents = [named or (raw_title if raw_title or not extra else extra.pop(0))]
+    # The line in the title itself knows better which volume of the light novels it is.
+    line = next((line for line in lines if line.series), None)
+    position = line.position if line else lines[0].position if lines else ""
+    numbers: dict[str, set[str]] = {}
+    for each in lines:
+        numbers.setdefault(series_key(each.series or contents[0]), set()).add(each.position)
+    # "Salt, Vol. 3 (Part 2)"
+    part = first.part or second.part or next((each.position for each in lines if line and each.is_part), "")
+    keys = {series_key(line.series) for line in lines if line.series} | {series_key(contents[0])}
+    own = [text for at, text in enumerate(contents) if at == 0 or series_key(text) not in keys]
+    if line and len(own) > 1 and series_key(own[0]) == series_key(line.series):
+        own = own[1:]
+    series = line.series if line else own[0] if lines else ""
+    more = [(line.series, line.position) for line in lines if line.series and line.series != series]
+    guessed = False
+    if (
+        not lines
+        and (match := _TRAILING.fullmatch(own[-1]))
+        and float(re.split(r"\s*-", match["position"])[0]) <= MOST_VOLUMES
+    ):
+        stem, position, guessed = match["stem"].rstrip(" ,:-"), str(parse_positions(match["position"])), True
+        series = ": ".join([*own[:-1], stem])
+        more = [(stem, position)] if len(own) > 1 else []
+    if not lines and not guessed and extra and (match := _TRAILING.fullmatch(extra[-1])):
+        # "Jack Reacher 8" as a subtitle
+        series, position, guessed = match["stem"].rstrip(" ,:-"), str(parse_positions(match["position"])), True
+    if not lines and len(own) > 1 and (match := _TRAILING.fullmatch(own[0])) and not guessed:
+        # "Salt 3: The Glass Meridian"
+        series, position, guessed = match["stem"].rstrip(" ,:-"), str(parse_positions(match["position"])), True
+    whole = f"{raw_title} : {raw_subtitle}"
+    abridged = ABRIDGED.search(whole)
+    return ParsedTitle(
+        title=own[0],
+        subtitle=": ".join(dict.fromkeys([*own[1:], *(text for text in extra if series_key(text) not in keys)])),
+        series=re.sub(r"(?i)(?<=\w) series$", "", series).strip(" ,"),
+        position=position,
+        more=tuple(more),
+        guessed=guessed and bool(position),
+        is_numbered=is_numbered or bool(lines and not line),
+        maybe_position=maybe.position if maybe else "",
+        is_contradictory=any(len(each) > 1 for each in numbers.values()) and not part,
+        abridged=abridged[1] is None if abridged else None,
+        dramatised=bool(DRAMATISED.search(whole)),
+        derived=bool(_DERIVED.search(whole)),
+        bundle=bool(_BUNDLE.search(whole)) or parse_positions(position).is_set,
+        part=part,
+        editions=tuple(dict.fromkeys(first.editions + second.editions)),
+    )
+
+
+@dataclass(frozen=True)
+class _Line:
+    series: str
+    position: str
+    is_volume: bool
+    """Whether it says "Vol.", as light novels do, which have the series for their title."""
+    is_maybe_subtitle: bool = False
+    """Whether "Salt: The Glass, Book 3" may be volume 3 of Salt."""
+    is_part: bool = False
+    """Whether it is "Part 2" and names no series."""
+
+
+@dataclass
+class _Field:
+    """The title or the subtitle: its contents, and the lines that name a series and a number."""
+
+    text: str
+    is_subtitle: bool = False
+    contents: list[str] = field(default_factory=list)
+    lines: list[_Line] = field(default_factory=list)
+    editions: list[str] = field(default_factory=list)
+    part: str = ""
+
+    def __post_init__(self) -> None:
+        text = BRACKETS.sub(self._bracket, self.text)
+        text = re.sub(r"\s+([,:])", r"\1", " ".join(text.split())).strip(" ,-:")
+        pieces = [piece.strip(" ,-") for piece in _SEPARATOR.split(text)]
+        if len(pieces) > 1 and not re.search(r"[^\W\d_]", pieces[0]):
+            # "2001: A Space Odyssey"
+            pieces[:2] = [text[: text.index(pieces[1]) + len(pieces[1])]]
+        for piece in pieces:
+            if piece and not self._is_noise(BRACKETS.sub(" ", piece).strip() or piece) and not self._line(piece):
+                self.contents.append(piece)
+
+    def _bracket(self, match: re.Match[str]) -> str:
+        inside = next(group for group in match.groups() if group is not None).strip(" ,-")
+        if not inside or _BRACKET_NOISE.fullmatch(inside) or self._is_noise(inside):
+            return " "
+        if re.fullmatch(r"1[5-9]\d\d|20\d\d", inside) and match.end() == len(self.text):
+            return " "
+        parts = [part.strip() for part in inside.split(";")]
+        if all(self._line(part, in_brackets=True) for part in parts if part):
+            return " "
+        return match[0]
+
+    def _is_noise(self, text: str) -> bool:
+        if match := _PART_OF.fullmatch(text):
+            self.part = f"{int(match[1])} of {int(match[2])}"
+            return True
+        if ABRIDGED.fullmatch(text) or (DRAMATISED.search(text) and len(text) <= MOST_VOLUMES):
+            return True
+        if _EDITION.fullmatch(text):
+            self.editions.append(text)
+            return True
+        return bool(_ADVERTISEMENT.fullmatch(text))
+
+    def _line(self, text: str, *, in_brackets: bool = False) -> bool:
+        match = _ALONE.fullmatch(text)
+        if match:
+            if _PART_OF.fullmatch(text):
+                return False
+            self._add(match["series"] or "", match["position"], match["word"])
+            return True
+        if match := _INSIDE.fullmatch(text):
+            self._add(match["series"], match["position"], match["word"])
+            self.contents.append(match["title"].strip(" ,"))
+            return True
+        match = _LINE.fullmatch(text)
+        if (
+            in_brackets
+            and match is None
+            and (match := _TRAILING.fullmatch(text))
+            and float(match["position"].split("-")[0]) <= MOST_VOLUMES
+        ):
+            self._add(match["stem"].strip(" ,-"), match["position"], "")
+            return True
+        word = (match["word"] or match["word2"] or match["word3"] or "") if match else ""
+        if match is None or (not word and not in_brackets):
+            return False
+        series = match["series"].strip(" ,-")
+        is_behind_colon = f": {text}" in self.text and not word.lower().startswith("vol")
+        advertised = _ADVERTISED_SERIES.fullmatch(series)
+        if advertised:
+            series = advertised[1]
+        if _ADVERTISEMENT.fullmatch(series):
+            # "Light Novel, Vol. 3"
+            series = ""
+        if not in_brackets and series and (word.lower().startswith("vol") or self.is_subtitle):
+            # "Salt: Year 2, Vol. 3": the series is all that stands before, and so in a subtitle.
+            series = ": ".join([*self.contents, series])
+            self.contents.clear()
+        self._add(series, match["position"], word, is_maybe_subtitle=not advertised and is_behind_colon)
+        return True
+
+    def _add(self, series: str, position: str, word: str, *, is_maybe_subtitle: bool = False) -> None:
+        if numbers := str(parse_positions(position)):
+            word = word.lower()
+            is_part = word.startswith(("part", "pt")) and not series
+            self.lines.append(_Line(series.strip(" ,-"), numbers, word.startswith("vol"), is_maybe_subtitle, is_part))
