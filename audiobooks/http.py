@@ -90,8 +90,8 @@ class Download:
 class Doorway:
     """Shared freely between threads, and inherited across a fork: it holds no connection.
 
-    `covered` is the failure that a last good copy stood in for, and `as_of` the time of the oldest answer, since this
-    object or view was made.
+    Since this object or view was made: `covered` is the failure that a last good copy stood in for, `as_of` the time of
+    the oldest answer, `reached` whether a host has answered.
 
     Every method raises:
         Forbidden: the address may not be asked.
@@ -110,6 +110,7 @@ class Doorway:
         """`patience` and `transport` are for tests. `contact` goes into the User-Agent, the setting where it is None."""
         self.covered: ServiceError | None = None
         self.as_of: datetime | None = None
+        self.reached = False
         self._patience = patience or Patience()
         self._transport = transport or Transport()
         contact = settings.CONTACT if contact is None else contact
@@ -120,6 +121,7 @@ class Doorway:
         """The same doorway, to see what one question of many came to."""
         view = copy.copy(self)
         view.covered = view.as_of = None
+        view.reached = False
         return view
 
     def get_json(
@@ -133,7 +135,7 @@ class Doorway:
         pace: Pace | None = None,
         redirects_to: Iterable[str] = (),
         fresh_for: timedelta | None = None,
-        nothing: Callable[[Any], bool] | None = None,
+        found: Callable[[Any], bool | None] | None = None,
         or_last_good: bool = False,
         final: Callable[[HttpError], bool] | None = None,
         most_bytes: int = MOST_JSON_BYTES,
@@ -143,7 +145,8 @@ class Doorway:
         secret_params, secret_headers: shown nowhere, no part of a copy's key, not carried to another host.
         redirects_to: further hosts, with their subdomains, that a redirect may lead to.
         fresh_for: keep a copy, and use one that is no older without asking. None: no copy.
-        nothing: tells an answer that says "no such thing"; it, like a 404, is kept for less long.
+        found: True of an answer; False where it says "no such thing", which like a 404 is kept for less long; None where it
+            is an error in disguise, which is given back but not kept.
         or_last_good: where the host fails, the copy is used, however old it is.
         final: tells an error that asking again does not change, although its status is 429 or 5xx.
         """
@@ -158,7 +161,7 @@ class Doorway:
             most_bytes=most_bytes,
             final=final,
         )
-        return self._ask(request, _address(url, params or {}), fresh_for, nothing, or_last_good)
+        return self._ask(request, _address(url, params or {}), fresh_for, found, or_last_good)
 
     def post_json(
         self,
@@ -169,11 +172,14 @@ class Doorway:
         secret_headers: Mapping[str, str] | None = None,
         pace: Pace | None = None,
         fresh_for: timedelta | None = None,
-        nothing: Callable[[Any], bool] | None = None,
+        found: Callable[[Any], bool | None] | None = None,
         or_last_good: bool = False,
         most_bytes: int = MOST_JSON_BYTES,
     ) -> Answer:
-        """Send `data` as JSON, once, and read JSON. A copy is for a POST that only asks, such as a GraphQL query."""
+        """Send `data` as JSON, once, and read JSON. A copy is for a POST that only asks, such as a GraphQL query.
+
+        The other arguments are as for get_json.
+        """
         sent = {"Accept": "application/json", "Content-Type": "application/json", **(headers or {})}
         request = _Request(
             method="POST",
@@ -184,7 +190,7 @@ class Doorway:
             pace=pace or Pace(),
             most_bytes=most_bytes,
         )
-        return self._ask(request, request.url, fresh_for, nothing, or_last_good)
+        return self._ask(request, request.url, fresh_for, found, or_last_good)
 
     def download(
         self,
@@ -219,7 +225,7 @@ class Doorway:
         request: _Request,
         shown: httpx.URL,
         fresh_for: timedelta | None,
-        nothing: Callable[[Any], bool] | None,
+        found: Callable[[Any], bool | None] | None,
         or_last_good: bool,
     ) -> Answer:
         """One question: by a copy that is fresh, by the host, or by a copy that is all there is."""
@@ -247,8 +253,9 @@ class Doorway:
             self.covered = error
             return self._told(kept.answer(stale=True))
         now = timezone.now()
-        if copies:
-            now = copies.keep(response.data, headers=response.headers, nothing=bool(nothing and nothing(response.data)))
+        verdict = True if found is None else found(response.data)
+        if copies and verdict is not None:
+            now = copies.keep(response.data, headers=response.headers, nothing=not verdict)
         return self._told(Answer(data=response.data, as_of=now))
 
     def _told(self, answer: Answer) -> Answer:
@@ -305,7 +312,7 @@ class Doorway:
         pause: timedelta | None = None
         try:
             response = self._transfer(request)
-            answered = True
+            answered = self.reached = True
             pause = response.nothing_left_for
             error = _error_of(response, request)
             if error is not None and _is_failure(error, request):
@@ -475,24 +482,25 @@ class _Copies:
 
     def keep(
         self, data: Any, *, headers: httpx.Headers | None = None, status: int = 200, nothing: bool = False
-    ) -> None:
+    ) -> datetime:
+        """Returns when it was fetched."""
         now = timezone.now()
         headers = headers or httpx.Headers()
         etag, modified = headers.get("etag", ""), headers.get("last-modified", "")
+        row = HttpCopy(
+            key=self._key,
+            url=self._url[:1024],
+            etag=etag if len(etag) <= 255 else "",
+            last_modified=modified if len(modified) <= 64 else "",
+            fetched_at=now,
+            checked_at=now,
+            nothing=nothing,
+            status=status,
+            body=zlib.compress(json.dumps(data).encode()),
+        )
+        changing = ["url", "etag", "last_modified", "fetched_at", "checked_at", "nothing", "status", "body"]
         with database():
-            HttpCopy.objects.update_or_create(
-                key=self._key,
-                defaults={
-                    "url": self._url[:1024],
-                    "etag": etag if len(etag) <= 255 else "",
-                    "last_modified": modified if len(modified) <= 64 else "",
-                    "fetched_at": now,
-                    "checked_at": now,
-                    "nothing": nothing,
-                    "status": status,
-                    "body": zlib.compress(json.dumps(data).encode()),
-                },
-            )
+            HttpCopy.objects.bulk_create([row], update_conflicts=True, unique_fields=["key"], update_fields=changing)
         return now
 
 

@@ -610,13 +610,13 @@ def test_nothing_found_is_kept_for_less_long(outside: Outside, http: Doorway) ->
     outside.gives("/y", Reply.of({"error": "no"}, 404))
     week = timedelta(days=7)
     for _ in range(2):
-        assert get(http, f"{outside.url}/x", fresh_for=week, nothing=lambda data: not data) == []
+        assert get(http, f"{outside.url}/x", fresh_for=week, found=bool) == []
         with pytest.raises(HttpError) as caught:
             get(http, f"{outside.url}/y", fresh_for=week)
         assert (caught.value.status, caught.value.data) == (404, {"error": "no"})
     assert len(outside.seen) == 2
     with time_machine.travel(timezone.now() + timedelta(days=1, minutes=1)):
-        get(http, f"{outside.url}/x", fresh_for=week, nothing=lambda data: not data)
+        get(http, f"{outside.url}/x", fresh_for=week, found=bool)
         with pytest.raises(HttpError):
             get(http, f"{outside.url}/y", fresh_for=week)
     assert len(outside.seen) == 4
