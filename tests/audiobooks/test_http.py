@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
 import logging
+import shutil
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -111,6 +114,75 @@ def test_a_name_without_an_address() -> None:
 def test_something_that_speaks_no_tls(outside: Outside, http: Doorway) -> None:
     with pytest.raises(Unreachable):
         get(http, outside.url.replace("http:", "https:"))
+
+
+@pytest.fixture
+def secure(tmp_path: Path) -> Iterator[tuple[Path, int, list[bytes]]]:
+    """A certificate of books.example, the port of a server that shows it, and what reached it."""
+    if shutil.which("openssl") is None:
+        pytest.skip("no openssl to make a certificate with")
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    subprocess.run(
+        [
+            *(
+                "openssl",
+                "req",
+                "-x509",
+                "-newkey",
+                "rsa:2048",
+                "-nodes",
+                "-days",
+                "3000",
+                "-subj",
+                "/CN=books.example",
+            ),
+            *("-addext", "subjectAltName=DNS:books.example", "-keyout", str(key), "-out", str(certificate)),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    read: list[bytes] = []
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+
+        def serve() -> None:
+            while True:
+                try:
+                    taken, _ = server.accept()
+                except OSError:
+                    return
+                taken.settimeout(2)
+                with taken, contextlib.suppress(OSError), context.wrap_socket(taken, server_side=True) as wrapped:
+                    read.append(wrapped.recv(10_000))
+                    wrapped.sendall(b'HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\n"secure"')
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield certificate, server.getsockname()[1], read
+        server.shutdown(socket.SHUT_RDWR)
+    thread.join()
+
+
+@pytest.mark.parametrize("name", ["books.example", "other.example"])
+def test_a_certificate_is_that_of_the_name(secure: tuple[Path, int, list[bytes]], name: str) -> None:
+    """The connection goes to an address; what has to be proved is the name."""
+    certificate, port, read = secure
+    transport = Transport(lambda host, port: ["127.0.0.1"])
+    http = Doorway(patience=QUICK, transport=transport, contact="")
+    with pytest.raises(Unreachable, match="no certificate that can be trusted") as caught:
+        get(http, f"https://{name}:{port}/")
+    assert caught.value.permanent and read == []
+    transport._context.load_verify_locations(certificate)
+    Host.objects.all().delete()
+    if name == "books.example":
+        assert get(http, f"https://{name}:{port}/") == "secure"
+        assert b"Host: books.example" in read[0]
+    else:
+        with pytest.raises(Unreachable, match="no certificate that can be trusted"):
+            get(http, f"https://{name}:{port}/")
 
 
 def test_an_answer_that_does_not_come(outside: Outside) -> None:
