@@ -471,7 +471,7 @@ class _Copies:
     def __init__(self, request: _Request, url: httpx.URL) -> None:
         self._url = clean(str(url), request.secrets)
         self._key = hashlib.sha256(
-            b"\0".join((request.method.encode(), self._url.encode(), request.content or b""))
+            b"\0".join((request.method.encode(), str(url).encode(), request.content or b""))
         ).hexdigest()
 
     def find(self) -> _Copy | None:
@@ -557,7 +557,7 @@ def _headers(given: Mapping[str, str]) -> Mapping[str, str]:
 
 def _values(*given: Mapping[str, str] | None) -> tuple[str, ...]:
     """Also the part behind the scheme of an Authorization."""
-    whole = [value for each in given if each for value in each.values() if value]
+    whole = [value for each in given if each for value in each.values() if value.strip()]
     return tuple(dict.fromkeys(form for value in whole for form in (value, value.split()[-1])))
 
 
@@ -630,18 +630,11 @@ def _text(response: _Response) -> str:
         return response.body.decode("utf-8", "replace")
 
 
-def _parsed(response: _Response) -> Any:
-    """Raises ValueError. NaN and Infinity, which JSON does not have, are unknown."""
+def _json(response: _Response, request: _Request) -> Any:
+    """NaN and Infinity, which JSON does not have, are unknown."""
     try:
         return json.loads(_text(response), parse_constant=lambda _: None)
-    except RecursionError:
-        raise ValueError("nested too deeply") from None
-
-
-def _json(response: _Response, request: _Request) -> Any:
-    try:
-        return _parsed(response)
-    except ValueError:
+    except (ValueError, RecursionError):
         begins = _beginning(response, request)
         raise BadAnswer(f"{request.host} answered with something that is not JSON: {begins}.") from None
 
@@ -650,8 +643,9 @@ def _error_of(response: _Response, request: _Request) -> HttpError | None:
     if response.status < 400:
         return None
     try:
-        data = _parsed(response)
-    except ValueError:
+        # Adapters quote from it.
+        data = json.loads(_without(_text(response), request.secrets))
+    except (ValueError, RecursionError):
         data = None
     return HttpError(
         f"{request.host} answered with HTTP {response.status}: {_beginning(response, request)}.",
@@ -669,11 +663,16 @@ def _beginning(response: _Response, request: _Request) -> str:
 
 
 def clean(text: str, secrets: Iterable[str] = ()) -> str:
-    """`text` without `secrets`, in whatever form they stand in an address, and without what `redact` knows."""
+    """`text` without `secrets`, and without what `redact` knows."""
+    return redact(_without(text, secrets))
+
+
+def _without(text: str, secrets: Iterable[str]) -> str:
+    """In whatever form they stand in an address."""
     for secret in sorted(secrets, key=len, reverse=True):
         for form in {secret, quote(secret), quote(secret, safe=""), quote_plus(secret)}:
             text = text.replace(form, BLANK)
-    return redact(text)
+    return text
 
 
 def _in_words(duration: timedelta) -> str:

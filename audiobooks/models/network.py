@@ -10,6 +10,7 @@ from django.db.models.functions import Greatest
 from django.utils import timezone
 
 from audiobooks.exceptions import ServiceError
+from scheduling.redaction import redact
 
 LONGEST_BLOCK = timedelta(hours=24)
 """A service may ask to be left alone for longer; it is asked again after this all the same."""
@@ -30,6 +31,10 @@ _HORIZON = 600.0
 
 
 class HostQuerySet(models.QuerySet["Host"]):
+    def unused_since(self, moment: datetime) -> HostQuerySet:
+        """Those that nobody has asked since; to be deleted by whoever cleans up."""
+        return self.filter(busy_until__lt=moment.timestamp())
+
     def reserve(self, host: str, *, every: float, at_once: int, lease: float) -> float | None:
         """Claim the next slot of `host` in one statement, whichever thread or process asks.
 
@@ -99,33 +104,36 @@ class Host(models.Model):
 
     @classmethod
     def succeeded(cls, host: str, *, leave_alone: timedelta | None = None) -> None:
-        """`leave_alone`: it answered, and said that no more requests are allowed for so long."""
+        """`leave_alone`: it answered, and said that no more requests are allowed for so long.
+
+        A block stays: it may be newer than the request that has now been answered.
+        """
         now = timezone.now()
         cls.objects.filter(host=host).update(
             in_flight=Greatest(models.F("in_flight") - 1, 0),
             consecutive_failures=0,
             last_success=now,
-            blocked_until=None if leave_alone is None else now + min(leave_alone, LONGEST_BLOCK),
+            blocked_until=_blocked(now, leave_alone),
         )
 
     @classmethod
     def failed(cls, host: str, error: str, *, leave_alone: timedelta | None = None) -> None:
         """Counts the failure; after some in a row the host is left alone, longer each time, or for as long as it asked."""
         now = timezone.now()
-        asked = min(leave_alone or timedelta(0), LONGEST_BLOCK)
         rungs = [
             models.When(
                 consecutive_failures__gte=_FAILURES_FOR_FREE + rung * _FAILURES_PER_RUNG,
-                then=models.Value(now + max(pause, asked)),
+                then=_blocked(now, max(pause, leave_alone or pause)),
             )
             for rung, pause in reversed(list(enumerate(_HOST_LADDER)))
         ]
-        otherwise = models.Value(now + asked) if asked else models.F("blocked_until")
         cls.objects.filter(host=host).update(
             in_flight=Greatest(models.F("in_flight") - 1, 0),
             consecutive_failures=models.F("consecutive_failures") + 1,
             last_error=error,
-            blocked_until=models.Case(*rungs, default=otherwise, output_field=models.DateTimeField()),
+            blocked_until=models.Case(
+                *rungs, default=_blocked(now, leave_alone), output_field=models.DateTimeField(null=True)
+            ),
         )
 
     @classmethod
@@ -134,6 +142,18 @@ class Host(models.Model):
         now = timezone.now()
         until = cls.objects.filter(host=host).values_list("blocked_until", flat=True).first()
         return until - now if until is not None and now < until <= now + LONGEST_BLOCK else None
+
+
+def _blocked(now: datetime, pause: timedelta | None) -> models.F | models.Case:
+    """The end of `pause` from now, or of a longer block that stands; one from a clock that was wrong does not stand."""
+    if not pause:
+        return models.F("blocked_until")
+    until = now + min(pause, LONGEST_BLOCK)
+    return models.Case(
+        models.When(blocked_until__gt=until, blocked_until__lte=now + LONGEST_BLOCK, then=models.F("blocked_until")),
+        default=models.Value(until),
+        output_field=models.DateTimeField(),
+    )
 
 
 class HttpCopyQuerySet(models.QuerySet["HttpCopy"]):
@@ -206,7 +226,7 @@ class ServiceStateQuerySet(models.QuerySet["ServiceState"]):
         state.configured = configured
         state.consecutive_failures = failures
         state.last_failure = now
-        state.last_error = str(error)
+        state.last_error = redact(str(error))
         state.off_until = now + pause if pause else None
         state.save()
         return state

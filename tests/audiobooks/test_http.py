@@ -282,7 +282,23 @@ def test_nobody_else_asks_a_host_that_wants_quiet(outside: Outside, http: Doorwa
         outside.gives("/x", Reply.of("done"))
         assert get(http, f"{outside.url}/x") == "done"
     host = Host.objects.get()
-    assert (host.blocked_until, host.consecutive_failures, host.in_flight) == (None, 0, 0)
+    assert (host.consecutive_failures, host.in_flight) == (0, 0)
+
+
+def test_an_older_request_that_succeeds_does_not_end_a_block() -> None:
+    """Another process was told to stop while this one's request was under way."""
+
+    def stopped_meanwhile(request: httpx.Request) -> httpx.Response:
+        Host.failed("x.example", "429", leave_alone=timedelta(minutes=10))
+        return httpx.Response(200, content=b"{}")
+
+    answers = httpx.MockTransport(stopped_meanwhile)
+    get(Doorway(patience=QUICK, transport=answers, contact=""), "http://x.example/")
+    blocked = Host.blocked_for("x.example")
+    assert blocked is not None and blocked > timedelta(minutes=9)
+    Host.failed("x.example", "oh", leave_alone=timedelta(seconds=5))
+    blocked = Host.blocked_for("x.example")
+    assert blocked is not None and blocked > timedelta(minutes=9)
 
 
 def test_a_day_that_is_used_up(outside: Outside, http: Doorway) -> None:
@@ -584,9 +600,13 @@ def test_secrets_are_shown_nowhere(outside: Outside, http: Doorway, caplog: pyte
         with pytest.raises(ServiceError) as caught:
             get(http, f"{outside.url}/{path}", **options)
         texts.append(str(caught.value))
+    outside.gives("/json", Reply.of({"error": f"{SECRET} is wrong"}, 401))
+    with pytest.raises(HttpError) as refused:
+        get(http, f"{outside.url}/json", **options)
+    assert refused.value.data == {"error": "[secret] is wrong"}
     get(http, f"{outside.url}/good", **options)
     get(http, f"{outside.url}/good", **options)
-    assert [seen.query["k"] for seen in outside.seen] == [SECRET] * 4
+    assert [seen.query["k"] for seen in outside.seen] == [SECRET] * 5
     texts += [caplog.text, Host.objects.get().last_error, HttpCopy.objects.get().url]
     for text in texts:
         assert "s3cr3t" not in text and "token-of-mine" not in text
@@ -671,10 +691,15 @@ def test_parameters_are_part_of_a_copys_key(outside: Outside, http: Doorway) -> 
         got = get(http, f"{outside.url}/x", params={"region": region}, fresh_for=timedelta(days=1))
         assert got == {"region": region}
     assert len(outside.seen) == 2
+    # Also where they look like what is blanked out.
+    for token in ("abcdefgh", "ijklmnop"):
+        assert get(http, f"{outside.url}/y", params={"token": token}, fresh_for=timedelta(days=1)) == {"token": token}
+    assert not HttpCopy.objects.filter(url__contains="abcdefgh").exists()
+    outside.seen.clear()
     data = [{"query": "a"}, {"query": "b"}, {"query": "a"}]
     for each in data:
         http.post_json(f"{outside.url}/x", data=each, fresh_for=timedelta(days=1), pace=FAST)
-    assert len(outside.seen) == 4
+    assert len(outside.seen) == 2
 
 
 def test_nothing_found_is_kept_for_less_long(outside: Outside, http: Doorway) -> None:
@@ -722,6 +747,8 @@ def test_old_copies_can_be_found(outside: Outside, http: Doorway) -> None:
     get(http, f"{outside.url}/x", fresh_for=timedelta(0))
     assert HttpCopy.objects.unused_since(timezone.now()).count() == 1
     assert HttpCopy.objects.unused_since(timezone.now() - timedelta(minutes=1)).count() == 0
+    assert Host.objects.unused_since(timezone.now() + timedelta(hours=1)).count() == 1
+    assert Host.objects.unused_since(timezone.now()).count() == 0
 
 
 # -- the pace
