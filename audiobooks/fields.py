@@ -21,6 +21,7 @@ from django.utils import timezone
 
 from .facts import BookFacts, Contributor, SeriesPlace
 from .library.albums import key_of
+from .matching.positions import parse_positions
 from .models import (
     Author,
     Authorship,
@@ -36,7 +37,6 @@ from .models import (
 )
 from .models import with_names as books_with_names
 from .names import rows_by_key, rows_of
-from .positions import order_of
 from .trust import FOLDER, PERSON, rank
 
 Value = Any
@@ -343,6 +343,11 @@ def _set_series(book: Book, places: list[list[str]]) -> None:
     entries: dict[int, SeriesEntry] = {}
     for name, position in places:
         if row := rows.get(key_of(name)):
-            entry = SeriesEntry(book=book, series=row, position=position, order=order_of(position))
+            entry = SeriesEntry(book=book, series=row, position=position, order=_order_of(position))
             entries.setdefault(row.pk, entry)
     SeriesEntry.objects.bulk_create(entries.values())
+
+
+def _order_of(position: str) -> float | None:
+    numbers = parse_positions(position).numbers
+    return float(min(numbers)) if numbers else None

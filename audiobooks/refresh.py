@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -24,12 +24,13 @@ from scheduling.context import TaskRun
 from scheduling.exceptions import NotAllowedNow, TaskFailed
 from scheduling.models import Job, Task
 
-from .exceptions import ProviderError
+from .exceptions import ServiceError
 from .facts import BookFacts
 from .fields import OF_THE_RECORDING, Offer, apply, decide, facts_of, offers_of, undo, values_of
-from .matching import Match, Verdict, choose
+from .http import Doorway
+from .matching.compare import Match, Verdict, choose
 from .metadata.base import Provider
-from .metadata.registry import ask, enabled_providers
+from .metadata.registry import ask, providers
 from .models import Book, MetadataRun, ProviderMatch, with_names
 from .trust import rank
 
@@ -69,47 +70,49 @@ class Answer:
     record: BookFacts | None = None
     match: Match | None = None
     same_recording: bool | None = None
-    doubtful: list[tuple[BookFacts, Match]] = field(default_factory=list)
-    error: ProviderError | None = None
+    doubtful: list[Match] = field(default_factory=list)
+    error: ServiceError | None = None
+    """Why it did not answer, or, beside a record, why that is an old copy."""
+
+    @property
+    def is_none(self) -> bool:
+        return self.error is not None and self.record is None and not self.doubtful
 
 
 # --- asking (in threads) ----------------------------------------------------------------------------------------------
 
 
-def find(known: Known, providers: list[Provider]) -> list[Answer]:
+def find(http: Doorway, known: Known, providers: tuple[Provider, ...]) -> list[Answer]:
     """Asks each provider in turn; what one fails at costs only its own answer."""
-    answers = []
-    for provider in providers:
-        try:
-            answers.append(_ask(known, provider))
-        except ProviderError as error:
-            answers.append(Answer(provider.name, error=error))
-    return answers
+    return [_ask(http, known, provider) for provider in providers]
 
 
-def _ask(known: Known, provider: Provider) -> Answer:
+def _ask(http: Doorway, known: Known, provider: Provider) -> Answer:
     if (taken := known.taken.get(provider.name)) is not None:
         wanted = replace(known.facts, source=provider.name, id=taken.record, region=taken.region)
-        return Answer(
-            provider.name, record=ask(provider, "look_up", wanted), same_recording=taken.same_recording
-        )
-    record = ask(provider, "look_up", known.facts)
-    matches = _judged(known, provider, [record] if record else [])
-    if not matches or matches[0][1].verdict is not Verdict.STRONG:
-        found = ask(provider, "search", known.facts)
-        matches = _judged(known, provider, [*([record] if record else []), *found])
-    if matches and matches[0][1].verdict is Verdict.STRONG:
-        facts, match = matches[0]
+        asked = ask(http, provider, "look_up", wanted)
+        # Of another record than that, as one that it was merged into, nothing is known.
+        record = next((facts for facts in asked.found if facts.id == taken.record), None)
+        return Answer(provider.name, record, same_recording=taken.same_recording, error=asked.error)
+    looked_up = ask(http, provider, "look_up", known.facts)
+    matches = _judged(known, provider, looked_up.found)
+    error = looked_up.error
+    if error is None and not (matches and matches[0].verdict is Verdict.STRONG):
+        searched = ask(http, provider, "search", known.facts)
+        matches = _judged(known, provider, (*looked_up.found, *searched.found))
+        error = searched.error
+    if matches and matches[0].verdict is Verdict.STRONG:
+        match = matches[0]
         same = match.same_recording if provider.knows_recordings else None
-        return Answer(provider.name, record=facts, match=match, same_recording=same)
-    doubtful = [pair for pair in matches if pair[1].verdict in (Verdict.LOW, Verdict.MEDIUM)]
-    return Answer(provider.name, doubtful=doubtful[:PROPOSED])
+        return Answer(provider.name, match.theirs, match, same, error=error)
+    doubtful = [match for match in matches if match.verdict in (Verdict.LOW, Verdict.MEDIUM)]
+    return Answer(provider.name, doubtful=doubtful[:PROPOSED], error=error)
 
 
-def _judged(known: Known, provider: Provider, records: list[BookFacts]) -> list[tuple[BookFacts, Match]]:
+def _judged(known: Known, provider: Provider, records: Iterable[BookFacts]) -> list[Match]:
+    """Best first; without those that a person said are not the book."""
     unique = {(provider.name, facts.id, facts.region): facts for facts in records}
-    candidates = [facts for key, facts in unique.items() if key not in known.rejected]
-    return [(match.theirs, match) for match in choose(known.facts, candidates)]
+    return choose(known.facts, [facts for key, facts in unique.items() if key not in known.rejected])
 
 
 # --- one book ---------------------------------------------------------------------------------------------------------
@@ -133,12 +136,9 @@ def _remember(book: Book, answers: list[Answer]) -> None:
     """What was matched, and what a person has to look at. A decision that is there stays."""
     rows = []
     for answer in answers:
-        if answer.record is not None and answer.match is not None:
-            rows.append(_match_row(book, answer.provider, answer.record, answer.match, ProviderMatch.State.AUTOMATIC))
-        rows += [
-            _match_row(book, answer.provider, facts, match, ProviderMatch.State.PROPOSED)
-            for facts, match in answer.doubtful
-        ]
+        if answer.match is not None:
+            rows.append(_match_row(book, answer.provider, answer.match, ProviderMatch.State.AUTOMATIC))
+        rows += [_match_row(book, answer.provider, match, ProviderMatch.State.PROPOSED) for match in answer.doubtful]
     if rows:
         ProviderMatch.objects.bulk_create(rows, ignore_conflicts=True)
     for row in rows:
@@ -148,13 +148,19 @@ def _remember(book: Book, answers: list[Answer]) -> None:
             same.delete()
 
 
-def _match_row(book: Book, provider: str, facts: BookFacts, match: Match, state: str) -> ProviderMatch:
+def _match_row(book: Book, provider: str, match: Match, state: str) -> ProviderMatch:
     return ProviderMatch(
-        **{"book": book, "provider": provider, "record": facts.id, "region": facts.region, "state": state},
+        **{
+            "book": book,
+            "provider": provider,
+            "state": state,
+            "record": match.theirs.id,
+            "region": match.theirs.region,
+        },
         verdict=match.verdict,
         distance=match.distance,
         evidence=match.as_json(),
-        facts=facts.as_json(),
+        facts=match.theirs.as_json(),
         same_recording=match.same_recording,
     )
 
@@ -221,7 +227,7 @@ def undo_run(record: MetadataRun) -> tuple[int, int]:
         NotAllowedNow: it is at work, or undone.
     """
     stopped = MetadataRun.objects.filter(pk=record.pk).exclude(state=MetadataRun.State.UNDONE)
-    busy = Task.objects.filter(pk=record.task_id, status=Task.Status.RUNNING).exists()
+    busy = Task.objects.filter(pk=record.task_id or 0, status=Task.Status.RUNNING).exists()
     if busy or not stopped.update(state=MetadataRun.State.UNDONE, finished_at=timezone.now()):
         raise NotAllowedNow(f"{record} is {'at work' if busy else 'undone already'}.")
     undone = left = 0
@@ -238,7 +244,8 @@ class _Refresh:
         self.run = run
         self.record = record
         self.books = Book.objects.filter(pk=only) if only is not None else _books_of(record)
-        self.providers = enabled_providers()
+        self.providers = providers()
+        self.http = Doorway()
         self.unanswered = 0
         self.silent = 0
         self.changed = 0
@@ -266,7 +273,7 @@ class _Refresh:
         asked: deque[tuple[Known, Future[list[Answer]]]] = deque()
         try:
             for known in self._known():
-                asked.append((known, pool.submit(find, known, self.providers)))
+                asked.append((known, pool.submit(find, self.http, known, self.providers)))
                 if len(asked) >= AHEAD:
                     self._settle(asked.popleft())
                 if self.run.should_stop:
@@ -292,7 +299,9 @@ class _Refresh:
             yield from _with_matches(batch)
         moment, last = datetime.min.replace(tzinfo=self.record.started_at.tzinfo, year=1900), 0
         while batch := list(
-            with_names(before.filter(tried_at__gte=moment).exclude(tried_at=moment, pk__lte=last).order_by("tried_at", "pk"))[:BATCH]
+            with_names(
+                before.filter(tried_at__gte=moment).exclude(tried_at=moment, pk__lte=last).order_by("tried_at", "pk")
+            )[:BATCH]
         ):
             assert batch[-1].tried_at is not None
             moment, last = batch[-1].tried_at, batch[-1].pk
@@ -301,18 +310,18 @@ class _Refresh:
     def _settle(self, asked: tuple[Known, Future[list[Answer]]]) -> None:
         known, future = asked
         answers = future.result()
-        errors = [answer for answer in answers if answer.error]
-        for answer in errors:
-            if self.reasons.get(answer.provider) != str(answer.error):
-                self.run.warning("%s: %s", answer.provider, answer.error)
-            self.reasons[answer.provider] = str(answer.error)
+        for answer in answers:
+            if answer.error is not None:
+                self.reasons[answer.provider] = str(answer.error)
         self.run.progress(self.run.processed + 1, text=known.facts.title[:200])
-        if len(errors) == len(answers):
+        if all(answer.is_none for answer in answers):
             self.run.failed()
             self.silent += 1
             self.unanswered += 1
             if self.unanswered >= UNANSWERED:
-                raise TaskFailed(f"No provider answers; the books are as they were. {self._reasons()} The next run goes on.")
+                raise TaskFailed(
+                    f"No provider answers; the books are as they were. {self._reasons()} The next run goes on."
+                )
             return
         self.unanswered = 0
         self._write(known, answers)
@@ -377,12 +386,17 @@ def _with_matches(batch: list[Book]) -> Iterator[Known]:
     for book in batch:
         mine = rows.get(book.pk, [])
         # A person's word last: it stays.
-        taken = sorted((row for row in mine if row.state in ProviderMatch.TAKEN), key=lambda row: row.state == ProviderMatch.State.ACCEPTED)
+        taken = sorted(
+            (row for row in mine if row.state in ProviderMatch.TAKEN),
+            key=lambda row: row.state == ProviderMatch.State.ACCEPTED,
+        )
         yield Known(
             book,
             facts_of(book),
             {row.provider: row for row in taken},
-            frozenset((row.provider, row.record, row.region) for row in mine if row.state == ProviderMatch.State.REJECTED),
+            frozenset(
+                (row.provider, row.record, row.region) for row in mine if row.state == ProviderMatch.State.REJECTED
+            ),
         )
 
 

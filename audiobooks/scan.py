@@ -31,6 +31,7 @@ from .library.base import (
 )
 from .library.folder import Walk, find_books, parse_location
 from .library.tags import read_tags
+from .matching.names import language_code
 from .models import Author, Book, LibraryFile
 from .names import rows_of, work_of
 from .owning import mark_books_missing
@@ -341,7 +342,7 @@ def _values(group: Group, tags: FileTags, place: LocationFacts) -> dict[str, Val
         "authors": [name for name in tags.authors or _one(place.author) if key_of(name)],
         "narrators": [name for name in tags.narrators or _one(place.narrator) if key_of(name)],
         "series": _series(tags, place),
-        "language": tags.language[:64],
+        "language": language_code(tags.language),
         "runtime": round(seconds) if seconds else None,
         "asin": next((file.tags.asin for file in group.files if file.tags.asin), place.asin),
         "isbn": tags.isbn,

@@ -155,6 +155,20 @@ STORAGES = {
 AUDIOBOOKS_LIBRARY = (BASE_DIR / Path(env.str("AUDIOBOOKS_LIBRARY", default="./library")).expanduser()).resolve()
 METADATA_GUARD_PERCENT = env.int("METADATA_GUARD_PERCENT", default=10)
 
+VERSION = "0.1.0"
+CONTACT = env.str("CONTACT", default="")
+
+METADATA_PROVIDERS = env.list("METADATA_PROVIDERS", cast=str.strip, default=["audnexus", "open_library", "librivox"])
+AUDIBLE_REGION = env.str("AUDIBLE_REGION", default="us").lower()
+GOOGLE_BOOKS_KEY = env.str("GOOGLE_BOOKS_KEY", default="")
+HARDCOVER_TOKEN = env.str("HARDCOVER_TOKEN", default="")
+AUDNEXUS_URL = env.str("AUDNEXUS_URL", default="https://api.audnex.us")
+AUDIBLE_URL = env.str("AUDIBLE_URL", default="https://api.audible.{domain}")
+OPEN_LIBRARY_URL = env.str("OPEN_LIBRARY_URL", default="https://openlibrary.org")
+GOOGLE_BOOKS_URL = env.str("GOOGLE_BOOKS_URL", default="https://www.googleapis.com/books/v1")
+HARDCOVER_URL = env.str("HARDCOVER_URL", default="https://api.hardcover.app/v1/graphql")
+LIBRIVOX_URL = env.str("LIBRIVOX_URL", default="https://librivox.org/api/feed/audiobooks")
+
 SCHEDULING = {
     "WORKERS": env.int("SCHEDULER_WORKERS", default=4),
     "SHUTDOWN_GRACE": env.float("SCHEDULER_SHUTDOWN_GRACE", default=30.0),
@@ -163,7 +177,14 @@ SCHEDULING = {
     "START_IN_WEB": env.bool("SCHEDULER_IN_WEB", default=False),
     # The password as it stands in the URL, and as it is sent, which differs where characters are percent-encoded.
     "SECRETS": tuple(
-        filter(None, (SECRET_KEY, urlsplit(_database_url).password, DATABASES["default"].get("PASSWORD")))
+        filter(
+            None,
+            (
+                *(SECRET_KEY, urlsplit(_database_url).password, DATABASES["default"].get("PASSWORD")),
+                # A token may have been copied with the word Bearer before it.
+                *(GOOGLE_BOOKS_KEY, HARDCOVER_TOKEN, *HARDCOVER_TOKEN.split()[-1:]),
+            ),
+        )
     ),
 }
 
@@ -186,6 +207,8 @@ LOGGING = {
     "loggers": {
         # APScheduler's own lines say less than ours and come with each run.
         "apscheduler": {"level": "WARNING"},
+        # It would show headers.
+        "httpcore": {"level": "WARNING"},
         # Named here, it loses the handlers that Django gives it, which know no redaction.
         "django": {"level": "INFO"},
     },

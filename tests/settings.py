@@ -40,6 +40,9 @@ os.environ.update(
         "TASK_RETENTION_FAILED_DAYS": "30",
         "SCHEDULER_IN_WEB": "false",
         "LOG_LEVEL": "INFO",
+        **dict.fromkeys(("CONTACT", "METADATA_PROVIDERS", "AUDIBLE_REGION", "GOOGLE_BOOKS_KEY", "HARDCOVER_TOKEN"), ""),
+        **dict.fromkeys(("AUDNEXUS_URL", "AUDIBLE_URL", "OPEN_LIBRARY_URL"), ""),
+        **dict.fromkeys(("GOOGLE_BOOKS_URL", "HARDCOVER_URL", "LIBRIVOX_URL"), ""),
         "DEBUG": "false",
     }
 )

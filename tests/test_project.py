@@ -27,6 +27,10 @@ def test_env_example_names_every_setting_and_no_other() -> None:
     assert named == read
 
 
+def test_services_are_told_the_version_that_this_is() -> None:
+    assert f'version = "{settings.VERSION}"' in (ROOT / "pyproject.toml").read_text()
+
+
 @pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt"])
 def test_everything_is_pinned(name: str) -> None:
     lines = [line for line in (ROOT / name).read_text().splitlines() if line and not line.startswith(("#", "-r"))]
@@ -125,6 +129,12 @@ def test_the_database_password_is_a_secret_however_it_is_written(environment: di
     assert {"p%40ss%2Fword", "p@ss/word"} <= set(secrets.split())
 
 
+def test_keys_and_tokens_are_secrets(environment: dict[str, str]) -> None:
+    environment |= {"GOOGLE_BOOKS_KEY": "key-of-google", "HARDCOVER_TOKEN": "Bearer token-of-hardcover"}
+    secrets = read_settings("*settings.SCHEDULING['SECRETS']", environment).split()
+    assert {"key-of-google", "token-of-hardcover"} <= set(secrets)
+
+
 @pytest.mark.parametrize(
     ("name", "value", "expression", "expected"),
     [
@@ -146,6 +156,9 @@ def test_the_database_password_is_a_secret_however_it_is_written(environment: di
         ("AUDIOBOOKS_LIBRARY", "books", "settings.AUDIOBOOKS_LIBRARY", str(ROOT / "books")),
         ("AUDIOBOOKS_LIBRARY", "", "settings.AUDIOBOOKS_LIBRARY", str(ROOT / "library")),
         ("DATABASE_URL", "", "settings.DATABASES['default']['NAME']", str(ROOT / "audiobooks.sqlite3")),
+        ("METADATA_PROVIDERS", "librivox, audnexus", "settings.METADATA_PROVIDERS", "['librivox', 'audnexus']"),
+        ("METADATA_PROVIDERS", "", "settings.METADATA_PROVIDERS[0]", "audnexus"),
+        ("AUDIBLE_REGION", "DE", "settings.AUDIBLE_REGION", "de"),
         ("SCHEDULER_WORKERS", "", "settings.SCHEDULING['WORKERS']", "4"),
     ],
 )

@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('audiobooks', '0002_roles'),
+        ('audiobooks', '0003_network'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

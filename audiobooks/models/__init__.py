@@ -12,6 +12,7 @@ from .library import (
     SeriesAlias,
 )
 from .metadata import BookChange, MetadataRun, ProviderMatch
+from .network import Host, HttpCopy, ServiceState
 
 __all__ = [
     "Author",
@@ -22,6 +23,8 @@ __all__ = [
     "Genre",
     "GenreAlias",
     "Holding",
+    "Host",
+    "HttpCopy",
     "LibraryFile",
     "Merge",
     "MetadataRun",
@@ -33,6 +36,7 @@ __all__ = [
     "Series",
     "SeriesAlias",
     "SeriesEntry",
+    "ServiceState",
     "Work",
     "with_names",
 ]

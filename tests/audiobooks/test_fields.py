@@ -11,7 +11,19 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from audiobooks.facts import BookFacts, Contributor, SeriesPlace
-from audiobooks.fields import FIELDS, Offer, apply, decide, edit, facts_of, is_same, new_book, offers_of, undo, values_of
+from audiobooks.fields import (
+    FIELDS,
+    Offer,
+    apply,
+    decide,
+    edit,
+    facts_of,
+    is_same,
+    new_book,
+    offers_of,
+    undo,
+    values_of,
+)
 from audiobooks.models import Author, AuthorAlias, Book, Work, with_names
 from audiobooks.trust import FOLDER, PERSON
 
@@ -42,7 +54,12 @@ def test_what_is_unknown_is_filled_in_by_anyone_and_says_by_whom() -> None:
 
 @pytest.mark.parametrize(
     ("first", "second", "wins"),
-    [(FOLDER, "audnexus", True), ("audnexus", FOLDER, False), ("audnexus", "audnexus", True), ("audnexus", "open_library", False)],
+    [
+        (FOLDER, "audnexus", True),
+        ("audnexus", FOLDER, False),
+        ("audnexus", "audnexus", True),
+        ("audnexus", "open_library", False),
+    ],
 )
 def test_a_value_gives_way_to_one_trusted_as_much(first: str, second: str, wins: bool) -> None:
     book = offer(make_book(first, publisher="Old"), second, publisher="New")
@@ -77,7 +94,9 @@ def test_no_source_drops_an_author_and_what_it_says_is_noted() -> None:
 
 
 def test_series_are_added_and_placed_but_never_taken_away() -> None:
-    book = offer(make_book(series=[["Tide", ""], ["Coast", "2"]]), "audnexus", series=[["the tide", "9"], ["TIDE", "3"]])
+    book = offer(
+        make_book(series=[["Tide", ""], ["Coast", "2"]]), "audnexus", series=[["the tide", "9"], ["TIDE", "3"]]
+    )
     assert values_of(book)["series"] == [["Coast", "2"], ["Tide", "3"], ["the tide", "9"]]
     book = offer(make_book("audnexus", series=[["Tide", "1"]]), "open_library", series=[["Tide", "7"]])
     assert values_of(book)["series"] == [["Tide", "1"]]

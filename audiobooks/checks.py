@@ -1,0 +1,54 @@
+"""System checks of the outside: what in the settings cannot work is said at start-up, with the way out."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, register
+
+from audiobooks.metadata.audible import DOMAINS
+from audiobooks.metadata.registry import NEEDS, PROVIDERS
+
+_URLS = ("AUDNEXUS_URL", "AUDIBLE_URL", "OPEN_LIBRARY_URL", "GOOGLE_BOOKS_URL", "HARDCOVER_URL", "LIBRIVOX_URL")
+
+
+@register()
+def check_providers(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    found: list[CheckMessage] = []
+    for name in settings.METADATA_PROVIDERS:
+        if name not in PROVIDERS:
+            found.append(
+                Error(
+                    f"METADATA_PROVIDERS names “{name}”, and there is no such provider.",
+                    hint=f"Correct it in .env. There are: {', '.join(PROVIDERS)}.",
+                    id="audiobooks.E001",
+                )
+            )
+        elif name in NEEDS and not getattr(settings, NEEDS[name]):
+            found.append(
+                Error(
+                    f"METADATA_PROVIDERS names {name}, which answers nobody without {NEEDS[name]}.",
+                    hint=f"Set {NEEDS[name]} in .env, which says where to get it, or take {name} out of METADATA_PROVIDERS.",
+                    id="audiobooks.E002",
+                )
+            )
+    if settings.AUDIBLE_REGION not in DOMAINS:
+        found.append(
+            Error(
+                f"AUDIBLE_REGION is “{settings.AUDIBLE_REGION}”, and Audible has no such marketplace that we know.",
+                hint=f"Correct it in .env. There are: {', '.join(sorted(DOMAINS))}.",
+                id="audiobooks.E003",
+            )
+        )
+    for name in _URLS:
+        if urlsplit(getattr(settings, name)).scheme not in ("http", "https"):
+            found.append(
+                Error(
+                    f"{name} is no address of http or https.",
+                    hint="Correct it in .env, or empty it for the public service.",
+                    id="audiobooks.E004",
+                )
+            )
+    return found

@@ -1,0 +1,691 @@
+"""The one doorway for all outgoing HTTP: pace, patience, limits, copies and discretion, so that no adapter forgets them.
+
+The pace of a host and its last good answers are in the database, so they hold for all threads and processes. Not for use
+within a transaction: a host's row would stay locked until its end.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import hashlib
+import json
+import logging
+import random
+import re
+import time
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import Any
+from urllib.parse import quote, quote_plus
+
+import httpx
+from django.conf import settings
+from django.db import connection
+from django.utils import timezone
+
+from audiobooks.exceptions import BadAnswer, Forbidden, HttpError, LeftAlone, ServiceError, Unreachable
+from audiobooks.models.network import LONGEST_BLOCK, Host, HttpCopy
+from audiobooks.transport import BROKEN, OUT_OF_TIME, Transport
+from scheduling.redaction import BLANK, redact
+
+logger = logging.getLogger(__name__)
+
+MOST_JSON_BYTES = 32 * 1024 * 1024
+NOTHING_IS_FRESH_FOR = timedelta(days=1)
+"""At most: that a catalogue has no such book is sooner untrue than what it says of one."""
+_MOST_REDIRECTS = 5
+_SHOWN_CHARACTERS = 80
+_QUEUE_PAUSE = 0.05
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pace:
+    """How fast a host is asked, by all processes together. `every` is seconds between the starts of two requests."""
+
+    every: float = 1.0
+    at_once: int = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Patience:
+    """All times are seconds.
+
+    connect, read: of one step; total: of one attempt, whatever it drips.
+    attempts: of a GET; anything else has one.
+    first_pause: before the second attempt, doubled before each further one, and shortened by a random part.
+    busy_pause: the same after a 429 or 503 that does not say how long.
+    longest_pause: what is waited for within a call; a longer Retry-After is raised. Also the longest wait in a queue.
+    """
+
+    connect: float = 10.0
+    read: float = 30.0
+    total: float = 60.0
+    attempts: int = 3
+    first_pause: float = 1.0
+    busy_pause: float = 5.0
+    longest_pause: float = 30.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """`data` is the JSON. `as_of` is when the host gave or last confirmed it. `stale`: the host failed, this is a copy."""
+
+    data: Any
+    as_of: datetime
+    stale: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Download:
+    """`type` is the content type as the host says it, in lower case without parameters; empty where it says none."""
+
+    body: bytes
+    type: str
+
+
+class Doorway:
+    """Shared freely between threads, and inherited across a fork: it holds no connection.
+
+    Since this object or view was made: `covered` is the failure that a last good copy stood in for, `as_of` the time of
+    the oldest answer, `reached` whether a host has answered.
+
+    Every method raises:
+        Forbidden: the address may not be asked.
+        LeftAlone: the host asked for quiet, or failed too often.
+        Unreachable, BadAnswer: no answer, or none that can be used.
+        HttpError: an answer that is an error.
+    """
+
+    def __init__(
+        self,
+        *,
+        patience: Patience | None = None,
+        transport: httpx.BaseTransport | None = None,
+        contact: str | None = None,
+    ) -> None:
+        """`patience` and `transport` are for tests. `contact` goes into the User-Agent, the setting where it is None."""
+        self.covered: ServiceError | None = None
+        self.as_of: datetime | None = None
+        self.reached = False
+        self._patience = patience or Patience()
+        self._transport = transport or Transport()
+        contact = settings.CONTACT if contact is None else contact
+        contact = "".join(each for each in contact if each.isascii() and each.isprintable())
+        self._agent = f"AudiobookAutomation/{settings.VERSION}" + (f" (+{contact})" if contact else "")
+
+    def view(self) -> Doorway:
+        """The same doorway, to see what one question of many came to."""
+        view = copy.copy(self)
+        view.covered = view.as_of = None
+        view.reached = False
+        return view
+
+    def get_json(
+        self,
+        url: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        secret_params: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        secret_headers: Mapping[str, str] | None = None,
+        pace: Pace | None = None,
+        redirects_to: Iterable[str] = (),
+        fresh_for: timedelta | None = None,
+        found: Callable[[Any], bool | None] | None = None,
+        or_last_good: bool = False,
+        final: Callable[[HttpError], bool] | None = None,
+        most_bytes: int = MOST_JSON_BYTES,
+    ) -> Answer:
+        """Ask an address that a person configured, which may be private.
+
+        secret_params, secret_headers: shown nowhere, no part of a copy's key, not carried to another host.
+        redirects_to: further hosts, with their subdomains, that a redirect may lead to.
+        fresh_for: keep a copy, and use one that is no older without asking. None: no copy.
+        found: True of an answer; False where it says "no such thing", which like a 404 is kept for less long; None where it
+            is an error in disguise, which is given back but not kept.
+        or_last_good: where the host fails, the copy is used, however old it is.
+        final: tells an error that asking again does not change, although its status is 429 or 5xx.
+        """
+        request = _Request(
+            method="GET",
+            url=_address(url, {**(params or {}), **(secret_params or {})}),
+            headers=_headers({"Accept": "application/json", **(headers or {}), **(secret_headers or {})}),
+            secrets=_values(secret_params, secret_headers),
+            secret_names=frozenset(name.lower() for name in secret_headers or {}),
+            pace=pace or Pace(),
+            redirects_to=tuple(redirects_to),
+            most_bytes=most_bytes,
+            final=final,
+        )
+        return self._ask(request, _address(url, params or {}), fresh_for, found, or_last_good)
+
+    def post_json(
+        self,
+        url: str,
+        *,
+        data: Any,
+        headers: Mapping[str, str] | None = None,
+        secret_headers: Mapping[str, str] | None = None,
+        pace: Pace | None = None,
+        fresh_for: timedelta | None = None,
+        found: Callable[[Any], bool | None] | None = None,
+        or_last_good: bool = False,
+        most_bytes: int = MOST_JSON_BYTES,
+    ) -> Answer:
+        """Send `data` as JSON, once, and read JSON. A copy is for a POST that only asks, such as a GraphQL query.
+
+        The other arguments are as for get_json.
+        """
+        sent = {"Accept": "application/json", "Content-Type": "application/json", **(headers or {})}
+        request = _Request(
+            method="POST",
+            url=_address(url, {}),
+            headers=_headers({**sent, **(secret_headers or {})}),
+            content=json.dumps(data, sort_keys=True).encode(),
+            secrets=_values(secret_headers),
+            pace=pace or Pace(),
+            most_bytes=most_bytes,
+        )
+        return self._ask(request, request.url, fresh_for, found, or_last_good)
+
+    def download(
+        self,
+        url: str,
+        *,
+        most_bytes: int,
+        trusted: bool = False,
+        secret_headers: Mapping[str, str] | None = None,
+        pace: Pace | None = None,
+        redirects_to: Iterable[str] = (),
+    ) -> Download:
+        """The bytes behind an address. `trusted`: a person configured it; any other came out of an answer, and must be
+        public."""
+        request = _Request(
+            method="GET",
+            url=_address(url, {}),
+            headers=_headers({"Accept": "*/*", **(secret_headers or {})}),
+            secrets=_values(secret_headers),
+            secret_names=frozenset(name.lower() for name in secret_headers or {}),
+            pace=pace or Pace(),
+            redirects_to=tuple(redirects_to),
+            most_bytes=most_bytes,
+            public_only=not trusted,
+            wants_json=False,
+        )
+        response = self._persist(request)
+        kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+        return Download(body=response.body, type=kind)
+
+    def _ask(
+        self,
+        request: _Request,
+        shown: httpx.URL,
+        fresh_for: timedelta | None,
+        found: Callable[[Any], bool | None] | None,
+        or_last_good: bool,
+    ) -> Answer:
+        """One question: by a copy that is fresh, by the host, or by a copy that is all there is."""
+        copies = None if fresh_for is None else _Copies(request, shown)
+        kept = copies.find() if copies else None
+        if kept and fresh_for is not None and kept.is_fresh(fresh_for):
+            return self._told(kept.answer())
+        try:
+            response = self._persist(
+                replace(request, headers={**request.headers, **kept.conditions()} if kept else request.headers)
+            )
+            if response.status == 304:
+                if kept:
+                    return self._told(kept.confirm().answer())
+                # Something between here and the host answered for a copy that we do not have.
+                response = self._persist(replace(request, headers={**request.headers, "Cache-Control": "no-cache"}))
+                if response.status == 304:
+                    raise BadAnswer(f"{request.host} says “not modified” of something that was never fetched.")
+        except ServiceError as error:
+            if copies and isinstance(error, HttpError) and error.status == 404:
+                copies.keep(error.data, status=404, nothing=True)
+            if not (kept and or_last_good and kept.status == 200 and _is_failure(error, request)):
+                raise
+            logger.warning("%s Its answer of %s is used.", error, kept.checked_at)
+            self.covered = error
+            return self._told(kept.answer(stale=True))
+        now = timezone.now()
+        verdict = True if found is None else found(response.data)
+        if copies and verdict is not None:
+            now = copies.keep(response.data, headers=response.headers, nothing=not verdict)
+        return self._told(Answer(data=response.data, as_of=now))
+
+    def _told(self, answer: Answer) -> Answer:
+        self.as_of = answer.as_of if self.as_of is None else min(self.as_of, answer.as_of)
+        return answer
+
+    def _persist(self, request: _Request) -> _Response:
+        """Attempts, until one succeeds or no further one is worth it."""
+        attempts = self._patience.attempts if request.method == "GET" else 1
+        failed: _Again | None = None
+        for attempt in range(1, attempts + 1):
+            try:
+                return self._follow(request)
+            except LeftAlone as left:
+                if failed is None:
+                    raise
+                # What the host was left alone for says more.
+                failed.error.retry_after = left.retry_after
+                break
+            except _Again as again:
+                failed = again
+                pause = self._pause(again, attempt)
+                if attempt == attempts or pause is None:
+                    break
+                logger.debug("%s Once more in %.1f s.", again.error, pause)
+                time.sleep(pause)
+        assert failed is not None
+        raise failed.error from None
+
+    def _pause(self, again: _Again, attempt: int) -> float | None:
+        """Seconds before the next attempt; None where the host asks for more than is waited for."""
+        longest = self._patience.longest_pause
+        if again.error.retry_after is not None:
+            asked = again.error.retry_after.total_seconds()
+            return None if asked > longest else asked + random.uniform(0, 0.1)
+        first = self._patience.busy_pause if again.busy else self._patience.first_pause
+        return float(min(first * 2 ** (attempt - 1), longest) * random.uniform(0.5, 1.0))
+
+    def _follow(self, first: _Request) -> _Response:
+        """One attempt, through its redirects."""
+        request = first
+        for _ in range(_MOST_REDIRECTS + 1):
+            response = self._exchange(request)
+            if response.status not in (301, 302, 303, 307, 308):
+                return response
+            request = _redirected(first, request, response)
+        raise HttpError(f"{first.host} redirects without end.", status=response.status, permanent=True)
+
+    def _exchange(self, request: _Request) -> _Response:
+        """One request and its answer, at the host's pace; the host's row learns how it went."""
+        self._take_turn(request)
+        answered = False
+        failure: ServiceError | None = None
+        pause: timedelta | None = None
+        try:
+            response = self._transfer(request)
+            answered = self.reached = True
+            pause = response.nothing_left_for
+            error = _error_of(response, request)
+            if error is not None and _is_failure(error, request):
+                failure, busy = error, response.status in (429, 503)
+                if busy:
+                    pause = error.retry_after or timedelta(seconds=self._patience.busy_pause)
+                raise _Again(error, busy=busy)
+            if error is not None:
+                raise error
+            return response
+        except Unreachable as error:
+            failure = error
+            if error.permanent:
+                raise
+            raise _Again(error) from None
+        except BadAnswer as error:
+            failure = error
+            raise
+        finally:
+            with database():
+                if failure is not None:
+                    Host.failed(request.host, str(failure), leave_alone=pause)
+                elif answered:
+                    Host.succeeded(request.host, leave_alone=pause)
+                else:
+                    Host.released(request.host)
+
+    def _take_turn(self, request: _Request) -> None:
+        patience, pace = self._patience, request.pace
+        give_up = time.monotonic() + patience.longest_pause
+        lease = patience.total + patience.longest_pause
+        while True:
+            with database():
+                wait = Host.objects.reserve(request.host, every=pace.every, at_once=pace.at_once, lease=lease)
+                blocked = Host.blocked_for(request.host) if wait is None else None
+            if wait is not None:
+                time.sleep(wait)
+                return
+            left = give_up - time.monotonic()
+            if blocked is not None and blocked.total_seconds() > left:
+                message = (
+                    f"{request.host} is left alone for {_in_words(blocked)}: it asked for that, or failed too often."
+                )
+                raise LeftAlone(message, retry_after=blocked)
+            if left <= 0:
+                message = f"{request.host} has more requests waiting than it takes."
+                raise LeftAlone(message, retry_after=timedelta(seconds=patience.longest_pause))
+            # A short block is the pause that another request makes as well.
+            time.sleep(blocked.total_seconds() if blocked else _QUEUE_PAUSE * random.uniform(0.5, 1.5))
+
+    def _transfer(self, request: _Request) -> _Response:
+        patience, started = self._patience, time.monotonic()
+        timeout = {"connect": patience.connect, "read": patience.read, "write": patience.read, "pool": None}
+        deadline = started + patience.total
+        sent = httpx.Request(
+            request.method,
+            request.url,
+            headers={
+                "Accept-Encoding": "gzip",
+                "User-Agent": self._agent,
+                "Connection": "close",
+                **request.headers,
+            },
+            content=request.content,
+            extensions={"timeout": timeout, "deadline": deadline, "public_only": request.public_only},
+        )
+        try:
+            received = self._transport.handle_request(sent)
+            try:
+                body = _read(received, request, deadline)
+            finally:
+                received.close()
+        except OUT_OF_TIME:
+            raise Unreachable(f"{request.host} did not answer in time.") from None
+        except BROKEN as error:
+            raise _unreachable(error, request) from None
+        response = _Response(status=received.status_code, headers=received.headers, body=body)
+        logger.debug(
+            "%s %s%s: %s in %.2f s.",
+            *(request.method, request.host, clean(request.url.path, request.secrets), response.status),
+            time.monotonic() - started,
+        )
+        if request.wants_json and 200 <= response.status < 300:
+            response = replace(response, data=_json(response, request))
+        return response
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Request:
+    method: str
+    url: httpx.URL
+    headers: Mapping[str, str]
+    content: bytes | None = None
+    secrets: tuple[str, ...] = ()
+    secret_names: frozenset[str] = frozenset()
+    """Of headers, in lower case."""
+    pace: Pace
+    redirects_to: tuple[str, ...] = ()
+    most_bytes: int
+    public_only: bool = False
+    wants_json: bool = True
+    final: Callable[[HttpError], bool] | None = None
+
+    @property
+    def host(self) -> str:
+        return _host(self.url)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Response:
+    status: int
+    headers: httpx.Headers
+    body: bytes
+    data: Any = field(default=None)
+
+    @property
+    def nothing_left_for(self) -> timedelta | None:
+        """How long no request is left, from a header like `RateLimit: "daily";r=0;t=3600`
+        (https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/)."""
+        waits = [int(t) for t in re.findall(r";\s*r=0\s*;\s*t=(\d{1,8})", self.headers.get("ratelimit", ""))]
+        return timedelta(seconds=max(waits)) if waits else None
+
+    @property
+    def retry_after(self) -> timedelta | None:
+        value = self.headers.get("retry-after", "").strip()
+        asked = self.nothing_left_for
+        if value.isascii() and value.isdigit():
+            asked = timedelta(seconds=min(int(value[:12]), 10**9))
+        else:
+            with contextlib.suppress(ValueError, TypeError, OverflowError):
+                moment = parsedate_to_datetime(value)
+                moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+                asked = max(moment - timezone.now(), timedelta(0))
+        return None if asked is None else min(asked, LONGEST_BLOCK)
+
+
+class _Again(Exception):
+    """An attempt that failed in a way that another may not."""
+
+    def __init__(self, error: ServiceError, *, busy: bool = False) -> None:
+        super().__init__(str(error))
+        self.error, self.busy = error, busy
+
+
+def _is_failure(error: ServiceError, request: _Request) -> bool:
+    """Whether the host failed, so that a copy may stand in; a refusal is an answer."""
+    if isinstance(error, HttpError):
+        told = error.status in (408, 429) or error.status >= 500
+        return told and not (request.final is not None and request.final(error))
+    return not error.permanent
+
+
+class _Copies:
+    """The last good answer to one request, as the database keeps it."""
+
+    def __init__(self, request: _Request, url: httpx.URL) -> None:
+        self._url = clean(str(url), request.secrets)
+        self._key = hashlib.sha256(
+            b"\0".join((request.method.encode(), str(url).encode(), request.content or b""))
+        ).hexdigest()
+
+    def find(self) -> _Copy | None:
+        with database():
+            row = HttpCopy.objects.filter(key=self._key).first()
+        content = row.content() if row is not None else None
+        return None if row is None or content is None else _Copy(row, json.loads(content))
+
+    def keep(
+        self, data: Any, *, headers: httpx.Headers | None = None, status: int = 200, nothing: bool = False
+    ) -> datetime:
+        """Returns when it was fetched."""
+        now = timezone.now()
+        headers = headers or httpx.Headers()
+        etag, modified = headers.get("etag", ""), headers.get("last-modified", "")
+        row = HttpCopy(
+            key=self._key,
+            url=self._url[:1024],
+            etag=etag if len(etag) <= 255 else "",
+            last_modified=modified if len(modified) <= 64 else "",
+            fetched_at=now,
+            checked_at=now,
+            nothing=nothing,
+            status=status,
+            body=zlib.compress(json.dumps(data).encode()),
+        )
+        changing = ["url", "etag", "last_modified", "fetched_at", "checked_at", "nothing", "status", "body"]
+        with database():
+            HttpCopy.objects.bulk_create([row], update_conflicts=True, unique_fields=["key"], update_fields=changing)
+        return now
+
+
+class _Copy:
+    def __init__(self, row: HttpCopy, data: Any) -> None:
+        self._row, self._data = row, data
+        self.status, self.checked_at = row.status, row.checked_at
+
+    def is_fresh(self, fresh_for: timedelta) -> bool:
+        if self._row.nothing:
+            fresh_for = min(fresh_for, NOTHING_IS_FRESH_FOR)
+        # One from the future was written by a clock that has since been set back.
+        return timedelta(0) <= timezone.now() - self.checked_at < fresh_for
+
+    def conditions(self) -> dict[str, str]:
+        found = {"If-None-Match": self._row.etag, "If-Modified-Since": self._row.last_modified}
+        return {name: value for name, value in found.items() if value} if self.status == 200 else {}
+
+    def confirm(self) -> _Copy:
+        self.checked_at = timezone.now()
+        with database():
+            HttpCopy.objects.filter(pk=self._row.pk).update(checked_at=self.checked_at)
+        return self
+
+    def answer(self, *, stale: bool = False) -> Answer:
+        if self.status == 404:
+            raise HttpError(f"{self._row.url} was not there at the last look.", status=404, data=self._data)
+        return Answer(data=self._data, as_of=self.checked_at, stale=stale)
+
+
+def _address(url: str, params: Mapping[str, str]) -> httpx.URL:
+    """Raises Forbidden where it is none that can be asked."""
+    try:
+        address = httpx.URL(url)
+        usable = address.scheme in ("http", "https") and bool(_host(address)) and not address.userinfo
+        address = address.copy_merge_params(params) if params else address
+    except (httpx.InvalidURL, UnicodeError, ValueError, TypeError):
+        usable = False
+    if not usable:
+        raise Forbidden(f"“{clean(str(url)[:200])}” is no address of http or https.", permanent=True)
+    return address.copy_with(fragment=None)
+
+
+def _host(url: httpx.URL) -> str:
+    return url.netloc.decode("ascii").lower()
+
+
+def _headers(given: Mapping[str, str]) -> Mapping[str, str]:
+    for name, value in given.items():
+        if not (value.isascii() and value.isprintable()):
+            raise Forbidden(f"What is to be sent as {name} holds characters that cannot be sent.", permanent=True)
+    return given
+
+
+def _values(*given: Mapping[str, str] | None) -> tuple[str, ...]:
+    """Also the part behind the scheme of an Authorization."""
+    whole = [value for each in given if each for value in each.values() if value.strip()]
+    return tuple(dict.fromkeys(form for value in whole for form in (value, value.split()[-1])))
+
+
+def _redirected(first: _Request, request: _Request, response: _Response) -> _Request:
+    """The request that a redirect asks for.
+
+    A host that a person configured may be private, so it may also send us elsewhere on itself; nobody else may.
+    """
+    location = response.headers.get("location", "")
+    if first.method != "GET" or not location:
+        message = f"{request.host} sends a {first.method} elsewhere. Give the address that it means, if you know it."
+        raise HttpError(message, status=response.status, permanent=True)
+    try:
+        url = _address(str(request.url.join(location)), {})
+    except (httpx.InvalidURL, UnicodeError, ValueError):
+        raise Forbidden(f"{request.host} redirects to something that is no address.", permanent=True) from None
+    upward = (first.url.scheme, url.scheme) == ("http", "https")
+    at_home = url.host == first.url.host and (upward or (url.scheme, url.port) == (first.url.scheme, first.url.port))
+    named = any(url.host == name or url.host.endswith(f".{name}") for name in first.redirects_to)
+    downward = (request.url.scheme, url.scheme) == ("https", "http")
+    if downward or not (at_home or named):
+        raise Forbidden(f"{first.host} redirects to {_host(url)}, which nobody has allowed.", permanent=True)
+    private = frozenset() if at_home else first.secret_names | {"authorization", "cookie"}
+    return replace(
+        first,
+        url=url,
+        headers={name: value for name, value in first.headers.items() if name.lower() not in private},
+        public_only=first.public_only or not at_home,
+    )
+
+
+def _unreachable(error: Exception, request: _Request) -> Unreachable:
+    said = clean(str(error), request.secrets)
+    if "CERTIFICATE_VERIFY_FAILED" in said:
+        return Unreachable(f"{request.host} shows no certificate that can be trusted: {said}.", permanent=True)
+    return Unreachable(f"{request.host} could not be reached: {said or type(error).__name__}.")
+
+
+def _read(received: httpx.Response, request: _Request, deadline: float) -> bytes:
+    """The body, unpacked, never more than `most_bytes` of it in memory."""
+    packing = received.headers.get("content-encoding", "").strip().lower()
+    if packing not in ("", "identity", "gzip", "x-gzip"):
+        raise BadAnswer(f"{request.host} answered in a packing that was not asked for.")
+    unpacker = zlib.decompressobj(wbits=31) if "gzip" in packing else None
+    body = bytearray()
+    assert isinstance(received.stream, httpx.SyncByteStream)
+    for chunk in received.stream:
+        if time.monotonic() > deadline:
+            raise Unreachable(f"{request.host} did not answer in time.")
+        room = request.most_bytes + 1 - len(body)
+        try:
+            body += chunk[:room] if unpacker is None else unpacker.decompress(chunk, room)
+        except zlib.error:
+            raise Unreachable(f"{request.host} sent an answer that cannot be unpacked.") from None
+        if len(body) > request.most_bytes:
+            raise BadAnswer(f"{request.host} sent more than {request.most_bytes:,} bytes.")
+    if unpacker is not None and not unpacker.eof and received.status_code != 304:
+        raise Unreachable(f"{request.host} broke off in the middle of its answer.")
+    return bytes(body)
+
+
+def _text(response: _Response) -> str:
+    """JSON is UTF-8; some say that theirs is something else, and mean it."""
+    try:
+        return response.body.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        declared = re.search(r"charset=[\"']?([\w-]+)", response.headers.get("content-type", ""))
+        with contextlib.suppress(LookupError, UnicodeDecodeError):
+            return response.body.decode(declared[1] if declared else "utf-16")
+        return response.body.decode("utf-8", "replace")
+
+
+def _json(response: _Response, request: _Request) -> Any:
+    """NaN and Infinity, which JSON does not have, are unknown."""
+    try:
+        return json.loads(_text(response), parse_constant=lambda _: None)
+    except (ValueError, RecursionError):
+        begins = _beginning(response, request)
+        raise BadAnswer(f"{request.host} answered with something that is not JSON: {begins}.") from None
+
+
+def _error_of(response: _Response, request: _Request) -> HttpError | None:
+    if response.status < 400:
+        return None
+    try:
+        # Adapters quote from it.
+        data = json.loads(_without(_text(response), request.secrets))
+    except (ValueError, RecursionError):
+        data = None
+    return HttpError(
+        f"{request.host} answered with HTTP {response.status}: {_beginning(response, request)}.",
+        status=response.status,
+        data=data,
+        permanent=response.status in (401, 403),
+        retry_after=response.retry_after,
+    )
+
+
+def _beginning(response: _Response, request: _Request) -> str:
+    text = clean(_text(response)[: _SHOWN_CHARACTERS * 50], request.secrets)
+    text = " ".join("".join(each if each.isprintable() else " " for each in text).split())
+    return f"“{text[:_SHOWN_CHARACTERS]}”" if text else "nothing at all"
+
+
+def clean(text: str, secrets: Iterable[str] = ()) -> str:
+    """`text` without `secrets`, and without what `redact` knows."""
+    return redact(_without(text, secrets))
+
+
+def _without(text: str, secrets: Iterable[str]) -> str:
+    """In whatever form they stand in an address."""
+    for secret in sorted(secrets, key=len, reverse=True):
+        for form in {secret, quote(secret), quote(secret, safe=""), quote_plus(secret)}:
+            text = text.replace(form, BLANK)
+    return text
+
+
+def _in_words(duration: timedelta) -> str:
+    seconds = max(1, round(duration.total_seconds()))
+    return f"{seconds} s" if seconds < 120 else f"{round(seconds / 60)} min"
+
+
+@contextlib.contextmanager
+def database() -> Iterator[None]:
+    """A thread's connection is closed by who opened it: Django would keep it until the thread is gone."""
+    opened = connection.connection is None
+    try:
+        yield
+    finally:
+        if opened:
+            connection.close()

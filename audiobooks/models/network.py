@@ -1,0 +1,253 @@
+"""What is remembered of the outside: when a host may be asked again, its last good answers, how each service fares."""
+
+from __future__ import annotations
+
+import zlib
+from datetime import datetime, timedelta
+
+from django.db import connection, models
+from django.db.models.functions import Greatest
+from django.utils import timezone
+
+from audiobooks.exceptions import ServiceError
+from scheduling.redaction import redact
+
+LONGEST_BLOCK = timedelta(hours=24)
+"""A service may ask to be left alone for longer; it is asked again after this all the same."""
+_HOST_LADDER = (timedelta(minutes=1), timedelta(minutes=5), timedelta(minutes=15), timedelta(hours=1))
+_FAILURES_FOR_FREE = 4
+_FAILURES_PER_RUNG = 3
+_SERVICE_LADDER = (
+    timedelta(0),
+    timedelta(minutes=1),
+    timedelta(minutes=5),
+    timedelta(minutes=15),
+    timedelta(hours=1),
+    timedelta(hours=6),
+)
+_OFF_WHEN_PERMANENT = timedelta(hours=24)
+# No queue is longer: a slot or lease further ahead was made by a clock that has since been set back.
+_HORIZON = 600.0
+
+
+class HostQuerySet(models.QuerySet["Host"]):
+    def unused_since(self, moment: datetime) -> HostQuerySet:
+        """Those that nobody has asked since; to be deleted by whoever cleans up."""
+        return self.filter(busy_until__lt=moment.timestamp())
+
+    def reserve(self, host: str, *, every: float, at_once: int, lease: float) -> float | None:
+        """Claim the next slot of `host` in one statement, whichever thread or process asks.
+
+        every: seconds between two slots; at_once: requests under way; lease: seconds after which a request whose
+        process died is forgotten.
+
+        Returns the seconds to wait for the slot, or None where the host is blocked or has enough under way.
+        Not for use within a transaction: the row would stay locked until its end.
+        """
+        now = timezone.now()
+        seconds = now.timestamp()
+        stored = self.model._meta.get_field("blocked_until").get_db_prep_value
+        values = {
+            "host": host,
+            "now": seconds,
+            "horizon": seconds + _HORIZON,
+            "every": every,
+            "until": seconds + lease,
+            "at_once": at_once,
+            "moment": stored(now, connection),
+            "longest": stored(now + LONGEST_BLOCK, connection),
+        }
+        with connection.cursor() as cursor:
+            cursor.execute(_RESERVE, values)
+            row = cursor.fetchone()
+        return None if row is None else max(0.0, float(row[0]) - every - seconds)
+
+
+_RESERVE = """
+INSERT INTO audiobooks_host AS old (host, next_slot, in_flight, busy_until, consecutive_failures, last_error)
+VALUES (%(host)s, %(now)s + %(every)s, 1, %(until)s, 0, '')
+ON CONFLICT (host) DO UPDATE SET
+    next_slot = %(every)s + CASE WHEN old.next_slot BETWEEN %(now)s AND %(horizon)s THEN old.next_slot ELSE %(now)s END,
+    in_flight = CASE WHEN old.busy_until BETWEEN %(now)s AND %(horizon)s THEN old.in_flight + 1 ELSE 1 END,
+    busy_until = CASE
+        WHEN old.busy_until BETWEEN %(until)s AND %(horizon)s THEN old.busy_until ELSE %(until)s END
+WHERE (old.blocked_until IS NULL OR old.blocked_until <= %(moment)s OR old.blocked_until > %(longest)s)
+    AND (old.in_flight < %(at_once)s OR old.busy_until NOT BETWEEN %(now)s AND %(horizon)s)
+RETURNING next_slot
+"""
+
+
+class Host(models.Model):
+    """One row per host, shared by all processes: its pace, and how long it is to be left alone."""
+
+    host = models.CharField(max_length=255, unique=True, help_text="With its port where that is not the usual one.")
+    next_slot = models.FloatField(help_text="Seconds since 1970: the next request starts no earlier.")
+    in_flight = models.PositiveIntegerField(default=0)
+    busy_until = models.FloatField(help_text="Seconds since 1970: no request under way can last longer.")
+    blocked_until = models.DateTimeField(null=True, blank=True)
+    consecutive_failures = models.PositiveIntegerField(default=0)
+    last_success = models.DateTimeField(null=True, blank=True)
+    last_error = models.TextField(blank=True)
+
+    objects = HostQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["host"]
+
+    def __str__(self) -> str:
+        return self.host
+
+    @classmethod
+    def released(cls, host: str) -> None:
+        """Its turn was given back unused."""
+        cls.objects.filter(host=host).update(in_flight=Greatest(models.F("in_flight") - 1, 0))
+
+    @classmethod
+    def succeeded(cls, host: str, *, leave_alone: timedelta | None = None) -> None:
+        """`leave_alone`: it answered, and said that no more requests are allowed for so long.
+
+        A block stays: it may be newer than the request that has now been answered.
+        """
+        now = timezone.now()
+        cls.objects.filter(host=host).update(
+            in_flight=Greatest(models.F("in_flight") - 1, 0),
+            consecutive_failures=0,
+            last_success=now,
+            blocked_until=_blocked(now, leave_alone),
+        )
+
+    @classmethod
+    def failed(cls, host: str, error: str, *, leave_alone: timedelta | None = None) -> None:
+        """Counts the failure; after some in a row the host is left alone, longer each time, or for as long as it asked."""
+        now = timezone.now()
+        rungs = [
+            models.When(
+                consecutive_failures__gte=_FAILURES_FOR_FREE + rung * _FAILURES_PER_RUNG,
+                then=_blocked(now, max(pause, leave_alone or pause)),
+            )
+            for rung, pause in reversed(list(enumerate(_HOST_LADDER)))
+        ]
+        cls.objects.filter(host=host).update(
+            in_flight=Greatest(models.F("in_flight") - 1, 0),
+            consecutive_failures=models.F("consecutive_failures") + 1,
+            last_error=error,
+            blocked_until=models.Case(
+                *rungs, default=_blocked(now, leave_alone), output_field=models.DateTimeField(null=True)
+            ),
+        )
+
+    @classmethod
+    def blocked_for(cls, host: str) -> timedelta | None:
+        """How long the host is to be left alone, None where it is not."""
+        now = timezone.now()
+        until = cls.objects.filter(host=host).values_list("blocked_until", flat=True).first()
+        return until - now if until is not None and now < until <= now + LONGEST_BLOCK else None
+
+
+def _blocked(now: datetime, pause: timedelta | None) -> models.F | models.Case:
+    """The end of `pause` from now, or of a longer block that stands; one from a clock that was wrong does not stand."""
+    if not pause:
+        return models.F("blocked_until")
+    until = now + min(pause, LONGEST_BLOCK)
+    return models.Case(
+        models.When(blocked_until__gt=until, blocked_until__lte=now + LONGEST_BLOCK, then=models.F("blocked_until")),
+        default=models.Value(until),
+        output_field=models.DateTimeField(),
+    )
+
+
+class HttpCopyQuerySet(models.QuerySet["HttpCopy"]):
+    def unused_since(self, moment: datetime) -> HttpCopyQuerySet:
+        """Those that no request has confirmed since; to be deleted by whoever cleans up."""
+        return self.filter(checked_at__lt=moment)
+
+
+class HttpCopy(models.Model):
+    """The last good answer to one request."""
+
+    key = models.CharField(max_length=64, unique=True, help_text="Of method, address and parameters without secrets.")
+    url = models.CharField(max_length=1024, help_text="As it may be shown.")
+    etag = models.CharField(max_length=255, blank=True)
+    last_modified = models.CharField(max_length=64, blank=True, help_text="As the host wrote it.")
+    fetched_at = models.DateTimeField()
+    checked_at = models.DateTimeField(db_index=True, help_text="When the host last said that it still holds.")
+    nothing = models.BooleanField(
+        default=False, help_text="It says that there is nothing; it is believed for less long."
+    )
+    status = models.PositiveSmallIntegerField(default=200)
+    body = models.BinaryField(help_text="zlib.")
+
+    objects = HttpCopyQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = "HTTP copy"
+        verbose_name_plural = "HTTP copies"
+        ordering = ["-checked_at"]
+
+    def __str__(self) -> str:
+        return self.url
+
+    def content(self) -> bytes | None:
+        """None where the copy is damaged."""
+        try:
+            return zlib.decompress(bytes(self.body))
+        except zlib.error:
+            return None
+
+
+class ServiceStateQuerySet(models.QuerySet["ServiceState"]):
+    def off(self, name: str, configured: str) -> ServiceState | None:
+        """The state of a service that is to be left alone now; not where its settings have changed since."""
+        now = timezone.now()
+        return self.filter(
+            name=name, configured=configured, off_until__gt=now, off_until__lte=now + LONGEST_BLOCK
+        ).first()
+
+    def record_success(self, name: str, configured: str) -> None:
+        self.update_or_create(
+            name=name,
+            defaults={
+                "configured": configured,
+                "last_success": timezone.now(),
+                "consecutive_failures": 0,
+                "off_until": None,
+            },
+        )
+
+    def record_failure(self, name: str, configured: str, error: ServiceError) -> ServiceState:
+        """Leaves the service alone for as long as it asked, or longer with each failure; a permanent one for a day."""
+        now = timezone.now()
+        state, _ = self.get_or_create(name=name, defaults={"configured": configured})
+        failures = state.consecutive_failures + 1 if state.configured == configured else 1
+        pause = _SERVICE_LADDER[min(failures, len(_SERVICE_LADDER)) - 1]
+        if error.permanent:
+            pause = _OFF_WHEN_PERMANENT
+        pause = min(max(pause, error.retry_after or pause), LONGEST_BLOCK)
+        state.configured = configured
+        state.consecutive_failures = failures
+        state.last_failure = now
+        state.last_error = redact(str(error))
+        state.off_until = now + pause if pause else None
+        state.save()
+        return state
+
+
+class ServiceState(models.Model):
+    """How a provider, a source or a client fares."""
+
+    name = models.CharField(max_length=64, unique=True)
+    configured = models.CharField(max_length=64, blank=True, editable=False)
+    """A hash of its settings: what a person has changed is tried at once."""
+    last_success = models.DateTimeField(null=True, blank=True)
+    last_failure = models.DateTimeField(null=True, blank=True)
+    last_error = models.TextField(blank=True)
+    consecutive_failures = models.PositiveIntegerField(default=0)
+    off_until = models.DateTimeField(null=True, blank=True)
+
+    objects = ServiceStateQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name

@@ -1,0 +1,835 @@
+"""The doorway, against a server on loopback that does what the outside does."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import json
+import logging
+import shutil
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from pathlib import Path
+
+import httpx
+import pytest
+import time_machine
+from django.db import connection, connections
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from audiobooks.exceptions import BadAnswer, Forbidden, HttpError, LeftAlone, ServiceError, Unreachable
+from audiobooks.http import Doorway, Pace, Patience
+from audiobooks.models import Host, HttpCopy
+from audiobooks.transport import Transport, is_public
+from tests.audiobooks.outside import Outside, Reply
+
+ROOT = Path(__file__).resolve().parents[2]
+QUICK = Patience(connect=1, read=0.5, total=1.5, first_pause=0.02, busy_pause=0.04, longest_pause=1.5)
+FAST = Pace(every=0.0, at_once=8)
+SECRET = "s3cr3t/key+of mine"
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def outside() -> Iterator[Outside]:
+    with Outside() as server:
+        yield server
+
+
+@pytest.fixture
+def http() -> Doorway:
+    return Doorway(patience=QUICK, contact="someone@example.org")
+
+
+def get(http: Doorway, url: str, **options: object) -> object:
+    return http.get_json(url, pace=FAST, **options).data  # type: ignore[arg-type]
+
+
+# -- what is sent
+
+
+def test_it_says_who_asks(outside: Outside, http: Doorway) -> None:
+    outside.gives("/x", Reply.of([1]))
+    assert get(http, f"{outside.url}/x", params={"q": "a b&c"}) == [1]
+    [seen] = outside.seen
+    assert seen.headers["user-agent"] == "AudiobookAutomation/0.1.0 (+someone@example.org)"
+    assert seen.query == {"q": "a b&c"}
+
+
+def test_post_sends_json_once(outside: Outside, http: Doorway) -> None:
+    outside.gives("/x", Reply(status=502), Reply.of({}))
+    with pytest.raises(HttpError):
+        http.post_json(f"{outside.url}/x", data={"a": 1}, pace=FAST)
+    [seen] = outside.seen
+    assert json.loads(seen.body) == {"a": 1} and seen.headers["content-type"] == "application/json"
+
+
+# -- 1: no answer
+
+
+def test_a_refused_connection(http: Doorway) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with pytest.raises(Unreachable, match="could not be reached") as caught:
+        get(http, f"http://127.0.0.1:{port}/")
+    assert not caught.value.permanent
+    assert Host.objects.get().consecutive_failures == 3
+
+
+def test_a_connection_that_is_not_taken(http: Doorway) -> None:
+    with socket.socket() as full:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        address = full.getsockname()
+        others = [socket.socket() for _ in range(4)]
+        for other in others:
+            other.setblocking(False)
+            other.connect_ex(address)
+        once = Doorway(patience=Patience(connect=0.2, attempts=1), contact="")
+        with pytest.raises(Unreachable, match="did not answer in time"):
+            get(once, f"http://127.0.0.1:{address[1]}/")
+        for other in others:
+            other.close()
+
+
+def test_a_name_without_an_address() -> None:
+    def none(host: str, port: int) -> list[str]:
+        raise socket.gaierror("Name or service not known")
+
+    http = Doorway(patience=QUICK, transport=Transport(none), contact="")
+    with pytest.raises(Unreachable, match=r"books\.example could not be reached: its name has no address"):
+        get(http, "http://books.example/")
+
+
+def test_something_that_speaks_no_tls(outside: Outside, http: Doorway) -> None:
+    with pytest.raises(Unreachable):
+        get(http, outside.url.replace("http:", "https:"))
+
+
+@pytest.fixture
+def secure(tmp_path: Path) -> Iterator[tuple[Path, int, list[bytes]]]:
+    """A certificate of books.example, the port of a server that shows it, and what reached it."""
+    if shutil.which("openssl") is None:
+        pytest.skip("no openssl to make a certificate with")
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    subprocess.run(
+        [
+            *(
+                "openssl",
+                "req",
+                "-x509",
+                "-newkey",
+                "rsa:2048",
+                "-nodes",
+                "-days",
+                "3000",
+                "-subj",
+                "/CN=books.example",
+            ),
+            *("-addext", "subjectAltName=DNS:books.example", "-keyout", str(key), "-out", str(certificate)),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    read: list[bytes] = []
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+
+        def serve() -> None:
+            while True:
+                try:
+                    taken, _ = server.accept()
+                except OSError:
+                    return
+                taken.settimeout(2)
+                with taken, contextlib.suppress(OSError), context.wrap_socket(taken, server_side=True) as wrapped:
+                    read.append(wrapped.recv(10_000))
+                    wrapped.sendall(b'HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\n"secure"')
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield certificate, server.getsockname()[1], read
+        server.shutdown(socket.SHUT_RDWR)
+    thread.join()
+
+
+@pytest.mark.parametrize("name", ["books.example", "other.example"])
+def test_a_certificate_is_that_of_the_name(secure: tuple[Path, int, list[bytes]], name: str) -> None:
+    """The connection goes to an address; what has to be proved is the name."""
+    certificate, port, read = secure
+    transport = Transport(lambda host, port: ["127.0.0.1"])
+    http = Doorway(patience=QUICK, transport=transport, contact="")
+    with pytest.raises(Unreachable, match="no certificate that can be trusted") as caught:
+        get(http, f"https://{name}:{port}/")
+    assert caught.value.permanent and read == []
+    transport._context.load_verify_locations(certificate)
+    Host.objects.all().delete()
+    if name == "books.example":
+        assert get(http, f"https://{name}:{port}/") == "secure"
+        assert b"Host: books.example" in read[0]
+    else:
+        with pytest.raises(Unreachable, match="no certificate that can be trusted"):
+            get(http, f"https://{name}:{port}/")
+
+
+def test_an_answer_that_does_not_come(outside: Outside) -> None:
+    outside.gives("/x", Reply(delay=0.6), Reply(delay=0.6), Reply.of("late"))
+    assert get(Doorway(patience=QUICK, contact=""), f"{outside.url}/x") == "late"
+    assert len(outside.seen) == 3
+
+
+@pytest.mark.parametrize("headers", [{}, {"Content-Length": ""}])
+def test_an_answer_that_drips(outside: Outside, headers: dict[str, str]) -> None:
+    outside.gives("/x", Reply(body=b"[" + b" " * 100 + b"]", drip=0.1, headers=headers))
+    once = Doorway(patience=Patience(read=0.5, total=0.6, attempts=1), contact="")
+    started = time.monotonic()
+    with pytest.raises(Unreachable, match="did not answer in time"):
+        get(once, f"{outside.url}/x")
+    assert time.monotonic() - started < 1.5
+
+
+def test_headers_that_drip() -> None:
+    """Of one step each is in time; the whole is not."""
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+
+        def drip() -> None:
+            taken, _ = server.accept()
+            with taken:
+                for byte in b"HTTP/1.1 200 OK\r\nX-Long: " + b"x" * 100:
+                    try:
+                        taken.sendall(bytes([byte]))
+                    except OSError:
+                        return
+                    time.sleep(0.05)
+
+        thread = threading.Thread(target=drip)
+        thread.start()
+        once = Doorway(patience=Patience(read=0.5, total=0.4, attempts=1), contact="")
+        started = time.monotonic()
+        with pytest.raises(Unreachable, match="did not answer in time"):
+            get(once, f"http://127.0.0.1:{server.getsockname()[1]}/")
+        assert time.monotonic() - started < 1.0
+        thread.join()
+
+
+def test_an_answer_that_breaks_off(outside: Outside, http: Doorway) -> None:
+    outside.gives("/x", Reply(body=b'{"a": 1}', cut=3), Reply.of({"a": 1}))
+    assert get(http, f"{outside.url}/x") == {"a": 1}
+    outside.gives("/x", Reply(body=b'{"a": 1}', cut=3))
+    with pytest.raises(Unreachable):
+        get(http, f"{outside.url}/x")
+
+
+# -- 2 and 3: errors of the host
+
+
+def test_a_short_retry_after_is_waited_for(outside: Outside, http: Doorway) -> None:
+    outside.gives("/x", Reply.of({}, 429, Retry_After="1"), Reply.of("done"))
+    assert get(http, f"{outside.url}/x") == "done"
+    first, second = outside.seen
+    assert second.at - first.at >= 0.99
+
+
+def test_a_retry_after_that_is_a_date(outside: Outside, http: Doorway) -> None:
+    moment = format_datetime(datetime.now(UTC) + timedelta(hours=2), usegmt=True)
+    outside.gives("/x", Reply.of({}, 503, Retry_After=moment))
+    with pytest.raises(HttpError) as caught:
+        get(http, f"{outside.url}/x")
+    assert caught.value.retry_after is not None
+    assert timedelta(minutes=119) < caught.value.retry_after <= timedelta(minutes=120)
+    assert len(outside.seen) == 1
+
+
+@pytest.mark.parametrize("value", ["99999999999999999999", "86400000", "Wed, 01 Jan 9999 00:00:00 GMT"])
+def test_an_absurd_retry_after_is_capped(outside: Outside, http: Doorway, value: str) -> None:
+    outside.gives("/x", Reply.of({}, 429, Retry_After=value))
+    with pytest.raises(HttpError) as caught:
+        get(http, f"{outside.url}/x")
+    assert caught.value.retry_after == timedelta(hours=24)
+
+
+@pytest.mark.parametrize("value", ["", "soon", "-5", "Wed, 99 Foo 2020", "²"])
+def test_without_a_usable_retry_after_it_pauses(outside: Outside, http: Doorway, value: str) -> None:
+    headers = {"Retry-After": value.encode().decode("latin-1")}
+    outside.gives("/x", Reply(429, headers=headers), Reply.of("done"))
+    assert get(http, f"{outside.url}/x") == "done"
+
+
+def test_nobody_else_asks_a_host_that_wants_quiet(outside: Outside, http: Doorway) -> None:
+    outside.gives("/x", Reply.of({}, 429, Retry_After="600"))
+    with pytest.raises(HttpError):
+        get(http, f"{outside.url}/x")
+    with pytest.raises(LeftAlone, match="left alone for 10 min") as caught:
+        get(Doorway(patience=QUICK, contact=""), f"{outside.url}/other")
+    assert caught.value.retry_after is not None and caught.value.retry_after > timedelta(seconds=590)
+    assert len(outside.seen) == 1
+    with time_machine.travel(timezone.now() + timedelta(minutes=11)):
+        outside.gives("/x", Reply.of("done"))
+        assert get(http, f"{outside.url}/x") == "done"
+    host = Host.objects.get()
+    assert (host.consecutive_failures, host.in_flight) == (0, 0)
+
+
+def test_an_older_request_that_succeeds_does_not_end_a_block() -> None:
+    """Another process was told to stop while this one's request was under way."""
+
+    def stopped_meanwhile(request: httpx.Request) -> httpx.Response:
+        Host.failed("x.example", "429", leave_alone=timedelta(minutes=10))
+        return httpx.Response(200, content=b"{}")
+
+    answers = httpx.MockTransport(stopped_meanwhile)
+    get(Doorway(patience=QUICK, transport=answers, contact=""), "http://x.example/")
+    blocked = Host.blocked_for("x.example")
+    assert blocked is not None and blocked > timedelta(minutes=9)
+    Host.failed("x.example", "oh", leave_alone=timedelta(seconds=5))
+    blocked = Host.blocked_for("x.example")
+    assert blocked is not None and blocked > timedelta(minutes=9)
+
+
+def test_a_day_that_is_used_up(outside: Outside, http: Doorway) -> None:
+    limit = '"Free";r=8;t=42, "daily";r=0;t=3600'
+    outside.gives("/x", Reply.of("the last", RateLimit=limit))
+    assert get(http, f"{outside.url}/x") == "the last"
+    with pytest.raises(LeftAlone):
+        get(http, f"{outside.url}/x")
+
+
+@pytest.mark.parametrize("status", [500, 502, 503, 504])
+def test_an_error_that_passes(outside: Outside, http: Doorway, status: int) -> None:
+    outside.gives("/x", Reply(status), Reply.of("done"))
+    assert get(http, f"{outside.url}/x") == "done"
+
+
+def test_an_error_that_stays_is_asked_for_ever_less(outside: Outside, http: Doorway) -> None:
+    outside.gives("/x", Reply.of({"error": "out of order"}, 500))
+    for _ in range(6):
+        with pytest.raises(ServiceError):
+            get(http, f"{outside.url}/x")
+    assert len(outside.seen) == 5
+    blocks = []
+    start = timezone.now()
+    for hours in range(1, 13):
+        with time_machine.travel(start + timedelta(hours=2 * hours)):
+            with pytest.raises(HttpError, match="HTTP 500"):
+                get(http, f"{outside.url}/x")
+            blocked = Host.blocked_for(f"127.0.0.1:{outside.port}")
+            assert blocked is not None
+            blocks.append(round(blocked.total_seconds() / 60))
+    assert blocks == sorted(blocks) and blocks[0] == 1 and blocks[-1] == 60
+    assert len(outside.seen) == 5 + 12
+
+
+def test_what_is_final_is_not_asked_again(outside: Outside, http: Doorway) -> None:
+    outside.gives("/x", Reply.of({"message": "not in region"}, 500))
+    with pytest.raises(HttpError) as caught:
+        get(http, f"{outside.url}/x", final=lambda error: "region" in error.data["message"])
+    assert caught.value.status == 500 and len(outside.seen) == 1
+    assert Host.objects.get().consecutive_failures == 0
+
+
+@pytest.mark.parametrize(("status", "permanent"), [(400, False), (401, True), (403, True), (404, False), (422, False)])
+def test_a_refusal_is_an_answer(outside: Outside, http: Doorway, status: int, permanent: bool) -> None:
+    outside.gives("/x", Reply.of({"error": {"code": "NO"}}, status))
+    with pytest.raises(HttpError) as caught:
+        get(http, f"{outside.url}/x")
+    assert (caught.value.status, caught.value.data) == (status, {"error": {"code": "NO"}})
+    assert caught.value.permanent is permanent and len(outside.seen) == 1
+    assert Host.objects.get().consecutive_failures == 0
+
+
+# -- 4: what is not JSON
+
+
+@pytest.mark.parametrize(
+    ("body", "shown"),
+    [
+        (b"<!DOCTYPE html><title>Welcome</title>", "<!DOCTYPE html><title>Welcome</title>"),
+        (b"", "nothing at all"),
+        (b'{"a": [1, 2', '{"a": [1, 2'),
+        (b"\x00\xff\xfe\x80", ""),
+        (b"[" * 100_000, "[[["),
+        (b"1" * 5000, "111"),
+    ],
+    ids=["html", "empty", "truncated", "bytes", "deep", "a number without end"],
+)
+def test_what_is_not_json_is_said_with_its_beginning(outside: Outside, http: Doorway, body: bytes, shown: str) -> None:
+    outside.gives("/x", Reply(body=body, headers={"Content-Type": "application/json"}))
+    with pytest.raises(BadAnswer) as caught:
+        get(http, f"{outside.url}/x", fresh_for=timedelta(hours=1))
+    assert shown in str(caught.value) and len(str(caught.value)) < 250 and "\x00" not in str(caught.value)
+    assert not HttpCopy.objects.exists() and len(outside.seen) == 1
+    assert "not JSON" in Host.objects.get().last_error
+
+
+@pytest.mark.parametrize(
+    ("body", "type"),
+    [
+        ('\ufeff{"a": "ü"}'.encode(), "application/json"),
+        ('{"a": "ü"}'.encode(), "text/javascript; charset=utf-8"),
+        ('{"a": "ü"}'.encode(), "text/html; charset=iso-8859-1"),
+        ('{"a": "ü"}'.encode("latin-1"), "application/json; charset=ISO-8859-1"),
+        ('{"a": "ü", "b": NaN}'.encode(), ""),
+        ('{"a": "ü"}'.encode("utf-16"), "application/json"),
+    ],
+)
+def test_json_is_known_by_reading_it(outside: Outside, http: Doorway, body: bytes, type: str) -> None:
+    outside.gives("/x", Reply(body=body, headers={"Content-Type": type}))
+    data = get(http, f"{outside.url}/x")
+    assert isinstance(data, dict) and data["a"] == "ü" and data.get("b") is None
+
+
+# -- 7: too much, and elsewhere
+
+
+def test_too_much_is_not_read(outside: Outside, http: Doorway) -> None:
+    outside.gives("/x", Reply(body=b"[" + b" " * 100_000 + b"]"))
+    with pytest.raises(BadAnswer, match="more than 1,000 bytes"):
+        get(http, f"{outside.url}/x", most_bytes=1000)
+    with pytest.raises(BadAnswer, match="more than 1,000 bytes"):
+        http.download(f"{outside.url}/x", most_bytes=1000, trusted=True, pace=FAST)
+
+
+def test_a_small_answer_that_unpacks_to_too_much(outside: Outside, http: Doorway) -> None:
+    packed = gzip.compress(b"[" + b" " * 50_000_000 + b"]")
+    outside.gives("/x", Reply(body=packed, headers={"Content-Encoding": "gzip"}))
+    with pytest.raises(BadAnswer, match="more than 1,000,000 bytes"):
+        get(http, f"{outside.url}/x", most_bytes=1_000_000)
+
+
+def test_packed_answers(outside: Outside, http: Doorway) -> None:
+    packed = gzip.compress(b'{"a": 1}')
+    outside.gives("/x", Reply(body=packed, headers={"Content-Encoding": "gzip"}))
+    assert get(http, f"{outside.url}/x") == {"a": 1}
+    outside.gives("/x", Reply(body=packed[:-9], headers={"Content-Encoding": "gzip"}))
+    with pytest.raises(Unreachable, match="broke off"):
+        get(http, f"{outside.url}/x")
+    outside.gives("/x", Reply(body=packed, headers={"Content-Encoding": "br"}))
+    with pytest.raises(BadAnswer, match="packing"):
+        get(http, f"{outside.url}/x")
+
+
+def test_a_redirect_at_home_is_followed(outside: Outside, http: Doorway) -> None:
+    outside.gives("/x", Reply(302, headers={"Location": "/y?z=1"}))
+    outside.gives("/y", Reply.of("here"))
+    assert get(http, f"{outside.url}/x", secret_headers={"Authorization": "Bearer abcdefgh"}) == "here"
+    assert outside.seen[1].headers["authorization"] == "Bearer abcdefgh"
+
+
+def test_a_redirect_without_end(outside: Outside, http: Doorway) -> None:
+    outside.gives("/x", Reply(301, headers={"Location": "/x"}))
+    with pytest.raises(HttpError, match="without end"):
+        get(http, f"{outside.url}/x")
+    assert len(outside.seen) == 6
+
+
+def test_a_post_is_not_sent_elsewhere(outside: Outside, http: Doorway) -> None:
+    outside.gives("/x", Reply(307, headers={"Location": "/y"}))
+    with pytest.raises(HttpError, match="sends a POST elsewhere"):
+        http.post_json(f"{outside.url}/x", data={}, pace=FAST)
+    assert len(outside.seen) == 1
+
+
+@pytest.mark.parametrize(
+    "location",
+    [
+        "http://localhost:{port}/y",
+        "http://127.0.0.2:{port}/y",
+        "http://127.0.0.1:1/y",
+        "http://169.254.169.254/latest",
+        "file:///etc/passwd",
+        "http://user:pass@127.0.0.1:{port}/y",
+        "http://[::1]:{port}/y",
+        "http://a b/",
+    ],
+)
+def test_a_redirect_to_a_stranger_is_not_followed(outside: Outside, http: Doorway, location: str) -> None:
+    with Outside() as other:
+        outside.gives("/x", Reply(302, headers={"Location": location.format(port=other.port)}))
+        with pytest.raises(Forbidden) as caught:
+            get(http, f"{outside.url}/x")
+        assert caught.value.permanent and other.connections == 0 and len(outside.seen) == 1
+
+
+def test_an_allowed_redirect_may_not_lead_into_a_private_network(outside: Outside, http: Doorway) -> None:
+    with Outside() as other:
+        outside.gives("/x", Reply(302, headers={"Location": f"http://localhost:{other.port}/y"}))
+        with pytest.raises(Forbidden, match="private network"):
+            get(http, f"{outside.url}/x", redirects_to=["localhost"])
+        assert other.connections == 0
+
+
+class Answers(httpx.BaseTransport):
+    """Stands in for the internet: answers by host, and keeps what it was asked."""
+
+    def __init__(self, **answers: httpx.Response) -> None:
+        self.answers = {name.replace("_", "."): answer for name, answer in answers.items()}
+        self.asked: list[httpx.Request] = []
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        self.asked.append(request)
+        return self.answers[request.url.host]
+
+
+def test_no_secret_goes_to_another_host() -> None:
+    answers = Answers(
+        covers_example=httpx.Response(302, headers={"Location": "https://ia800.archive.example/x.jpg"}),
+        ia800_archive_example=httpx.Response(200, content=b"JPEG", headers={"Content-Type": "image/JPEG; q=1"}),
+    )
+    http = Doorway(patience=QUICK, transport=answers, contact="")
+    got = http.download(
+        "https://covers.example/x",
+        most_bytes=100,
+        secret_headers={"Authorization": "Bearer abcdefgh", "X-Key": "12345678"},
+        redirects_to=["archive.example"],
+        pace=FAST,
+    )
+    assert (got.body, got.type) == (b"JPEG", "image/jpeg")
+    first, second = answers.asked
+    assert first.headers["authorization"] == "Bearer abcdefgh" and first.headers["x-key"] == "12345678"
+    assert "authorization" not in second.headers and "x-key" not in second.headers
+    assert second.extensions["public_only"] is True
+
+
+@pytest.mark.parametrize("location", ["http://covers.example/x", "http://www.archive.example/x"])
+def test_a_redirect_does_not_give_up_https(location: str) -> None:
+    answers = Answers(covers_example=httpx.Response(302, headers={"Location": location}))
+    with pytest.raises(Forbidden):
+        http = Doorway(patience=QUICK, transport=answers, contact="")
+        http.download("https://covers.example/y", most_bytes=9, redirects_to=["archive.example"], pace=FAST)
+    assert len(answers.asked) == 1
+
+
+# -- private addresses
+
+
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1", "localhost", "0.0.0.0", "2130706433", "0x7f000001", "[::ffff:127.0.0.1]"]
+)
+def test_a_link_in_an_answer_may_not_lead_into_a_private_network(outside: Outside, http: Doorway, host: str) -> None:
+    with pytest.raises((Forbidden, Unreachable)):
+        http.download(f"http://{host}:{outside.port}/x.jpg", most_bytes=100, pace=FAST)
+    assert outside.connections == 0
+
+
+@pytest.mark.parametrize(
+    ("address", "public"),
+    [
+        *[
+            (each, False)
+            for each in ("10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.1.1", "100.64.0.1", "127.8.9.1")
+        ],
+        *[(each, False) for each in ("0.0.0.0", "224.0.0.1", "255.255.255.255", "::1", "::", "fe80::1", "fd00::1")],
+        *[
+            (each, False)
+            for each in ("ff02::1", "::ffff:10.0.0.1", "64:ff9b::a00:1", "2002:a00:1::", "fe80::1%eth0", "x")
+        ],
+        *[(each, True) for each in ("1.1.1.1", "2606:4700:4700::1111", "::ffff:1.1.1.1", "64:ff9b::101:101")],
+    ],
+)
+def test_which_addresses_are_public(address: str, public: bool) -> None:
+    assert is_public(address) is public
+
+
+def test_a_name_is_looked_up_once_and_that_address_is_used(outside: Outside) -> None:
+    """A name that is public when looked at and private when connected to."""
+    lookups: list[str] = []
+
+    def rebinding(host: str, port: int) -> list[str]:
+        lookups.append(host)
+        return ["192.0.2.1"] if len(lookups) > 1 else ["1.1.1.1", "127.0.0.1"]
+
+    http = Doorway(patience=QUICK, transport=Transport(rebinding), contact="")
+    with pytest.raises(Forbidden):
+        http.download(f"http://books.example:{outside.port}/x", most_bytes=9, pace=FAST)
+    assert lookups == ["books.example"] and outside.connections == 0
+
+
+def test_a_configured_name_is_connected_to_where_it_was_found(outside: Outside) -> None:
+    outside.gives("/x", Reply.of("here"))
+    http = Doorway(patience=QUICK, transport=Transport(lambda host, port: ["127.0.0.9", "127.0.0.1"]), contact="")
+    assert get(http, f"http://nas.example:{outside.port}/x") == "here"
+    assert outside.seen[0].headers["host"] == f"nas.example:{outside.port}"
+
+
+@pytest.mark.parametrize(
+    "url", ["", "/x", "ftp://x/y", "http://", "http://u:p@x/", "javascript:1", "http://[::1", "http://\x00/"]
+)
+def test_what_is_no_address_is_not_asked(http: Doorway, url: str) -> None:
+    with pytest.raises(Forbidden) as caught:
+        get(http, url)
+    assert caught.value.permanent and "u:p@" not in str(caught.value)
+
+
+def test_a_token_with_a_line_break_is_not_sent(outside: Outside, http: Doorway) -> None:
+    with pytest.raises(Forbidden, match="Authorization") as caught:
+        get(http, outside.url, secret_headers={"Authorization": "Bearer abcdefgh\nX: y"})
+    assert "abcdefgh" not in str(caught.value) and outside.connections == 0
+
+
+# -- 40: secrets
+
+
+def test_secrets_are_shown_nowhere(outside: Outside, http: Doorway, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, "audiobooks")
+    said = f"key={SECRET} or s3cr3t%2Fkey%2Bof%20mine or s3cr3t%2Fkey%2Bof+mine, token-of-mine"
+    outside.gives("/bad", Reply(403, said.encode()))
+    outside.gives("/html", Reply(200, said.encode()))
+    outside.gives("/good", Reply.of({}, ETag='"1"'))
+    options = {
+        "secret_params": {"k": SECRET},
+        "secret_headers": {"Authorization": "Bearer token-of-mine"},
+        "fresh_for": timedelta(0),
+    }
+    texts = []
+    for path in ("bad", "html"):
+        with pytest.raises(ServiceError) as caught:
+            get(http, f"{outside.url}/{path}", **options)
+        texts.append(str(caught.value))
+    outside.gives("/json", Reply.of({"error": f"{SECRET} is wrong"}, 401))
+    with pytest.raises(HttpError) as refused:
+        get(http, f"{outside.url}/json", **options)
+    assert refused.value.data == {"error": "[secret] is wrong"}
+    get(http, f"{outside.url}/good", **options)
+    get(http, f"{outside.url}/good", **options)
+    assert [seen.query["k"] for seen in outside.seen] == [SECRET] * 5
+    texts += [caplog.text, Host.objects.get().last_error, HttpCopy.objects.get().url]
+    for text in texts:
+        assert "s3cr3t" not in text and "token-of-mine" not in text
+    assert "k=" not in HttpCopy.objects.get().url
+
+
+# -- 39: copies
+
+
+def test_a_fresh_copy_is_not_asked_for(outside: Outside, http: Doorway) -> None:
+    outside.gives("/x", Reply.of({"n": 1}), Reply.of({"n": 2}))
+    hour = timedelta(hours=1)
+    assert get(http, f"{outside.url}/x", fresh_for=hour) == {"n": 1}
+    with CaptureQueriesContext(connection) as queries:
+        assert get(http, f"{outside.url}/x", fresh_for=hour) == {"n": 1}
+    assert len(queries) == 1
+    with time_machine.travel(timezone.now() + timedelta(minutes=61)):
+        assert get(http, f"{outside.url}/x", fresh_for=hour) == {"n": 2}
+    assert len(outside.seen) == 2
+
+
+def test_what_a_question_costs(outside: Outside, http: Doorway) -> None:
+    outside.gives("/x", Reply.of({}))
+    get(http, f"{outside.url}/x")
+    with CaptureQueriesContext(connection) as queries:
+        get(http, f"{outside.url}/x")
+    assert len(queries) == 2
+    outside.gives("/x", Reply.of({}, ETag='"1"'), Reply(304))
+    get(http, f"{outside.url}/x", fresh_for=timedelta(0))
+    with CaptureQueriesContext(connection) as queries:
+        get(http, f"{outside.url}/x", fresh_for=timedelta(0))
+    assert len(queries) == 4
+
+
+def test_not_modified(outside: Outside, http: Doorway) -> None:
+    modified = "Wed, 21 Oct 2015 07:28:00 GMT"
+    outside.gives("/x", Reply.of({"n": 1}, ETag='"one"', Last_Modified=modified), Reply(304))
+    first = http.get_json(f"{outside.url}/x", fresh_for=timedelta(0), pace=FAST)
+    second = http.get_json(f"{outside.url}/x", fresh_for=timedelta(0), pace=FAST)
+    assert second.data == {"n": 1} and second.as_of > first.as_of and not second.stale
+    assert outside.seen[1].headers["if-none-match"] == '"one"'
+    assert outside.seen[1].headers["if-modified-since"] == modified
+
+
+def test_not_modified_of_what_we_do_not_have(outside: Outside, http: Doorway) -> None:
+    outside.gives("/x", Reply(304), Reply.of("whole"))
+    assert get(http, f"{outside.url}/x", fresh_for=timedelta(0)) == "whole"
+    assert outside.seen[1].headers["cache-control"] == "no-cache"
+    outside.gives("/y", Reply(304))
+    with pytest.raises(BadAnswer, match="never fetched"):
+        get(http, f"{outside.url}/y")
+
+
+def test_a_damaged_copy_is_fetched_again(outside: Outside, http: Doorway) -> None:
+    outside.gives("/x", Reply.of({"n": 1}, ETag='"1"'), Reply.of({"n": 2}))
+    get(http, f"{outside.url}/x", fresh_for=timedelta(days=1))
+    HttpCopy.objects.update(body=b"damaged")
+    assert get(http, f"{outside.url}/x", fresh_for=timedelta(days=1)) == {"n": 2}
+    assert "if-none-match" not in outside.seen[1].headers
+
+
+def test_a_copy_from_the_future_is_not_fresh(outside: Outside, http: Doorway) -> None:
+    outside.gives("/x", Reply.of({"n": 1}), Reply.of({"n": 2}))
+    with time_machine.travel(timezone.now() + timedelta(days=30)):
+        get(http, f"{outside.url}/x", fresh_for=timedelta(days=1))
+    assert get(http, f"{outside.url}/x", fresh_for=timedelta(days=1)) == {"n": 2}
+
+
+def test_a_clock_that_was_wrong_blocks_nobody(outside: Outside, http: Doorway) -> None:
+    outside.gives("/x", Reply.of({"n": 1}))
+    with time_machine.travel(timezone.now() + timedelta(days=30)):
+        get(http, f"{outside.url}/x")
+    Host.objects.update(blocked_until=timezone.now() + timedelta(days=29))
+    started = time.monotonic()
+    get(http, f"{outside.url}/x")
+    assert time.monotonic() - started < 1
+
+
+def test_parameters_are_part_of_a_copys_key(outside: Outside, http: Doorway) -> None:
+    outside.otherwise = lambda seen: Reply.of(seen.query)
+    for region in ("us", "de", "us"):
+        got = get(http, f"{outside.url}/x", params={"region": region}, fresh_for=timedelta(days=1))
+        assert got == {"region": region}
+    assert len(outside.seen) == 2
+    # Also where they look like what is blanked out.
+    for token in ("abcdefgh", "ijklmnop"):
+        assert get(http, f"{outside.url}/y", params={"token": token}, fresh_for=timedelta(days=1)) == {"token": token}
+    assert not HttpCopy.objects.filter(url__contains="abcdefgh").exists()
+    outside.seen.clear()
+    data = [{"query": "a"}, {"query": "b"}, {"query": "a"}]
+    for each in data:
+        http.post_json(f"{outside.url}/x", data=each, fresh_for=timedelta(days=1), pace=FAST)
+    assert len(outside.seen) == 2
+
+
+def test_nothing_found_is_kept_for_less_long(outside: Outside, http: Doorway) -> None:
+    outside.gives("/x", Reply.of([]))
+    outside.gives("/y", Reply.of({"error": "no"}, 404))
+    week = timedelta(days=7)
+    for _ in range(2):
+        assert get(http, f"{outside.url}/x", fresh_for=week, found=bool) == []
+        with pytest.raises(HttpError) as caught:
+            get(http, f"{outside.url}/y", fresh_for=week)
+        assert (caught.value.status, caught.value.data) == (404, {"error": "no"})
+    assert len(outside.seen) == 2
+    with time_machine.travel(timezone.now() + timedelta(days=1, minutes=1)):
+        get(http, f"{outside.url}/x", fresh_for=week, found=bool)
+        with pytest.raises(HttpError):
+            get(http, f"{outside.url}/y", fresh_for=week)
+    assert len(outside.seen) == 4
+
+
+@pytest.mark.parametrize(
+    "failing", [Reply(500), Reply(429, headers={"Retry-After": "900"}), Reply(body=b"<html>"), Reply(cut=1)]
+)
+def test_the_last_good_copy_stands_in_and_says_so(outside: Outside, http: Doorway, failing: Reply) -> None:
+    outside.gives("/x", Reply.of({"n": 1}), failing)
+    options = {"fresh_for": timedelta(0), "pace": FAST}
+    first = http.get_json(f"{outside.url}/x", **options)  # type: ignore[arg-type]
+    with pytest.raises(ServiceError):
+        http.get_json(f"{outside.url}/x", **options)  # type: ignore[arg-type]
+    Host.objects.update(blocked_until=None)
+    view = http.view()
+    again = view.get_json(f"{outside.url}/x", or_last_good=True, **options)  # type: ignore[arg-type]
+    assert again.data == {"n": 1} and again.stale and again.as_of == first.as_of
+    assert isinstance(view.covered, ServiceError) and http.covered is None
+
+
+def test_a_refusal_is_not_covered_by_a_copy(outside: Outside, http: Doorway) -> None:
+    outside.gives("/x", Reply.of({"n": 1}), Reply(401))
+    get(http, f"{outside.url}/x", fresh_for=timedelta(0))
+    with pytest.raises(HttpError):
+        get(http, f"{outside.url}/x", fresh_for=timedelta(0), or_last_good=True)
+
+
+def test_old_copies_can_be_found(outside: Outside, http: Doorway) -> None:
+    outside.gives("/x", Reply.of({}))
+    get(http, f"{outside.url}/x", fresh_for=timedelta(0))
+    assert HttpCopy.objects.unused_since(timezone.now()).count() == 1
+    assert HttpCopy.objects.unused_since(timezone.now() - timedelta(minutes=1)).count() == 0
+    assert Host.objects.unused_since(timezone.now() + timedelta(hours=1)).count() == 1
+    assert Host.objects.unused_since(timezone.now()).count() == 0
+
+
+# -- the pace
+
+
+def test_the_pace_holds(outside: Outside, http: Doorway) -> None:
+    outside.gives("/x", Reply.of({}))
+    for _ in range(4):
+        http.get_json(f"{outside.url}/x", pace=Pace(every=0.15))
+    times = [seen.at for seen in outside.seen]
+    assert times[-1] - times[0] >= 0.43
+
+
+def test_a_process_that_died_does_not_keep_its_turn(outside: Outside, http: Doorway) -> None:
+    outside.gives("/x", Reply.of({}))
+    get(http, f"{outside.url}/x")
+    now = time.time()
+    Host.objects.update(in_flight=2, busy_until=now + 0.3)
+    started = time.monotonic()
+    http.get_json(f"{outside.url}/x", pace=Pace(every=0, at_once=2))
+    assert 0.2 < time.monotonic() - started < 1.4
+    assert Host.objects.get().in_flight == 0
+
+
+@pytest.mark.django_db(transaction=True)
+def test_threads_share_a_host(outside: Outside, http: Doorway) -> None:
+    outside.otherwise = lambda seen: Reply.of({}, 200) if seen.path == "/x" else Reply()
+    under_way, most, lock = [0], [0], threading.Lock()
+
+    def slow(seen: object) -> Reply:
+        with lock:
+            under_way[0] += 1
+            most[0] = max(most[0], under_way[0])
+        time.sleep(0.1)
+        with lock:
+            under_way[0] -= 1
+        return Reply.of({})
+
+    outside.otherwise = slow
+    failures: list[BaseException] = []
+    still_open: list[bool] = []
+
+    def work() -> None:
+        try:
+            http.get_json(f"{outside.url}/x", pace=Pace(every=0.01, at_once=2))
+            still_open.append(connections["default"].connection is not None)
+        except BaseException as error:  # noqa: BLE001 (shown by the test)
+            failures.append(error)
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failures and len(outside.seen) == 8
+    assert most[0] == 2
+    assert still_open == [False] * 8
+
+
+PROCESS = """
+import sys, time
+import django
+django.setup()
+from audiobooks.http import Doorway, Pace
+http = Doorway()
+for _ in range(5):
+    http.get_json(sys.argv[1], pace=Pace(every=0.1, at_once=2))
+"""
+
+
+@pytest.mark.django_db(transaction=True)
+def test_processes_share_a_host(outside: Outside, process_env: dict[str, str]) -> None:
+    outside.gives("/x", Reply.of({}))
+    command = [sys.executable, "-c", PROCESS, f"{outside.url}/x"]
+    running = [subprocess.Popen(command, cwd=ROOT, env=process_env) for _ in range(4)]
+    assert [process.wait(60) for process in running] == [0] * 4
+    times = sorted(seen.at for seen in outside.seen)
+    assert len(times) == 20
+    # A request may arrive a little late, so that the next one follows it sooner; over several that evens out.
+    for first, sixth in zip(times, times[5:], strict=False):
+        assert sixth - first >= 0.4
+    assert times[-1] - times[0] >= 1.85
+    host = Host.objects.get(host=f"127.0.0.1:{outside.port}")
+    assert (host.in_flight, host.consecutive_failures) == (0, 0)
