@@ -166,10 +166,10 @@ def _csv_table(text: str, name: str) -> _Table:
     if match := re.match(r"\ufeff?\s*\"?sep=.\"?[ \t]*\r?\n", text):
         first_line += match[0].count("\n")
         text = text[match.end() :]
-    read = [(delimiter, _records(text, delimiter, name, first_line)) for delimiter in ",;\t"]
-    firsts = [(delimiter, next(records, (0, []))[1]) for delimiter, records in read]
+    firsts = {delimiter: _headings(text, delimiter, name) for delimiter in ",;\t"}
     # That which makes most headings of the first line; a comma, where it is one heading by any.
-    delimiter, headings = max(firsts, key=lambda each: len(set(map(key_of, each[1])) & _KNOWN) * 1000 + len(each[1]))
+    delimiter = max(firsts, key=lambda each: (len(set(map(key_of, firsts[each])) & _KNOWN), len(firsts[each])))
+    headings = firsts[delimiter]
     keys = [key_of(heading) for heading in headings]
     kind = _kind(keys, [heading for heading in headings if heading.strip()], name)
     rows: list[tuple[int, dict[str, Any]]] = []
@@ -184,11 +184,19 @@ def _csv_table(text: str, name: str) -> _Table:
             continue
         row: dict[str, Any] = {}
         for key, cell in zip(keys, cells, strict=False):
-            row.setdefault(key, cell)
+            row[key] = row.get(key) or cell
         rows.append((line, row))
         if len(rows) > MOST_ROWS:
             raise _too_many(name)
     return _Table(kind, rows, problems, delimiter == ",")
+
+
+def _headings(text: str, delimiter: str, name: str) -> list[str]:
+    """None, where the first line is no CSV with this delimiter."""
+    try:
+        return next(_records(text, delimiter, name, 1), (1, []))[1]
+    except UnreadableExport:
+        return []
 
 
 def _records(text: str, delimiter: str, name: str, first_line: int) -> Iterator[tuple[int, list[str]]]:
@@ -230,7 +238,7 @@ def _json_table(text: str, name: str) -> _Table:
     for number, entry in entries:
         row: dict[str, Any] = {}
         for heading, value in entry.items():
-            row.setdefault(key_of(heading), value)
+            row[key_of(heading)] = row.get(key_of(heading)) or value
         rows.append((number, row))
     return _Table(_kind([key_of(each) for each in headings], headings, name), rows, problems, False)
 
