@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 
 class ServiceError(Exception):
@@ -10,25 +11,57 @@ class ServiceError(Exception):
 
     permanent: asking again changes nothing until a person does something (a key, an address).
     retry_after: how long the service wants to be left alone, where it says so.
-    status: HTTP's, of the answer, if there was one.
     """
+
+    def __init__(self, message: str, *, permanent: bool = False, retry_after: timedelta | None = None) -> None:
+        super().__init__(message)
+        self.permanent = permanent
+        self.retry_after = retry_after
+
+
+class Unreachable(ServiceError):
+    """No answer, or half of one: no address, no connection, a broken one, no certificate to trust, no time left."""
+
+
+class LeftAlone(ServiceError):
+    """Not asked, since the host has asked for quiet or has failed too often; `retry_after` says for how long."""
+
+
+class Forbidden(ServiceError):
+    """Not asked, since the address is none that may be asked: not http(s), private, or a redirect to a stranger."""
+
+
+class BadAnswer(ServiceError):
+    """An answer that is not what was asked for: not JSON, cut off, too large. The message holds how it begins."""
+
+
+class HttpError(ServiceError):
+    """The host answered with an error. `status` is HTTP's; `data` is its JSON, None where it sent none."""
 
     def __init__(
         self,
         message: str,
         *,
+        status: int,
+        data: Any = None,
         permanent: bool = False,
         retry_after: timedelta | None = None,
-        status: int | None = None,
     ) -> None:
-        super().__init__(message)
-        self.permanent = permanent
-        self.retry_after = retry_after
+        super().__init__(message, permanent=permanent, retry_after=retry_after)
         self.status = status
+        self.data = data
 
 
 class ProviderError(ServiceError):
-    """Of a metadata provider."""
+    """Of a metadata provider, whose answer its adapter has understood."""
+
+
+class NoRecord(ProviderError):
+    """A provider is well and says why it has no record: `reason` is `region`, `delisted` or `not a book`."""
+
+    def __init__(self, message: str, *, reason: str) -> None:
+        super().__init__(message, permanent=True)
+        self.reason = reason
 
 
 class LibraryError(ServiceError):

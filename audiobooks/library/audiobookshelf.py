@@ -12,16 +12,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 from urllib.parse import quote, urlsplit
 
-from audiobooks.exceptions import LibraryError, ServiceError
+from audiobooks.exceptions import BadAnswer, HttpError, LibraryError, ServiceError
 from audiobooks.facts import BookFacts, Contributor, SeriesPlace
 from audiobooks.matching.names import asin, isbn13, language_code
 
 from .albums import key_of
 
-PAGE = 100
+PAGE = 500
 """Items asked for at a time; never 0, for which the server sends everything."""
 BATCH = 50
 """Items whose details are asked for, or changed, at a time: each lists all its files."""
@@ -33,22 +33,27 @@ TEXT_LENGTH = 2_000
 DESCRIPTION_LENGTH = 20_000
 
 _LATER = "Try again later."
-_T = TypeVar("_T")
+_NO_BOOK = "Audiobookshelf no longer has this book. Read the library again first."
+
+
+class Answer(Protocol):
+    @property
+    def data(self) -> Any: ...
 
 
 class Http(Protocol):
-    """What is needed of `audiobooks.http.Doorway`.
+    """What is needed of `audiobooks.http.Doorway`, which cannot be named here as it knows the database.
 
-    All raise ServiceError, whose `status` is that of the answer if there was one: 2xx then means that it was no JSON.
+    All raise ServiceError: HttpError where the answer is an error, BadAnswer where it is no JSON.
     """
 
     def get_json(
-        self, url: str, *, params: Mapping[str, str] | None = None, headers: Mapping[str, str] | None = None
-    ) -> Any: ...
+        self, url: str, *, params: Mapping[str, str] | None = None, secret_headers: Mapping[str, str] | None = None
+    ) -> Answer: ...
 
-    def post_json(self, url: str, body: Any, *, headers: Mapping[str, str] | None = None) -> Any: ...
+    def post_json(self, url: str, *, data: Any, secret_headers: Mapping[str, str] | None = None) -> Answer: ...
 
-    def patch_json(self, url: str, body: Any, *, headers: Mapping[str, str] | None = None) -> Any: ...
+    def patch_json(self, url: str, *, data: Any, secret_headers: Mapping[str, str] | None = None) -> Answer: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,7 +125,7 @@ class Audiobookshelf:
         """`base_url` includes the sub-path, if the server lives under one."""
         self._http = http
         self._base = _checked_base(base_url)
-        self._headers = {"Authorization": f"Bearer {api_key.strip()}"}
+        self._key = {"Authorization": f"Bearer {api_key.strip()}"}
         if not re.fullmatch(r"[!-~]+", api_key.strip()):
             raise LibraryError("The API key is empty, or has blanks or letters that no key has.", permanent=True)
 
@@ -184,9 +189,8 @@ class Audiobookshelf:
         payload = _payload(self._get(path, "this book", expanded="1"), changes)
         if not payload:
             return False
-        answer = self._call(
-            lambda: self._http.patch_json(f"{self._base}{path}/media", payload, headers=self._headers), "a change"
-        )
+        url = f"{self._base}{path}/media"
+        answer = self._call(lambda: self._http.patch_json(url, data=payload, secret_headers=self._key), "a change")
         if "updated" not in _record(answer):
             raise _not_understood("a change")
         return True
@@ -194,16 +198,24 @@ class Audiobookshelf:
     def write_many(self, changes: Mapping[str, Changes]) -> dict[str, LibraryError]:
         """`write` for many items, fifty at a time; by item id why those that were not written were not.
 
-        Once the server is out of reach, all that is left is given that error.
+        Once the server is out of reach, all that is left is given that error. Some of it may have been written; to write
+        it again does no harm.
         """
         failed: dict[str, LibraryError] = {}
-        for ids in _batches(list(changes), BATCH):
-            try:
-                failed |= self._write_batch({item_id: changes[item_id] for item_id in ids})
-            except LibraryError as error:
-                rest = list(changes)
-                return failed | dict.fromkeys(rest[rest.index(ids[0]) :], error)
+        left = list(changes)
+        try:
+            self._check_may_write()
+            while left:
+                failed |= self._write_batch({item_id: changes[item_id] for item_id in left[:BATCH]})
+                left = left[BATCH:]
+        except LibraryError as error:
+            failed |= dict.fromkeys(left, error)
         return failed
+
+    def _check_may_write(self) -> None:
+        """The server asks this of a change of one item only, not of many."""
+        if _record(self._get("/api/me", "its user").get("permissions")).get("update") is False:
+            raise LibraryError(_ADVICE[403].format(what="changes"), permanent=True)
 
     def _write_batch(self, changes: Mapping[str, Changes]) -> dict[str, LibraryError]:
         records = self._details(list(changes))
@@ -212,7 +224,7 @@ class Audiobookshelf:
         for item_id, change in changes.items():
             try:
                 if item_id not in records:
-                    raise _gone()
+                    raise _Gone(_NO_BOOK, permanent=True)
                 if payload := _payload(records[item_id], change):
                     payloads.append({"id": item_id, "mediaPayload": payload})
             except LibraryError as error:
@@ -220,10 +232,9 @@ class Audiobookshelf:
         if not payloads:
             return failed
         try:
-            self._post("/api/items/batch/update", payloads, "changes")
-        except LibraryError as error:
-            if error.status != 404:
-                raise
+            if self._post("/api/items/batch/update", payloads, "changes").get("success") is not True:
+                raise _not_understood("changes")
+        except _Gone:
             # One item that is gone has the server refuse all of them.
             for payload in payloads:
                 item_id = str(payload["id"])
@@ -287,43 +298,41 @@ class Audiobookshelf:
 
     def _get(self, path: str, what: str, **params: str) -> dict[str, Any]:
         url = self._base + path
-        return _answer(self._call(lambda: self._http.get_json(url, params=params, headers=self._headers), what), what)
+        return _whole(self._call(lambda: self._http.get_json(url, params=params, secret_headers=self._key), what), what)
 
     def _post(self, path: str, body: Any, what: str) -> dict[str, Any]:
         url = self._base + path
-        return _answer(self._call(lambda: self._http.post_json(url, body, headers=self._headers), what), what)
+        return _whole(self._call(lambda: self._http.post_json(url, data=body, secret_headers=self._key), what), what)
 
-    def _call(self, request: Callable[[], _T], what: str) -> _T:
+    def _call(self, request: Callable[[], Answer], what: str) -> Any:
         try:
-            return request()
+            return request().data
         except ServiceError as error:
             raise self._explained(error, what) from error
 
     def _explained(self, error: ServiceError, what: str) -> LibraryError:
-        status = error.status or 0
-        advice = _ADVICE.get(status)
+        status = error.status if isinstance(error, HttpError) else None
         if what == "its status" and status == 404:
-            advice = (
-                "There is no Audiobookshelf at {base}. If it lives under a sub-path, add that to the address, "
-                "such as /audiobookshelf."
-            )
-        elif status in (301, 302, 303, 307, 308):
-            advice = (
-                "{base} sends us elsewhere. Enter the address that the browser shows in the end: with https, "
-                "if it changes to that. A login page in front of it has to let the API through."
-            )
-        elif status and status < 300:
-            advice = (
-                "{base} answers, but not as Audiobookshelf does. Is it a login or error page of a reverse proxy, "
-                "or is the sub-path missing in the address?"
-            )
-        if advice:
-            message, permanent = advice.format(base=self._base, what=what), 300 <= status != 429
+            advice = _NOT_THERE
+        elif isinstance(error, BadAnswer):
+            advice = _NOT_JSON
         else:
-            message, permanent = f"Audiobookshelf at {self._base} did not give {what}: {error}", error.permanent
-        return LibraryError(message, permanent=permanent, retry_after=error.retry_after, status=error.status)
+            advice = _ADVICE.get(status or 0, "Audiobookshelf at {base} did not give {what}: {error}")
+        permanent = error.permanent or status in _FOR_A_PERSON
+        kind = _Gone if status == 404 else LibraryError
+        message = advice.format(base=self._base, what=what, error=error)
+        return kind(message, permanent=permanent, retry_after=error.retry_after)
 
 
+_ELSEWHERE = (
+    "{base} sends us elsewhere. Enter the address that the browser shows in the end: with https, if it changes to that. "
+    "A login page in front of it has to let the API through."
+)
+_NOT_JSON = (
+    "{base} answers, but not as Audiobookshelf does: {error} Is that a login or error page of a reverse proxy, or is the "
+    "sub-path missing in the address?"
+)
+_NOT_THERE = "There is no Audiobookshelf at {base}. If it lives under a sub-path, add that to the address, such as /audiobookshelf."
 _ADVICE = {
     401: (
         "Audiobookshelf refuses the API key: it is mistyped, has expired, was deleted, or is not active. "
@@ -335,7 +344,12 @@ _ADVICE = {
     ),
     404: "Audiobookshelf has no such thing ({what}): the book is gone there, or the server is too old. Update it.",
     429: "Audiobookshelf wants to be asked less often. " + _LATER,
-}
+} | dict.fromkeys((301, 302, 303, 307, 308), _ELSEWHERE)
+_FOR_A_PERSON = {401, 403, 404, 301, 302, 303, 307, 308}
+
+
+class _Gone(LibraryError):
+    """The server knows no such thing."""
 
 
 class _LibraryChanged(LibraryError):
@@ -344,12 +358,6 @@ class _LibraryChanged(LibraryError):
 
 def _not_understood(what: str) -> LibraryError:
     return LibraryError(f"Audiobookshelf's answer for {what} was not understood. Is it the newest version?")
-
-
-def _gone() -> LibraryError:
-    return LibraryError(
-        "Audiobookshelf no longer has this book. Read the library again first.", permanent=True, status=404
-    )
 
 
 def _checked_base(base_url: str) -> str:
@@ -464,7 +472,7 @@ def _plain(said: Mapping[str, Any]) -> str:
     return html.unescape(text).strip()
 
 
-def _answer(answer: Any, what: str) -> dict[str, Any]:
+def _whole(answer: Any, what: str) -> dict[str, Any]:
     if not isinstance(answer, dict):
         raise _not_understood(what)
     return answer
