@@ -33,7 +33,6 @@ TEXT_LENGTH = 2_000
 DESCRIPTION_LENGTH = 20_000
 
 _LATER = "Try again later."
-_NO_BOOK = "Audiobookshelf no longer has this book. Read the library again first."
 
 
 class Answer(Protocol):
@@ -52,8 +51,6 @@ class Http(Protocol):
     ) -> Answer: ...
 
     def post_json(self, url: str, *, data: Any, secret_headers: Mapping[str, str] | None = None) -> Answer: ...
-
-    def patch_json(self, url: str, *, data: Any, secret_headers: Mapping[str, str] | None = None) -> Answer: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -185,15 +182,8 @@ class Audiobookshelf:
         Raises:
             LibraryError: also if the server no longer says what `changes.was` says, as someone changed the item there.
         """
-        path = f"/api/items/{quote(item_id, safe='')}"
-        payload = _payload(self._get(path, "this book", expanded="1"), changes)
-        if not payload:
-            return False
-        url = f"{self._base}{path}/media"
-        answer = self._call(lambda: self._http.patch_json(url, data=payload, secret_headers=self._key), "a change")
-        if "updated" not in _record(answer):
-            raise _not_understood("a change")
-        return True
+        self._check_may_write()
+        return self._write_one(item_id, changes)
 
     def write_many(self, changes: Mapping[str, Changes]) -> dict[str, LibraryError]:
         """`write` for many items, fifty at a time; by item id why those that were not written were not.
@@ -213,7 +203,7 @@ class Audiobookshelf:
         return failed
 
     def _check_may_write(self) -> None:
-        """The server asks this of a change of one item only, not of many."""
+        """The server does not ask this of a batch (batchUpdate in LibraryItemController.js, 2.36)."""
         if _record(self._get("/api/me", "its user").get("permissions")).get("update") is False:
             raise LibraryError(_ADVICE[403].format(what="changes"), permanent=True)
 
@@ -223,26 +213,33 @@ class Audiobookshelf:
         payloads = []
         for item_id, change in changes.items():
             try:
-                if item_id not in records:
-                    raise _Gone(_NO_BOOK, permanent=True)
-                if payload := _payload(records[item_id], change):
+                if payload := _payload(records.get(item_id), change):
                     payloads.append({"id": item_id, "mediaPayload": payload})
             except LibraryError as error:
                 failed[item_id] = error
         if not payloads:
             return failed
         try:
-            if self._post("/api/items/batch/update", payloads, "changes").get("success") is not True:
-                raise _not_understood("changes")
+            self._update(payloads)
         except _Gone:
             # One item that is gone has the server refuse all of them.
             for payload in payloads:
                 item_id = str(payload["id"])
                 try:
-                    self.write(item_id, changes[item_id])
-                except LibraryError as single:
-                    failed[item_id] = single
+                    self._write_one(item_id, changes[item_id])
+                except LibraryError as error:
+                    failed[item_id] = error
         return failed
+
+    def _write_one(self, item_id: str, changes: Changes) -> bool:
+        payload = _payload(self._details([item_id]).get(item_id), changes)
+        if payload:
+            self._update([{"id": item_id, "mediaPayload": payload}])
+        return bool(payload)
+
+    def _update(self, payloads: list[dict[str, Any]]) -> None:
+        if self._post("/api/items/batch/update", payloads, "changes").get("success") is not True:
+            raise _not_understood("changes")
 
     # --- reading ----------------------------------------------------------------------------------------------------
 
@@ -254,12 +251,13 @@ class Audiobookshelf:
             return self._items_once(library)
 
     def _items_once(self, library: Library) -> list[LibraryItem]:
-        records: dict[str, dict[str, Any]] = {}
+        items: list[LibraryItem] = []
         for ids in _batches(self._ids(library), BATCH):
-            records |= (found := self._details(ids))
-            if len(found) < len(ids):
+            records = self._details(ids)
+            if len(records) < len(ids):
                 raise _LibraryChanged(f"{library.name} changed while it was being read. {_LATER}")
-        return [parse_item(record, library.id) for record in records.values() if record.get("mediaType") != "podcast"]
+            items += (parse_item(each, library.id) for each in records.values() if each.get("mediaType") != "podcast")
+        return items
 
     def _ids(self, library: Library) -> list[str]:
         """Sorted by the time of adding, so that what is added meanwhile comes on the last page."""
@@ -524,12 +522,15 @@ def _batches(ids: list[str], size: int) -> Iterator[list[str]]:
 # --- what is written ------------------------------------------------------------------------------------------------
 
 
-def _payload(record: Mapping[str, Any], changes: Changes) -> dict[str, Any]:
+def _payload(record: Mapping[str, Any] | None, changes: Changes) -> dict[str, Any]:
     """The body of a change; empty if there is nothing to do.
 
     Raises:
-        LibraryError: the server's item is no longer what `changes.was` says, or has a value that we do not understand.
+        LibraryError: the server's item is gone, is no longer what `changes.was` says, or has a value that we do not
+            understand.
     """
+    if record is None:
+        raise _Gone("Audiobookshelf no longer has this book. Read the library again first.", permanent=True)
     said = _record(_record(record.get("media")).get("metadata"))
     if not said:
         raise _not_understood("this book")

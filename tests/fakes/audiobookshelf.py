@@ -153,10 +153,6 @@ class FakeAudiobookshelf:
                 return self._details(request.body)
             case "POST", ["api", "items", "batch", "update"]:
                 return self._update_many(request.body)
-            case "GET", ["api", "items", item_id]:
-                return Reply(200, self.items[item_id]) if item_id in self.items else Reply(404, "Not Found")
-            case "PATCH", ["api", "items", item_id, "media"]:
-                return self._update(item_id, request.body)
             case "POST", ["api", "libraries", _, "scan"]:
                 return Reply(200, "OK")
             case "DELETE", ["api", "items", item_id]:
@@ -180,14 +176,6 @@ class FakeAudiobookshelf:
         if not body.get("libraryItemIds"):
             return Reply(403, "Invalid payload")
         return Reply(200, {"libraryItems": [self.items[each] for each in body["libraryItemIds"] if each in self.items]})
-
-    def _update(self, item_id: str, body: Any) -> Reply:
-        if not self.may_update:
-            return Reply(403, "Forbidden")
-        if item_id not in self.items:
-            return Reply(404, "Not Found")
-        _change(self.items[item_id], body)
-        return Reply(200, {"updated": True, "libraryItem": self.items[item_id]})
 
     def _update_many(self, body: Any) -> Reply:
         """Whether the user may update is not asked here: so it is in the real one."""
@@ -271,7 +259,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    do_GET = do_POST = do_PATCH = do_DELETE = _serve
+    do_GET = do_POST = do_DELETE = _serve
 
     def log_message(self, format: str, *args: object) -> None:
         """Nothing: the requests are kept."""
