@@ -275,11 +275,10 @@ class Audiobookshelf:
                 raise _not_understood("its books")
             if len(ids) == total:
                 return list(ids)
-            if len(ids) > total:
-                raise _LibraryChanged(f"{library.name} changed while it was being read. {_LATER}")
             if len(ids) == known:
                 raise _LibraryChanged(
-                    f"Audiobookshelf says that {library.name} has {total} books, but shows {known} and repeats itself. {_LATER}"
+                    f"Audiobookshelf says that {library.name} has {total} books, but its pages show {len(ids)}: it changed "
+                    f"while it was being read, or repeats itself. {_LATER}"
                 )
             page += 1
 

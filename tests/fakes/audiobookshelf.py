@@ -160,9 +160,9 @@ class FakeAudiobookshelf:
         return Reply(404, "Not Found")
 
     def _page(self, library_id: str, query: dict[str, str]) -> Reply:
-        found = sorted(
-            (item for item in self.items.values() if item["libraryId"] == library_id), key=lambda item: item["addedAt"]
-        )
+        found = [item for item in self.items.values() if item["libraryId"] == library_id]
+        by_time = query.get("sort") == "addedAt"
+        found.sort(key=lambda item: item["addedAt"] if by_time else item["media"]["metadata"]["title"])
         limit, page = int(query.get("limit", "0")), int(query.get("page", "0"))
         start = 0 if self.repeats_first_page else page * limit
         shown = found[start : start + limit] if limit else found

@@ -251,7 +251,7 @@ def test_an_item_added_while_paging_is_read_too(fake: FakeAudiobookshelf, server
 
     def add(request: Request) -> None:
         if request.query.get("page") == "1":
-            fake.add_item("late")
+            fake.add_item("added-late")
 
     fake.before = add
     assert len({item.id for item in server.inventory().items}) == PAGE * 2 + 1
