@@ -29,6 +29,8 @@ CELL_LENGTH = 2_000
 """Characters of a cell that names something; a row with more in one is left out, with a problem."""
 DESCRIPTION_LENGTH = 20_000
 """Characters kept of a description."""
+NAME_LENGTH = 255
+"""Characters of the longest name of a series in which a number is looked for."""
 MOST_NAMES = 50
 
 COLUMNS = {
@@ -62,6 +64,10 @@ COLUMNS = {
 
 Only the title is needed. Several authors, narrators or series are separated by semicolons.
 """
+
+
+_KEYS = {column: tuple(key_of(name) for name in names.split(",")) for column, names in COLUMNS.items()}
+_KNOWN = {key for keys in _KEYS.values() for key in keys} | {"audibleproductid", "bookid"}
 
 
 class UnreadableExport(Exception):
@@ -255,7 +261,7 @@ def _kind(keys: Iterable[str], headings: list[str], name: str) -> str:
         return "goodreads"
     if {"title", "narratedby"} <= has and has & {"productid", "purchasedate", "filename", "seriessequence", "ayce"}:
         return "openaudible"
-    if has & _names("title"):
+    if has & set(_KEYS["title"]):
         return "list"
     raise UnreadableExport(
         f"{name} is no export that we know: it has {_listed(headings)}. We read exports of Goodreads, Libation and "
@@ -267,10 +273,6 @@ def _listed(headings: list[str]) -> str:
     shown = ", ".join(" ".join(heading.split())[:40] for heading in headings[:20])
     more = f" and {len(headings) - 20} more" if len(headings) > 20 else ""
     return f"the headings {shown}{more}" if shown else "no headings"
-
-
-def _names(column: str) -> set[str]:
-    return {key_of(name) for name in COLUMNS[column].split(",")}
 
 
 # --- from cells to books --------------------------------------------------------------------------------------------
@@ -438,41 +440,38 @@ def _goodreads(line: int, row: _Row) -> ExportRow:
 
 
 def _list(line: int, row: _Row) -> ExportRow:
-    def column(name: str) -> tuple[str, ...]:
-        return tuple(key_of(each) for each in COLUMNS[name].split(","))
-
-    minutes, seconds = _count(row.text(*column("minutes"))), _count(row.text(*column("seconds")))
-    runtime = minutes * 60 if minutes else seconds or _clock(row.text(*column("length")))
-    form = row.text(*column("format"))
-    abridged = row.text(*column("abridged"))
+    minutes, seconds = _count(row.text(*_KEYS["minutes"])), _count(row.text(*_KEYS["seconds"]))
+    runtime = minutes * 60 if minutes else seconds or _clock(row.text(*_KEYS["length"]))
+    form = row.text(*_KEYS["format"])
+    abridged = row.text(*_KEYS["abridged"])
     facts = BookFacts(
         source="list",
-        region=_REGIONS.get(row.text(*column("region")).casefold(), ""),
-        title=_title(row, *column("title")),
-        subtitle=row.text(*column("subtitle")),
-        authors=_authors(row.names(*column("author"), split=_people)),
-        narrators=row.names(*column("narrator"), split=_people),
-        series=_list_series(row, column("series"), column("position")),
-        genres=row.names(*column("genres"), split=_by_semicolons),
-        description=row.description(*column("description")),
-        language=language_code(row.text(*column("language"))),
+        region=_REGIONS.get(row.text(*_KEYS["region"]).casefold(), ""),
+        title=_title(row, *_KEYS["title"]),
+        subtitle=row.text(*_KEYS["subtitle"]),
+        authors=_authors(row.names(*_KEYS["author"], split=_people)),
+        narrators=row.names(*_KEYS["narrator"], split=_people),
+        series=_list_series(row, _KEYS["series"], _KEYS["position"]),
+        genres=row.names(*_KEYS["genres"], split=_by_semicolons),
+        description=row.description(*_KEYS["description"]),
+        language=language_code(row.text(*_KEYS["language"])),
         abridged=_abridged(abridged) if abridged else _abridged(form),
         runtime=runtime or None,
-        publisher="; ".join(row.names(*column("publisher"), split=lambda text: [text])),
-        released=row.day(*column("released")),
-        asin=asin(row.text(*column("asin"))),
-        isbns=row.isbns(*column("isbn")),
-        cover_url=_https(row.text(*column("cover"))),
+        publisher="; ".join(row.names(*_KEYS["publisher"], split=lambda text: [text])),
+        released=row.day(*_KEYS["released"]),
+        asin=asin(row.text(*_KEYS["asin"])),
+        isbns=row.isbns(*_KEYS["isbn"]),
+        cover_url=_https(row.text(*_KEYS["cover"])),
         is_audio=_is_audio(form),
     )
-    wanted = row.flag(*column("wanted"))
+    wanted = row.flag(*_KEYS["wanted"])
     return ExportRow(
         line=line,
         facts=facts,
-        owned=row.flag(*column("owned")),
-        wanted=_wanted([row.text(*column("shelf"))]) if wanted is None else wanted,
-        added=row.date(*column("added")),
-        file_names=_files(row, *column("files")),
+        owned=row.flag(*_KEYS["owned"]),
+        wanted=_wanted([row.text(*_KEYS["shelf"])]) if wanted is None else wanted,
+        added=row.date(*_KEYS["added"]),
+        file_names=_files(row, *_KEYS["files"]),
     )
 
 
@@ -680,7 +679,9 @@ def _list_series(row: _Row, names: tuple[str, ...], positions: tuple[str, ...]) 
     given = [each.strip() for each in position.split(";")] if position else []
     if len(given) == len(series):
         return tuple(SeriesPlace(name=name, position=each) for name, each in zip(series, given, strict=True))
-    return tuple(SeriesPlace(name=name, position=number) for name, number in map(split_numbered, series))
+    # The pattern of numbers takes long for what is no name.
+    numbered = (split_numbered(name) if len(name) <= NAME_LENGTH else (name, "") for name in series)
+    return tuple(SeriesPlace(name=name, position=number) for name, number in numbered)
 
 
 def _json_series(entry: Mapping[str, Any]) -> tuple[SeriesPlace, ...]:
@@ -719,6 +720,3 @@ def _https(text: str) -> str:
 def _files(row: _Row, *headings: str) -> tuple[str, ...]:
     names = (name for heading in headings for name in row.names(heading, split=lambda text: re.split(r"[;\n|]", text)))
     return tuple(dict.fromkeys(names))[:MOST_NAMES]
-
-
-_KNOWN = {key_of(name) for names in COLUMNS.values() for name in names.split(",")} | {"audibleproductid", "bookid"}

@@ -447,6 +447,17 @@ def test_a_cell_that_swallows_the_rest_is_no_cell() -> None:
         read_export(b'Title,Author\nSalt,"' + b"x,y\n" * 100_000 + b'"\n', "x")
 
 
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize(
+    "cell", [", " * 900, "#1; " * 450, "(" * 900 + ")" * 900, "1 : " * 450, " " * 1900, "a #" * 600]
+)
+def test_cells_made_to_be_slow_are_not(cell: str) -> None:
+    for headings in ("Title,Series,Author", "Title,Audible Product Id,Series Order", "Title,Book Id,Exclusive Shelf"):
+        rows = "".join(f'"x{number}{cell}","{cell}","{cell}"\n' for number in range(100))
+        found = read_export(f"{headings}\n{rows}".encode(), "x")
+        assert len(found.rows) + len(found.problems) == 100
+
+
 def test_files_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(exports, "MOST_ROWS", 3)
     assert len(rows("Title\na\nb\nc")) == 3
