@@ -292,14 +292,20 @@ class _Row:
 
     def raw(self, *headings: str) -> Any:
         """The first of these cells that is not empty."""
-        values = (self.cells.get(heading) for heading in headings)
-        return next((value for value in values if value not in (None, "", [], {})), "")
+        for heading in headings:
+            value = self.cells.get(heading)
+            if value not in (None, "", [], {}):
+                return value
+        return ""
 
     def text(self, *headings: str) -> str:
-        return _one_line(_as_text(self.raw(*headings)))
+        value = self.raw(*headings)
+        return "" if value == "" else _one_line(_as_text(value))
 
     def names(self, *headings: str, split: Callable[[str], Iterable[str]]) -> tuple[str, ...]:
         value = self.raw(*headings)
+        if value == "":
+            return ()
         names = map(_as_text, value) if isinstance(value, list) else split(_as_text(value))
         return tuple(dict.fromkeys(name for each in names if (name := _one_line(each))))[:MOST_NAMES]
 

@@ -135,6 +135,7 @@ def test_libation_json() -> None:
     assert facts.author_names == ("Ilse Varga", "Tomas Reed")
     assert facts.series == (SeriesPlace(name="The Salt Cartographers", position="1-3"),)
     assert (facts.released, facts.abridged, facts.genres, facts.language) == ("", True, ("Fantasy", "Sea"), "en")
+    assert only(json.dumps([LIBATION_JSON[0] | {"IsAbridged": False}])).facts.abridged is False
 
 
 @pytest.mark.parametrize(
