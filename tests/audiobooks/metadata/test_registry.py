@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from audiobooks.checks import check_providers
 from audiobooks.exceptions import NoRecord, ProviderError, ServiceError
-from audiobooks.facts import BookFacts, Contributor, SeriesPlace
+from audiobooks.facts import BookFacts
 from audiobooks.http import Doorway
 from audiobooks.metadata import reading, registry
 from audiobooks.metadata.registry import ask, ask_all, providers
@@ -224,3 +224,85 @@ def test_settings_that_cannot_work_are_said(changed: dict[str, Any], ids: list[s
         found = check_providers(None)
     assert [message.id for message in found] == ids
     assert all(message.hint for message in found)
+
+
+# -- reading values
+
+
+@pytest.mark.parametrize(
+    ("given_date", "read"),
+    [
+        ("2018-02-20T00:00:00.000Z", "2018-02-20"),
+        ("April 22, 2008", "2008-04-22"),
+        ("Sept. 2006", "2006-09"),
+        ("November 2006", "2006-11"),
+        ("c1995", "1995"),
+        (1995, "1995"),
+        ("2006-02-31", "2006-02"),
+        ("2006-13-01", "2006"),
+        ("Foo 2006", "2006"),
+        ("2200-01-01T00:00:00Z", ""),
+        ("0", ""),
+        ("1995-1997 or 2001", ""),
+        ("199?", ""),
+        (None, ""),
+        ({}, ""),
+    ],
+)
+def test_dates(given_date: Any, read: str) -> None:
+    assert reading.date(given_date) == read
+
+
+JUNK = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@bounds(max_examples=300, deadline=None)
+@given(JUNK)
+def test_anything_can_be_read(value: Any) -> None:
+    for read in (reading.text, reading.plain, reading.date, reading.https, reading.position):
+        got = read(value)
+        assert isinstance(got, str) and "\x00" not in got
+        got.encode()
+    assert all(isinstance(each, str) and each for each in reading.texts(value))
+    found = reading.whole(value)
+    assert found is None or found > 0
+    reading.authors(value, id_key="asin")
+
+
+@pytest.mark.parametrize(
+    ("name", "is_author"),
+    [
+        ("Ilse Varga", True),
+        ("Jean-Luc O'Neil", True),
+        ("Tomas Reed - translator", False),
+        ("Tomas Reed - introductions", False),
+        ("Tomas Reed - editor", False),
+        ("Tomas Reed – foreword", False),
+        ("Tomas Reed - Übersetzer", False),
+        ("Ann Lee - series editor", False),
+    ],
+)
+def test_who_is_an_author(name: str, is_author: bool) -> None:
+    assert bool(reading.authors([{"name": name}], id_key="asin")) is is_author
+
+
+@pytest.mark.parametrize(
+    ("url", "read"),
+    [
+        ("http://x.example/a?b=1&c=2", "https://x.example/a?b=1&c=2"),
+        ("//x.example/a", "https://x.example/a"),
+        ("https://x.example:8443/a", "https://x.example:8443/a"),
+        ("http://x.example:8080/a", ""),
+        ("javascript:alert(1)", ""),
+        ("https://user:pw@x.example/", ""),
+        ("https://x.example/a b", ""),
+        ("https://[::1", ""),
+        (5, ""),
+    ],
+)
+def test_addresses(url: Any, read: str) -> None:
+    assert reading.https(url) == read
