@@ -130,7 +130,7 @@ def test_books_are_recorded_as_their_tags_say(library: Path, made: tuple[Path, d
     }  # fmt: skip
     for path, tags in made[1].items():
         book = Book.objects.get(path=path)
-        assert (book.title, book.asin, book.language) == (tags["album"], tags["asin"], "eng")
+        assert (book.title, book.asin, book.language) == (tags["album"], tags["asin"], "en")
         assert [author.name for author in book.authors.all()] == [tags["author"]]
         assert [narrator.name for narrator in book.narrators.all()] == [tags["narrator"]]
         assert [str(entry) for entry in book.series_entries.all()] == [f"{tags['series']} {tags['position']}"]
