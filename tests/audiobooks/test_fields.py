@@ -168,7 +168,7 @@ FACTS = st.builds(
 SOURCES = st.sampled_from([FOLDER, "audnexus", "open_library", "hardcover"])
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(first=FACTS, second=FACTS, third=FACTS, sources=st.tuples(SOURCES, SOURCES, SOURCES))
 def test_undoing_all_changes_restores_every_field_to_the_byte(
     first: BookFacts, second: BookFacts, third: BookFacts, sources: tuple[str, str, str]
@@ -189,7 +189,7 @@ def test_undoing_all_changes_restores_every_field_to_the_byte(
     assert {name: entry for name, entry in told.items() if entry} == provenance
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(first=FACTS, second=FACTS, sources=st.tuples(SOURCES, SOURCES))
 def test_no_offer_makes_a_book_say_less(first: BookFacts, second: BookFacts, sources: tuple[str, str]) -> None:
     values = {name: {"authors": [], "narrators": [], "genres": [], "series": []}.get(name, "") for name in FIELDS}
