@@ -21,7 +21,7 @@ from audiobooks.facts import BookFacts
 
 from .names import Person, isbn13, language_code, normalise, people, same_person, without_article
 from .positions import CARDINALS, Positions, parse_positions
-from .titles import ParsedTitle, parse_title, series_key
+from .titles import BRACKETS, ParsedTitle, parse_title, series_key
 
 WEIGHTS = {
     "identifiers": 5.0,
@@ -34,6 +34,8 @@ WEIGHTS = {
     "narrator": 0.5,
     "abridged": 0.5,
 }
+SURE_RUNTIME = (0.003, 60)
+"""The same where no narrator is known, since one reading in ten of a book is as long as another to a percent."""
 SAME_RUNTIME = (0.01, 120)
 """Share and seconds, the larger of which two runtimes of one recording differ by at most: shops round to minutes and add a jingle."""
 OTHER_RUNTIME = 0.05
@@ -108,13 +110,14 @@ class Match:
 
 @dataclass(frozen=True)
 class _Reading:
-    """title: the words of the title; rest: those of subtitles; places: positions by series_key.
+    """title: the words of the title; bare: without brackets; rest: those of subtitles; places: positions by series_key.
 
     series: the keys of those that are named as such, and not only taken from "Salt, Vol. 3".
     """
 
     parsed: ParsedTitle
     title: tuple[str, ...]
+    bare: tuple[str, ...]
     rest: tuple[str, ...]
     places: tuple[tuple[str, Positions], ...]
     series: frozenset[str]
@@ -145,6 +148,7 @@ def _read(
     return _Reading(
         parsed,
         without_article(_words(parsed.title)),
+        without_article(_words(BRACKETS.sub(" ", parsed.title).strip() or parsed.title)),
         _words(parsed.subtitle),
         tuple(places.items()),
         named,
@@ -247,6 +251,11 @@ def _title(case: _Case, position: bool | None) -> float | None:
         ),
         key=lambda found: found[0],
     )
+    if position and best[0] > 0.12 and one.parsed.is_numbered != other.parsed.is_numbered:
+        # "Salt, Vol. 3" beside "The Glass Meridian", volume 3 of Salt
+        numbered, titled = (one, other) if one.parsed.is_numbered else (other, one)
+        if _key_words(numbered.title) in {tuple(key.split()) for key in titled.series}:
+            best = (0.12, "one has only series and volume for its title")
     words = best[1]
     named_a, named_b = (" – ".join(filter(None, (r.parsed.title, r.parsed.subtitle))) for r in (one, other))
     return case.add("title", best[0], words if best[0] == 0 else f"{words}: “{named_a}” against “{named_b}”")
@@ -267,6 +276,11 @@ def _forms(
     """As it is, and without what may stand beside a title: the series, its number, the author."""
     title, rest = reading.title, reading.rest
     forms = [_Form(title, rest)]
+    if reading.bare != title:
+        forms.append(_Form(reading.bare, rest))
+    if len(title) > 1 and title[0].isdigit() and len(title[0]) <= 2:
+        # "10 The Glass Meridian", as in a folder
+        forms.append(_Form(without_article(title[1:]), rest, True))
     for name in series:
         if rest and _key_words(title) == name:
             forms.append(_Form(without_article(rest), ()))
@@ -323,7 +337,7 @@ def _title_share(a: _Form, b: _Form, series: set[tuple[str, ...]], position: boo
     shorter, longer = sorted((whole_a, whole_b), key=len)
     if longer[: len(shorter)] == shorter and len(longer) - len(shorter) >= 4:
         # "Salt A New History of the World": the colon was lost in a file name.
-        return (0.05 if len(shorter) > 1 else 0.12), "one goes on after the title"
+        return 0.12, "one goes on after the title"
     ratio = max(ratio, fuzz.ratio(" ".join(a.title), " ".join(b.title)) / 100 - 0.05)
     if ratio >= 0.9:
         return max(0.08, 1 - ratio), "nearly the same title"
@@ -528,10 +542,13 @@ def _find_doubts(case: _Case, evidence: _Evidence) -> None:
     title = evidence.title
     if evidence.author is None and not evidence.same_asin and not evidence.same_isbn and evidence.narrator is not True:
         case.doubts.append("no author on one side")
-    if title is not None and evidence.position is None and not evidence.same_asin:
+    # With a subtitle on both sides it is that which agrees, and not the series alone.
+    has_own_title = bool(case.one.rest and case.other.rest)
+    if title is not None and evidence.position is None and not evidence.same_asin and not has_own_title:
         for reading, silent in ((case.one, case.other), (case.other, case.one)):
-            is_own = not reading.parsed.maybe_position
-            volumes = [p for key, p in reading.places if p and is_own and _key_words(reading.title) == tuple(key.split())]
+            title_key = " ".join(_key_words(reading.title))
+            is_sure = title_key in reading.series or not reading.parsed.maybe_position
+            volumes = [p for key, p in reading.places if p and is_sure and key == title_key]
             first = volumes and all(p.numbers == {Decimal(1)} for p in volumes) and not reading.parsed.is_numbered
             if volumes and not first and not any(p for _, p in silent.places):
                 case.doubts.append(f"volume {volumes[0]} against an unknown one")
@@ -565,7 +582,10 @@ def _recording(case: _Case, evidence: _Evidence, verdict: Verdict) -> tuple[bool
     if against:
         # An ASIN that the rest contradicts may be a wrong tag, and the rest may be a file cut short: nobody knows.
         return (None if evidence.same_asin else False), [*against, *evidence_for]
-    known_length = same_runtime or ("abridged" in shares and evidence.narrator is True and evidence.runtime is None)
+    is_close = abs((case.a.runtime or 0) - (case.b.runtime or 0)) <= max(
+        SURE_RUNTIME[0] * (case.a.runtime or 0), SURE_RUNTIME[1]
+    )
+    known_length = (same_runtime and is_close) or ("abridged" in shares and evidence.narrator is True and evidence.runtime is None)
     if evidence.same_asin or known_length or (evidence.narrator is True and (evidence.runtime or 1) <= 0.02):
         return True, evidence_for
     return None, evidence_for

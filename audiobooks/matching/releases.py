@@ -9,12 +9,11 @@ from audiobooks.facts import BookFacts, Contributor, SeriesPlace
 
 from .names import asin, clean, isbn13, language_code, normalise, person, same_person, split_people
 from .positions import parse_positions
-from .titles import ABRIDGED, DRAMATISED, parse_title, series_key
+from .titles import ABRIDGED, BRACKETS, DRAMATISED, parse_title, series_key
 
 _AUDIO = "m4b|m4a|mp3|aac|flac|ogg|opus|wma|aax"
 _TEXT = "epub|mobi|azw3?|pdf|cbr|cbz|djvu|lit|fb2|rtf|txt"
 _SUFFIX = re.compile(rf"\.(?:{_AUDIO}|{_TEXT}|mp4|nzb|torrent)$", re.I)
-_BRACKETS = re.compile(r"\(([^()]*)\)|\[([^\[\]]*)\]|\{([^{}]*)\}")
 _HUMPS = re.compile(r"(?<=[^\W\d_A-Z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _YEAR = re.compile(r"(?:1[5-9]|20)\d\d")
 _READ_BY = re.compile(r"(?:narrated|read|performed)(?: by|:)\s+(.+)|narrators?:?\s+(.+)", re.I)
@@ -29,7 +28,7 @@ _NOISE_WORD = re.compile(
 _TAIL = re.compile(rf"[\s,.-]+{_NOISE_WORD.pattern}$", re.I)
 _SEPARATOR = re.compile(r"\s+[-–—~]+\s+|\s*[–—]\s*")
 _NUMBER_FIRST = re.compile(
-    r"(?:#\s*|\[\s*)?(?:(?:vol(?:ume)?|book|bk|band|part)\b\.?\s*)?#?(\d{1,3}(?:\.\d{1,2})?(?:-\d{1,3})?)\s*(?:\]|[.:)](?=\s|$)|-(?=\s)|(?<=0\d)-(?=[A-Z]))\s*", re.I
+    r"(?:#\s*|\[\s*)?(?:(?:vol(?:ume)?|book|bk|band|part)\b\.?\s*)?#?(\d{1,3}(?:\.\d{1,2})?(?:-\d{1,3})?)\s*(?:\]|[.:)](?=\s|$)|-(?=\s)|(?<=\s)-(?=\S)|(?<=0\d)-(?=[A-Z]))\s*", re.I
 )
 _PADDED_FIRST = re.compile(r"(0\d(?:\.\d)?|\d{1,2}\.\d)\s+(?=[^\W\d])")
 _ONLY_NUMBER = re.compile(r"(?:vol(?:ume)?|book|bk|band|part|no)?\.?\s*#?\s*(\d{1,3}(?:\.\d{1,2})?(?:\s*-\s*\d{1,3})?)", re.I)
@@ -74,9 +73,9 @@ def parse_release(name: str) -> BookFacts:
     found = _Found(asin=_asin(text))
     if found.asin:
         text = re.sub(rf"[\[{{(]?\s*(?:ASIN[.:_ ]?\s*)?{found.asin}\s*[\]}})]?", " ", text, flags=re.I)
-    text = _BRACKETS.sub(lambda match: " " if _is_noise(_inside(match), found) else match[0], text)
+    text = BRACKETS.sub(lambda match: " " if _is_noise(_inside(match), found) else match[0], text)
     text = _without_tail(" ".join(text.split()))
-    text = _BRACKETS.sub(lambda match: _bracket(match, found), text)
+    text = BRACKETS.sub(lambda match: _bracket(match, found), text)
     text = _without_tail(re.sub(r"\s+", " ", text).strip(" -,"))
     context = _Context.of(folders)
     parts = _parts(text, context)
@@ -102,7 +101,7 @@ def parse_release(name: str) -> BookFacts:
 
 def _path(text: str) -> list[str]:
     """The parts of a path. A "/" with blanks round it, or within brackets, is none."""
-    masked = _BRACKETS.sub(lambda match: match[0].replace("/", "\0"), text)
+    masked = BRACKETS.sub(lambda match: match[0].replace("/", "\0"), text)
     return [part.replace("\0", "/").strip() for part in re.split(r"(?<! )/|/(?! )", masked) if part.strip()]
 
 
@@ -196,7 +195,7 @@ class _Context:
     def of(cls, folders: list[str]) -> _Context:
         author = series = ""
         for folder in folders:
-            text = _readable(_BRACKETS.sub(" ", folder)).strip(" ~")
+            text = _readable(BRACKETS.sub(" ", folder)).strip(" ~")
             parts = [part for part in _split(text) if part]
             if parts and (folder is folders[0] or not author) and looks_like_person(parts[0]):
                 author, parts = parts[0], parts[1:]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 from .names import clean, normalise
@@ -16,7 +16,7 @@ class ParsedTitle:
 
     more: further series and positions.
     position: as text; guessed: it is a bare number behind the title, which may belong to it ("Apollo 13").
-    is_numbered: the title is the series and nothing else, as in "Salt, Vol. 3".
+    is_numbered: the title is the series and nothing else, as in "Salt, Vol. 3" and "Salt, Part 1".
     maybe_position: of the book in a series named like the title: "Salt: The Glass, Book 3" may be volume 3 of Salt.
     part: of a recording that is sold in parts, such as "1 of 2".
     derived: a summary, study guide, excerpt or adaptation of the book that it names.
@@ -58,7 +58,7 @@ _TRAILING = re.compile(r"(?P<stem>.*[^\W\d_].*?)\s+(?P<position>\d{1,2}(?:\.\d)?
 _PART_OF = re.compile(r"(?:part|pt|teil)?\.?\s*(\d{1,2})\s*(?:of|von|/)\s*(\d{1,2})", re.I)
 
 _SEPARATOR = re.compile(r"\s+[-–—~]+\s+|:\s+|\s+:|;\s+|\s*\|\s*")
-_BRACKETS = re.compile(r"\(([^()]*)\)|\[([^\[\]]*)\]|\{([^{}]*)\}")
+BRACKETS = re.compile(r"\(([^()]*)\)|\[([^\[\]]*)\]|\{([^{}]*)\}")
 
 ABRIDGED = re.compile(r"\b(un)?abridged\b", re.I)
 DRAMATISED = re.compile(
@@ -104,7 +104,7 @@ _SERIES_NOISE = frozenset(
 @lru_cache(8192)
 def series_key(name: str) -> str:
     """What the names of one series have in common: no article, no "Series" or "Saga", nothing in brackets."""
-    plain = _BRACKETS.sub(" ", clean(name))
+    plain = BRACKETS.sub(" ", clean(name))
     words = normalise(plain if plain.strip() else name).split()
     return " ".join(word for word in words if word not in _SERIES_NOISE) or " ".join(words)
 
@@ -114,6 +114,9 @@ def parse_title(title: str, subtitle: str = "") -> ParsedTitle:
     """Take a title apart, be it as "Title - Series, Book 7", "Title (Series, #3)", or with the series where the title should be."""
     raw_title, raw_subtitle = clean(title), clean(subtitle)
     first, second = _Field(raw_title), _Field(raw_subtitle)
+    if second.contents and second.lines and not any(line.series for line in second.lines):
+        # "The Northern Years (Volume 1)" as a subtitle
+        second.lines[0] = replace(second.lines[0], series=second.contents.pop())
     lines = [*second.lines, *first.lines]
     contents = list(first.contents)
     extra = list(second.contents)
@@ -126,7 +129,7 @@ def parse_title(title: str, subtitle: str = "") -> ParsedTitle:
         contents, extra, maybe = extra, [], None
     is_numbered = not contents
     if not contents:
-        named = next((line.series for line in first.lines if line.series), "")
+        named = next((line.series for line in reversed(first.lines) if line.series), "")
         contents = [named or (raw_title if raw_title or not extra else extra.pop(0))]
     # The line in the title itself knows better which volume of the light novels it is.
     line = next((line for line in lines if line.series), None)
@@ -157,7 +160,7 @@ def parse_title(title: str, subtitle: str = "") -> ParsedTitle:
         position=position,
         more=tuple(more),
         guessed=guessed and bool(position),
-        is_numbered=is_numbered,
+        is_numbered=is_numbered or bool(lines and not line),
         maybe_position=maybe.position if maybe else "",
         abridged=abridged[1] is None if abridged else None,
         dramatised=bool(DRAMATISED.search(whole)),
@@ -189,7 +192,7 @@ class _Field:
     part: str = ""
 
     def __post_init__(self) -> None:
-        text = _BRACKETS.sub(self._bracket, self.text)
+        text = BRACKETS.sub(self._bracket, self.text)
         text = re.sub(r"\s+([,:])", r"\1", " ".join(text.split())).strip(" ,-:")
         pieces = [piece.strip(" ,-") for piece in _SEPARATOR.split(text)]
         if len(pieces) > 1 and not re.search(r"[^\W\d_]", pieces[0]):
@@ -237,6 +240,7 @@ class _Field:
         if match is None or (not word and not in_brackets):
             return False
         series = match["series"].strip(" ,-")
+        is_behind_colon = f": {text}" in self.text and not word.lower().startswith("vol")
         advertised = _ADVERTISED_SERIES.fullmatch(series)
         if advertised:
             series = advertised[1]
@@ -244,7 +248,7 @@ class _Field:
             # "Salt: Year 2, Vol. 3": the series is all that stands before.
             series = ": ".join([*self.contents, series])
             self.contents.clear()
-        self._add(series, match["position"], word, is_maybe_subtitle=not advertised and f": {text}" in self.text)
+        self._add(series, match["position"], word, is_maybe_subtitle=not advertised and is_behind_colon)
         return True
 
     def _add(self, series: str, position: str, word: str, *, is_maybe_subtitle: bool = False) -> None:

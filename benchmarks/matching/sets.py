@@ -48,7 +48,7 @@ def book(title: str, authors: Iterable[str] = (), *, series: str = "", position:
 
 
 def _plain(text: str) -> str:
-    return " ".join(re.findall(r"\w+", text.lower().replace("'", "").replace("’", "")))
+    return " ".join(re.findall(r"\w+", text.lower().replace("&", " and ").replace("'", "").replace("’", "")))
 
 
 def _contains(a: str, b: str) -> bool:
@@ -60,8 +60,8 @@ def _contains(a: str, b: str) -> bool:
 def _may_be_one(a: str, b: str) -> bool:
     """Whether two titles of an author may be one book: equal without article and brackets, or one has a subtitle more."""
     short_a, short_b = (re.sub(r"^(the|a|an) ", "", _plain(re.sub(r"[(\[].*?[)\]]", " ", text))) for text in (a, b))
-    head_a, head_b = (re.sub(r"^(the|a|an) ", "", _plain(re.split(r":| - ", text)[0])) for text in (a, b))
-    return short_a in (short_b, head_b) or short_b == head_a
+    parts_a, parts_b = ([re.sub(r"^(the|a|an) ", "", _plain(part)) for part in re.split(r":| - ", text)] for text in (a, b))
+    return short_a == short_b or short_a in parts_b or short_b in parts_a
 
 
 def _by_author(pairs: Iterable[tuple[str, BookFacts]]) -> dict[str, list[BookFacts]]:
@@ -199,7 +199,7 @@ def links() -> Iterator[Pair]:
     """
     known = [row for row in rows(RELEASES / "audible-to-goodreads-links-2356.csv") if row["title_agrees"] == "yes"]
     slugs = [
-        (row["author"], book(re.sub(r"[-_]", " ", row["goodreads_slug"]), row["author"].split(", "))) for row in known
+        (row["author"], book(re.sub(r"[-_](?=(?:s|t|d|m|ll|re|ve)(?:[-_]|$))|[-_]", lambda gap: "’" if gap.end() < len(gap.string) and re.match(r"(?:s|t|d|m|ll|re|ve)(?:[-_]|$)", gap.string[gap.end() :]) else " ", row["goodreads_slug"]), row["author"].split(", "))) for row in known
     ]
     others = _by_author(slugs)
     for row, (author, theirs) in zip(known, slugs, strict=True):
