@@ -21,7 +21,7 @@ from audiobooks.facts import BookFacts
 
 from .names import Person, isbn13, language_code, normalise, people, same_person, without_article
 from .positions import CARDINALS, Positions, parse_positions
-from .titles import BRACKETS, ParsedTitle, parse_title, series_key
+from .titles import MOST_VOLUMES, ParsedTitle, parse_title, series_key
 
 WEIGHTS = {
     "identifiers": 5.0,
@@ -110,7 +110,7 @@ class Match:
 
 @dataclass(frozen=True)
 class _Reading:
-    """title: the words of the title; bare: without brackets; rest: those of subtitles; places: positions by series_key.
+    """title: the words of the title; bare: without brackets; raw: all as it stands; rest: those of subtitles; places: positions by series_key.
 
     series: the keys of those that are named as such, and not only taken from "Salt, Vol. 3".
     """
@@ -118,6 +118,7 @@ class _Reading:
     parsed: ParsedTitle
     title: tuple[str, ...]
     bare: tuple[str, ...]
+    raw: tuple[str, ...]
     rest: tuple[str, ...]
     places: tuple[tuple[str, Positions], ...]
     series: frozenset[str]
@@ -142,13 +143,16 @@ def _read(
         if name and not (parsed.guessed and series_key(name) not in places and places):
             found = parse_positions(position)
             places[series_key(name)] = places.get(series_key(name)) or found
-    named = frozenset(key for key in places if key != series_key(parsed.title)) | {series_key(name) for name, _ in series}
+    named = frozenset(key for key in places if key != series_key(parsed.title)) | {
+        series_key(name) for name, _ in series
+    }
     if parsed.maybe_position:
         places.setdefault(series_key(parsed.title), parse_positions(parsed.maybe_position))
     return _Reading(
         parsed,
         without_article(_words(parsed.title)),
-        without_article(_words(BRACKETS.sub(" ", parsed.title).strip() or parsed.title)),
+        without_article(_words(_IN_BRACKETS.sub(" ", parsed.title).strip() or parsed.title)),
+        without_article(_words(f"{title} {subtitle}")),
         _words(parsed.subtitle),
         tuple(places.items()),
         named,
@@ -158,7 +162,19 @@ def _read(
     )
 
 
-_ROMAN_WORDS = {"ii": "2", "iii": "3", "iv": "4", "vi": "6", "vii": "7", "viii": "8", "ix": "9", "xi": "11", "xii": "12"}
+# Not those with a number, which may be the volume.
+_IN_BRACKETS = re.compile(r"\([^()\d]*\)|\[[^\[\]\d]*\]")
+_ROMAN_WORDS = {
+    "ii": "2",
+    "iii": "3",
+    "iv": "4",
+    "vi": "6",
+    "vii": "7",
+    "viii": "8",
+    "ix": "9",
+    "xi": "11",
+    "xii": "12",
+}
 
 
 @lru_cache(16384)
@@ -268,6 +284,8 @@ class _Form:
     title: tuple[str, ...]
     rest: tuple[str, ...]
     is_cut: bool = False
+    number: str = ""
+    """What was cut off if that is a volume, which the other side must not have otherwise."""
 
 
 def _forms(
@@ -276,11 +294,14 @@ def _forms(
     """As it is, and without what may stand beside a title: the series, its number, the author."""
     title, rest = reading.title, reading.rest
     forms = [_Form(title, rest)]
+    if reading.raw != title + rest:
+        # "Salt A Novel", of which the colon was lost, beside "Salt: A Novel"
+        forms.append(_Form(reading.raw, (), True))
     if reading.bare != title:
         forms.append(_Form(reading.bare, rest))
     if len(title) > 1 and title[0].isdigit() and len(title[0]) <= 2:
         # "10 The Glass Meridian", as in a folder
-        forms.append(_Form(without_article(title[1:]), rest, True))
+        forms.append(_Form(without_article(title[1:]), rest, True, title[0]))
     for name in series:
         if rest and _key_words(title) == name:
             forms.append(_Form(without_article(rest), ()))
@@ -318,14 +339,10 @@ def _key_words(words: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(series_key(" ".join(words)).split())
 
 
-_VOLUMES = 40
-"""A number up to this one behind a title may be a volume; a greater one is a year or belongs to the title."""
-
-
 def _title_share(a: _Form, b: _Form, series: set[tuple[str, ...]], position: bool | None) -> tuple[float, str]:
     whole_a, whole_b = a.title + a.rest, b.title + b.rest
     joined_a, joined_b = "".join(whole_a), "".join(whole_b)
-    if joined_a == joined_b:
+    if joined_a == joined_b and (not a.number or not b.number or a.number == b.number):
         return (0.03 if a.is_cut or b.is_cut else 0.0), "same title"
     ratio = fuzz.ratio(" ".join(whole_a), " ".join(whole_b)) / 100
     if a.is_cut or b.is_cut:
@@ -351,12 +368,12 @@ def _title_share(a: _Form, b: _Form, series: set[tuple[str, ...]], position: boo
 def _rest_share(a: _Form, b: _Form, is_series: bool, has_volume: bool) -> tuple[float, str]:
     """Of two equal titles whose subtitles differ. Where the title is only the series, the subtitle is the title."""
     if a.rest and b.rest:
-        likeness = fuzz.token_set_ratio(" ".join(a.rest), " ".join(b.rest)) / 100
-        if likeness >= 0.85:
-            return 0.02, "nearly the same subtitle"
+        shorter, longer = sorted((a.rest, b.rest), key=len)
+        if longer[: len(shorter)] == shorter or fuzz.ratio(" ".join(a.rest), " ".join(b.rest)) >= 92:
+            return 0.12, "nearly the same subtitle"
         return (0.6, "same series, other titles") if is_series else (0.25, "other subtitles")
     rest = a.rest or b.rest
-    if is_series or (not has_volume and rest[-1].isdigit() and int(rest[-1][:6]) <= _VOLUMES):
+    if is_series or (not has_volume and rest[-1].isdigit() and int(rest[-1][:6]) <= MOST_VOLUMES):
         return 0.3, "the title may be the series only"
     return (0.02, "one has a subtitle") if len(rest) >= 4 else (0.12, "one goes on after the title")
 
@@ -470,8 +487,10 @@ def _identifiers(case: _Case) -> bool:
     """Whether the ASIN says that it is one recording: both are Audible's, which that of a Kindle or printed book is not."""
     if case.a.asin and case.a.asin.upper() == case.b.asin.upper():
         case.add("identifiers", 0.0, f"same ASIN {case.b.asin}")
-        return case.a.is_audio is not False and case.b.is_audio is not False and not (
-            isbn13(case.a.asin) and not (case.a.is_audio or case.b.is_audio)
+        return (
+            case.a.is_audio is not False
+            and case.b.is_audio is not False
+            and not (isbn13(case.a.asin) and not (case.a.is_audio or case.b.is_audio))
         )
     if shared := _isbns(case.a) & _isbns(case.b):
         case.add("identifiers", 0.0, f"same ISBN {min(shared)}")
@@ -511,7 +530,9 @@ def _verdict(case: _Case, evidence: _Evidence, distance: float) -> Verdict:
     if _is_proved(evidence) and not case.doubts:
         return Verdict.STRONG
     if is_same_title and (author is None or author <= 0.4):
-        return Verdict.MEDIUM if author is not None or evidence.runtime is not None or evidence.position else Verdict.LOW
+        return (
+            Verdict.MEDIUM if author is not None or evidence.runtime is not None or evidence.position else Verdict.LOW
+        )
     if evidence.same_asin or evidence.same_isbn:
         return Verdict.MEDIUM if (title or 0) < 0.6 or (author is not None and author < 0.2) else Verdict.LOW
     if author is not None and author <= 0.4 and title is not None and title <= 0.35:
@@ -562,9 +583,7 @@ def _recording(case: _Case, evidence: _Evidence, verdict: Verdict) -> tuple[bool
     if _RANK[verdict] < _RANK[Verdict.MEDIUM]:
         return (False, ["another book"]) if case.vetoes else (None, [])
     shares = {penalty.name: penalty for penalty in case.penalties}
-    against = [
-        shares[name].words for name in ("abridged", "dramatised") if name in shares and shares[name].share == 1
-    ]
+    against = [shares[name].words for name in ("abridged", "dramatised") if name in shares and shares[name].share == 1]
     if case.a.is_audio is False or case.b.is_audio is False:
         against.append("one is no recording")
     if evidence.narrator is False:
@@ -585,7 +604,9 @@ def _recording(case: _Case, evidence: _Evidence, verdict: Verdict) -> tuple[bool
     is_close = abs((case.a.runtime or 0) - (case.b.runtime or 0)) <= max(
         SURE_RUNTIME[0] * (case.a.runtime or 0), SURE_RUNTIME[1]
     )
-    known_length = (same_runtime and is_close) or ("abridged" in shares and evidence.narrator is True and evidence.runtime is None)
+    known_length = (same_runtime and is_close) or (
+        "abridged" in shares and evidence.narrator is True and evidence.runtime is None
+    )
     if evidence.same_asin or known_length or (evidence.narrator is True and (evidence.runtime or 1) <= 0.02):
         return True, evidence_for
     return None, evidence_for

@@ -17,7 +17,6 @@ MOST_PEOPLE = 50
 """People that are read of any list; an anthology has as many."""
 
 
-
 def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
@@ -178,7 +177,12 @@ def _given_agree(a: tuple[str, ...], b: tuple[str, ...]) -> float:
         return 0.95
     if len(a[0]) == 1 or len(b[0]) == 1:
         return 0.9 if a[0][0] == b[0][0] else 0.0
-    if len(a) == len(b) == 1 and min(len(a[0]), len(b[0])) <= 3 and a[0][0] == b[0][0] and (a[0] in b[0] or b[0] in a[0]):
+    if (
+        len(a) == len(b) == 1
+        and min(len(a[0]), len(b[0])) <= 3
+        and a[0][0] == b[0][0]
+        and (a[0] in b[0] or b[0] in a[0])
+    ):
         return 0.85
     return 0.85 if _typing_error(a[0], b[0]) else 0.0
 

@@ -24,7 +24,9 @@ VOLUME_WORDS = (
 )
 _BEFORE = re.compile(rf"^(?:#|№|(?:{VOLUME_WORDS})\b\.?)\s*#?\s*", re.I)
 _FIRST = re.compile(rf"(?P<number>\d{{1,4}}(?:\.\d{{1,2}})?|{ROMAN}|[a-z]{{3,9}})(?![\w.]*[^\W_])", re.I)
-_JOIN = re.compile(r"\s*(?P<range>-|–|—|−|\bto\b|\bthrough\b|\bbis\b)\s*|\s*(?:,|;|&|\+|\band\b|\bund\b)\s*(?:#)?", re.I)
+_JOIN = re.compile(
+    r"\s*(?P<range>-|–|—|−|\bto\b|\bthrough\b|\bbis\b)\s*|\s*(?:,|;|&|\+|\band\b|\bund\b)\s*(?:#)?", re.I
+)
 _TOTAL = re.compile(r"\s*(?:/|\bof\b|\bvon\b)\s*\d{1,4}\b", re.I)
 _WIDEST = 500
 

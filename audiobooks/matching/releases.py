@@ -17,7 +17,9 @@ _SUFFIX = re.compile(rf"\.(?:{_AUDIO}|{_TEXT}|mp4|nzb|torrent)$", re.I)
 _HUMPS = re.compile(r"(?<=[^\W\d_A-Z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _YEAR = re.compile(r"(?:1[5-9]|20)\d\d")
 _READ_BY = re.compile(r"(?:narrated|read|performed)(?: by|:)\s+(.+)|narrators?:?\s+(.+)", re.I)
-_AUDIO_WORD = re.compile(rf"\b(?:{_AUDIO}|audio ?books?|\d{{2,3}} ?k(?:bps)?|v0|un?abridged|chapter(?:ized|ised))\b", re.I)
+_AUDIO_WORD = re.compile(
+    rf"\b(?:{_AUDIO}|audio ?books?|\d{{2,3}} ?k(?:bps)?|v0|un?abridged|chapter(?:ized|ised))\b", re.I
+)
 _TEXT_WORD = re.compile(rf"\b(?:{_TEXT}|e-?books?|retail)\b", re.I)
 _NOISE_WORD = re.compile(
     rf"(?:{_AUDIO}|{_TEXT}|mp4|audio ?books?|e-?book|\d{{2,3}} ?k(?:bp|b)?s?|v0|vbr|cbr|(?:un)?abridged|retail|vip|"
@@ -28,20 +30,76 @@ _NOISE_WORD = re.compile(
 _TAIL = re.compile(rf"[\s,.-]+{_NOISE_WORD.pattern}$", re.I)
 _SEPARATOR = re.compile(r"\s+[-–—~]+\s+|\s*[–—]\s*")
 _NUMBER_FIRST = re.compile(
-    r"(?:#\s*|\[\s*)?(?:(?:vol(?:ume)?|book|bk|band|part)\b\.?\s*)?#?(\d{1,3}(?:\.\d{1,2})?(?:-\d{1,3})?)\s*(?:\]|[.:)](?=\s|$)|-(?=\s)|(?<=\s)-(?=\S)|(?<=0\d)-(?=[A-Z]))\s*", re.I
+    r"(?:#\s*|\[\s*)?(?:(?:vol(?:ume)?|book|bk|band|part)\b\.?\s*)?#?(\d{1,3}(?:\.\d{1,2})?(?:-\d{1,3})?)\s*(?:\]|[.:)](?=\s|$)|-(?=\s)|(?<=\s)-(?=\S)|(?<=0\d)-(?=[A-Z]))\s*",
+    re.I,
 )
 _PADDED_FIRST = re.compile(r"(0\d(?:\.\d)?|\d{1,2}\.\d)\s+(?=[^\W\d])")
-_ONLY_NUMBER = re.compile(r"(?:vol(?:ume)?|book|bk|band|part|no)?\.?\s*#?\s*(\d{1,3}(?:\.\d{1,2})?(?:\s*-\s*\d{1,3})?)", re.I)
+_ONLY_NUMBER = re.compile(
+    r"(?:vol(?:ume)?|book|bk|band|part|no)?\.?\s*#?\s*(\d{1,3}(?:\.\d{1,2})?(?:\s*-\s*\d{1,3})?)", re.I
+)
+# "JG-12", "SoM02": the letters of a series
+_CODE = re.compile(r"[A-Z][A-Za-z]{0,3}-?(\d{1,2})")
 _SERIES_NUMBER = re.compile(
-    r"(?P<series>.*?[^\W\d].*?)[\s,]+(?:(?:vol(?:ume)?|book|books|bk|band)\b\.?\s*)?#?(?P<position>\d{1,3}(?:\.\d{1,2})?(?:\s*-\s*\d{1,3})?)", re.I
+    r"(?P<series>.*?[^\W\d].*?)[\s,]+(?:(?:vol(?:ume)?|book|books|bk|band)\b\.?\s*)?#?(?P<position>\d{1,3}(?:\.\d{1,2})?(?:\s*-\s*\d{1,3})?)",
+    re.I,
 )
 _COLLECTION = re.compile(r"\b(?:series|saga|trilogy|chronicles|cycle|collection|papers|tales)\b|\[|\d\s*-\s*\d", re.I)
 # Words that no name of a person has, and most titles of the form of a name do.
 _NOT_OF_NAMES = frozenset(
     {"the", "a", "an", "of", "and", "in", "on", "to", "for", "with", "at", "is", "my", "your", "book", "series", "from"}
-    | {"how", "why", "what", "who", "i", "you", "we", "it", "no", "not", "novel", "edition", "collection", "saga", "part"}
-    | {"vol", "volume", "trilogy", "chronicles", "by", "new", "one", "two", "three", "dark", "black", "red", "last", "first"}
-    | {"war", "world", "game", "games", "city", "house", "night", "dead", "death", "life", "love", "magic", "king", "queen"}
+    | {
+        "how",
+        "why",
+        "what",
+        "who",
+        "i",
+        "you",
+        "we",
+        "it",
+        "no",
+        "not",
+        "novel",
+        "edition",
+        "collection",
+        "saga",
+        "part",
+    }
+    | {"vol", "volume", "trilogy", "chronicles", "by"}
+)
+_RARE_IN_NAMES = frozenset(
+    {
+        "new",
+        "one",
+        "two",
+        "three",
+        "dark",
+        "red",
+        "last",
+        "first",
+        "war",
+        "world",
+        "game",
+        "games",
+        "city",
+        "house",
+        "night",
+    }
+    | {
+        "dead",
+        "death",
+        "life",
+        "magic",
+        "matter",
+        "man",
+        "girl",
+        "fire",
+        "ice",
+        "star",
+        "lost",
+        "great",
+        "big",
+        "little",
+    }
 )
 
 
@@ -55,6 +113,8 @@ class _Found:
     language: str = ""
     series: str = ""
     position: str = ""
+    is_volume: bool = False
+    """Whether the position stands as "Volume 3", and is no track."""
     words: list[str] = field(default_factory=list)
     """What titles keep, so that the comparison sees it: "Dramatized Adaptation", "Part 1 of 2"."""
     loose: list[str] = field(default_factory=list)
@@ -82,7 +142,7 @@ def parse_release(name: str) -> BookFacts:
     parts = _take_numbers(parts, found)
     title, author = _title_and_author(parts, context, found)
     parsed = parse_title(title, "; ".join(found.words))
-    series, position = _series(parsed.series, parsed.position, parsed.guessed, context, found)
+    series, position = _series(parsed.title, parsed.series, parsed.position, parsed.guessed, context, found)
     return BookFacts(
         source="release",
         title=parsed.title,
@@ -95,7 +155,11 @@ def parse_release(name: str) -> BookFacts:
         released=found.year,
         asin=found.asin,
         isbns=found.isbns,
-        is_audio=False if _TEXT_WORD.search(last) and not _AUDIO_WORD.search(last) else True if _AUDIO_WORD.search(last) else None,
+        is_audio=False
+        if _TEXT_WORD.search(last) and not _AUDIO_WORD.search(last)
+        else True
+        if _AUDIO_WORD.search(last)
+        else None,
     )
 
 
@@ -154,7 +218,12 @@ def _is_noise(text: str, found: _Found) -> bool:
     pieces = [piece.strip() for piece in re.split(r"[/,|+&]|\s-\s", text)]
     if not any(pieces):
         return True
-    codes = [language_code(piece) if (piece.isupper() and piece not in ("CD", "US", "UK", "WEB", "VIP")) or len(piece) > 4 else "" for piece in pieces]
+    codes = [
+        language_code(piece)
+        if (piece.isupper() and piece not in ("CD", "US", "UK", "WEB", "VIP")) or len(piece) > 4
+        else ""
+        for piece in pieces
+    ]
     found.language = found.language or next((code for code in codes if code), "")
     words = [
         not piece or bool(code) or all(map(_NOISE_WORD.fullmatch, piece.split())) or bool(_NOISE_WORD.fullmatch(piece))
@@ -196,11 +265,14 @@ class _Context:
         author = series = ""
         for folder in folders:
             text = _readable(BRACKETS.sub(" ", folder)).strip(" ~")
-            parts = [part for part in _split(text) if part]
+            # "Ilse Varga-Reed" is a folder of one person, while "Ilse Varga-Salt" is a book.
+            parts = [text] if looks_like_person(text) else _split(text)
             if parts and (folder is folders[0] or not author) and looks_like_person(parts[0]):
                 author, parts = parts[0], parts[1:]
             if parts and (len(folders) > 1 or author) and parts[-1] != author:
-                series = re.sub(r"\s+(?:series|collection)$", "", re.sub(r"\s+\d+\s*-\s*\d+$", "", parts[-1]), flags=re.I)
+                series = re.sub(
+                    r"\s+(?:series|collection)$", "", re.sub(r"\s+\d+\s*-\s*\d+$", "", parts[-1]), flags=re.I
+                )
         return cls(author, series)
 
 
@@ -217,13 +289,13 @@ def _split(text: str) -> list[str]:
 
 
 def _parts(text: str, context: _Context) -> list[str]:
+    parts = [part for part in _SEPARATOR.split(text) if part]
+    title, by, author = text.rpartition(" by ")
+    if by and looks_like_person(author) and not (len(parts) > 1 and looks_like_person(parts[0])):
+        return [author, *(part for part in _SEPARATOR.split(title) if part)]
     parts = _split(text)
-    if len(parts) == 1:
-        title, by, author = text.rpartition(" by ")
-        if by and looks_like_person(author.split(",")[0].split(" & ")[0]):
-            return [author, title]
-        if context.author and normalise(text).startswith(normalise(context.author) + " "):
-            return [context.author, text[len(context.author) :].strip(" -")]
+    if len(parts) == 1 and context.author and normalise(text).startswith(normalise(context.author) + " "):
+        return [context.author, text[len(context.author) :].strip(" -")]
     return parts
 
 
@@ -233,8 +305,9 @@ def _take_numbers(parts: list[str], found: _Found) -> list[str]:
     for at, part in enumerate(parts):
         if _YEAR.fullmatch(part) and len(parts) > 1 and not found.year:
             found.year = part
-        elif (match := _ONLY_NUMBER.fullmatch(part)) and len(parts) > 1:
+        elif len(parts) > 1 and (match := _ONLY_NUMBER.fullmatch(part) or _CODE.fullmatch(part)):
             found.position = found.position or match[1]
+            found.is_volume = found.is_volume or bool(re.match(r"[vb]", part, re.I))
             if at and left and not found.series and len(left) > 1:
                 found.series = left.pop()
         elif at < len(parts) - 1 and (match := _SERIES_NUMBER.fullmatch(part)):
@@ -264,27 +337,30 @@ def _title_and_author(parts: list[str], context: _Context, found: _Found) -> tup
         rest = [part for part in parts if part != author] if author and len(parts) > 1 else parts
         return " - ".join(rest), author or context.author
     if len(parts) > 1:
-        for at in (0, -1):
-            if looks_like_person(parts[at]):
-                author = parts[at]
-                return " - ".join(part for part in parts if part is not author), author
+        people = [at for at in (0, -1) if looks_like_person(parts[at])]
+        people.sort(key=lambda at: bool(_RARE_IN_NAMES.intersection(normalise(parts[at]).split())))
+        if people:
+            author = parts[people[0]]
+            return " - ".join(part for part in parts if part is not author), author
     author = next((text for text in reversed(found.loose) if looks_like_person(text)), "")
     return " - ".join(parts), author if len(author.split()) > 1 else ""
 
 
-def _series(series: str, position: str, guessed: bool, context: _Context, found: _Found) -> tuple[str, str]:
+def _series(title: str, series: str, position: str, guessed: bool, context: _Context, found: _Found) -> tuple[str, str]:
     if series and not guessed:
         return series, position
     if found.series:
         return found.series, found.position
     if context.series and not (series and guessed):
         return context.series, found.position
-    return (series, position) if series else ("", "")
+    if series:
+        return series, position
+    return (title, found.position) if found.is_volume and title else ("", "")
 
 
 def looks_like_person(text: str) -> bool:
     """Whether text, maybe a list of people, has the form of names: two to four words, capitals, none of the words of titles."""
-    names = split_people(text)
+    names = () if _SEPARATOR.search(text) else split_people(text)
     return 0 < len(names) <= 5 and all(map(_is_name, names))
 
 

@@ -55,6 +55,8 @@ _INSIDE = re.compile(
     rf"(?P<title>.+?),?\s+(?P<word>{_WORD})\s*#?{_NUMBERS}\s+(?:of|in)\s+(?:the\s+)?(?P<series>.+)", re.I
 )
 _TRAILING = re.compile(r"(?P<stem>.*[^\W\d_].*?)\s+(?P<position>\d{1,2}(?:\.\d)?(?:\s*-\s*\d{1,2})?)$")
+# A greater number is a year or belongs to the title.
+MOST_VOLUMES = 40
 _PART_OF = re.compile(r"(?:part|pt|teil)?\.?\s*(\d{1,2})\s*(?:of|von|/)\s*(\d{1,2})", re.I)
 
 _SEPARATOR = re.compile(r"\s+[-–—~]+\s+|:\s+|\s+:|;\s+|\s*\|\s*")
@@ -62,7 +64,8 @@ BRACKETS = re.compile(r"\(([^()]*)\)|\[([^\[\]]*)\]|\{([^{}]*)\}")
 
 ABRIDGED = re.compile(r"\b(un)?abridged\b", re.I)
 DRAMATISED = re.compile(
-    r"\bdramati[sz](?:ed|ation)\b|\bfull[- ]cast\b|\bgraphic ?audio\b|\baudio (?:drama|play)\b|\bradio (?:play|drama)\b", re.I
+    r"\bdramati[sz](?:ed|ation)\b|\bfull[- ]cast\b|\bgraphic ?audio\b|\baudio (?:drama|play)\b|\bradio (?:play|drama)\b",
+    re.I,
 )
 _DERIVED = re.compile(
     r"\bsummar(?:y|ies) (?:of|and|&|for)\b|\bstudy guide\b|\bsuper ?summary\b|\binstaread\b|\bcliffs? ?notes\b|"
@@ -95,7 +98,9 @@ _ADVERTISEMENT = re.compile(
 )
 # "A Harry Hole Thriller, Book 9"
 _ADVERTISED_SERIES = re.compile(r"an?\s+(.+?)\s+(?:novel|novella|thriller|mystery|romance|adventure|story)", re.I)
-_BRACKET_NOISE = re.compile(r"(?:light novel|mp3|m4b|m4a|flac|[0-9]{2,3} ?kbps|audiobook|unabridged|web|cd|book|promo cd|us|uk)", re.I)
+_BRACKET_NOISE = re.compile(
+    r"(?:light novel|mp3|m4b|m4a|flac|[0-9]{2,3} ?kbps|audiobook|unabridged|web|cd|book|promo cd|us|uk)", re.I
+)
 _SERIES_NOISE = frozenset(
     {"series", "saga", "trilogy", "duology", "cycle", "chronicles", "novels", "books", "light", "novel", "the", "a"}
 )
@@ -133,7 +138,9 @@ def parse_title(title: str, subtitle: str = "") -> ParsedTitle:
         contents = [named or (raw_title if raw_title or not extra else extra.pop(0))]
     # The line in the title itself knows better which volume of the light novels it is.
     line = next((line for line in lines if line.series), None)
-    position = next((line.position for line in lines), "")
+    position = line.position if line else lines[0].position if lines else ""
+    # "Salt, Vol. 3 (Part 2)"
+    part = first.part or second.part or next((each.position for each in lines if line and each.is_part), "")
     keys = {series_key(line.series) for line in lines if line.series} | {series_key(contents[0])}
     own = [text for at, text in enumerate(contents) if at == 0 or series_key(text) not in keys]
     if line and len(own) > 1 and series_key(own[0]) == series_key(line.series):
@@ -141,7 +148,11 @@ def parse_title(title: str, subtitle: str = "") -> ParsedTitle:
     series = line.series if line else own[0] if lines else ""
     more = [(line.series, line.position) for line in lines if line.series and line.series != series]
     guessed = False
-    if not lines and (match := _TRAILING.fullmatch(own[-1])) and float(re.split(r"\s*-", match["position"])[0]) <= 40:
+    if (
+        not lines
+        and (match := _TRAILING.fullmatch(own[-1]))
+        and float(re.split(r"\s*-", match["position"])[0]) <= MOST_VOLUMES
+    ):
         stem, position, guessed = match["stem"].rstrip(" ,:-"), str(parse_positions(match["position"])), True
         series = ": ".join([*own[:-1], stem])
         more = [(stem, position)] if len(own) > 1 else []
@@ -166,7 +177,7 @@ def parse_title(title: str, subtitle: str = "") -> ParsedTitle:
         dramatised=bool(DRAMATISED.search(whole)),
         derived=bool(_DERIVED.search(whole)),
         bundle=bool(_BUNDLE.search(whole)) or parse_positions(position).is_set,
-        part=first.part or second.part,
+        part=part,
         editions=tuple(dict.fromkeys(first.editions + second.editions)),
     )
 
@@ -179,6 +190,8 @@ class _Line:
     """Whether it says "Vol.", as light novels do, which have the series for their title."""
     is_maybe_subtitle: bool = False
     """Whether "Salt: The Glass, Book 3" may be volume 3 of Salt."""
+    is_part: bool = False
+    """Whether it is "Part 2" and names no series."""
 
 
 @dataclass
@@ -217,7 +230,7 @@ class _Field:
         if match := _PART_OF.fullmatch(text):
             self.part = f"{int(match[1])} of {int(match[2])}"
             return True
-        if ABRIDGED.fullmatch(text) or (DRAMATISED.search(text) and len(text) <= 40):
+        if ABRIDGED.fullmatch(text) or (DRAMATISED.search(text) and len(text) <= MOST_VOLUMES):
             return True
         if _EDITION.fullmatch(text):
             self.editions.append(text)
@@ -236,6 +249,14 @@ class _Field:
             self.contents.append(match["title"].strip(" ,"))
             return True
         match = _LINE.fullmatch(text)
+        if (
+            in_brackets
+            and match is None
+            and (match := _TRAILING.fullmatch(text))
+            and float(match["position"].split("-")[0]) <= MOST_VOLUMES
+        ):
+            self._add(match["stem"].strip(" ,-"), match["position"], "")
+            return True
         word = (match["word"] or match["word2"] or match["word3"] or "") if match else ""
         if match is None or (not word and not in_brackets):
             return False
@@ -253,5 +274,6 @@ class _Field:
 
     def _add(self, series: str, position: str, word: str, *, is_maybe_subtitle: bool = False) -> None:
         if numbers := str(parse_positions(position)):
-            line = _Line(series.strip(" ,-"), numbers, word.lower().startswith("vol"), is_maybe_subtitle)
-            self.lines.append(line)
+            word = word.lower()
+            is_part = word.startswith(("part", "pt")) and not series
+            self.lines.append(_Line(series.strip(" ,-"), numbers, word.startswith("vol"), is_maybe_subtitle, is_part))

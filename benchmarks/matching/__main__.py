@@ -148,7 +148,9 @@ def report_parsing() -> None:
                 continue
             found = parse_title(row[title], row.get(subtitle, ""))
             if not (row[series] and row[position]):
-                said["number where the source has none" if found.position and not found.guessed else "none, rightly"] += 1
+                said[
+                    "number where the source has none" if found.position and not found.guessed else "none, rightly"
+                ] += 1
             elif not found.position:
                 said["no number found"] += 1
             elif found.position != row[position].removeprefix("Book ").strip():

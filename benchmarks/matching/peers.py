@@ -49,7 +49,10 @@ def readarr(ours: BookFacts, theirs: BookFacts) -> float:
     ]  # fmt: skip
     if ours.language and theirs.language:
         penalties.append((5.0, float(ours.language != theirs.language)))
-    for mine, other in ((ours.isbns, theirs.isbns), ((ours.asin,) if ours.asin else (), (theirs.asin,) if theirs.asin else ())):
+    for mine, other in (
+        (ours.isbns, theirs.isbns),
+        ((ours.asin,) if ours.asin else (), (theirs.asin,) if theirs.asin else ()),
+    ):
         if mine and other:
             penalties.append((10.0, float(not set(mine) & set(other))))
         elif mine or other:

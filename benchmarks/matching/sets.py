@@ -37,11 +37,13 @@ class Pair:
 
 
 def rows(path: Path) -> list[dict[str, str]]:
-    with (gzip.open(path, "rt", newline="") if path.suffix == ".gz" else path.open(newline="")) as lines:
+    with gzip.open(path, "rt", newline="") if path.suffix == ".gz" else path.open(newline="") as lines:
         return list(csv.DictReader(lines))
 
 
-def book(title: str, authors: Iterable[str] = (), *, series: str = "", position: str = "", **fields: object) -> BookFacts:
+def book(
+    title: str, authors: Iterable[str] = (), *, series: str = "", position: str = "", **fields: object
+) -> BookFacts:
     places = (SeriesPlace(name=series, position=position),) if series else ()
     names = tuple(Contributor(name=name.strip()) for name in authors if name.strip())
     return BookFacts(title=title, authors=names, series=places, **fields)  # type: ignore[arg-type]
@@ -60,7 +62,9 @@ def _contains(a: str, b: str) -> bool:
 def _may_be_one(a: str, b: str) -> bool:
     """Whether two titles of an author may be one book: equal without article and brackets, or one has a subtitle more."""
     short_a, short_b = (re.sub(r"^(the|a|an) ", "", _plain(re.sub(r"[(\[].*?[)\]]", " ", text))) for text in (a, b))
-    parts_a, parts_b = ([re.sub(r"^(the|a|an) ", "", _plain(part)) for part in re.split(r":| - ", text)] for text in (a, b))
+    parts_a, parts_b = (
+        [re.sub(r"^(the|a|an) ", "", _plain(part)) for part in re.split(r":| - ", text)] for text in (a, b)
+    )
     return short_a == short_b or short_a in parts_b or short_b in parts_a
 
 
@@ -199,7 +203,23 @@ def links() -> Iterator[Pair]:
     """
     known = [row for row in rows(RELEASES / "audible-to-goodreads-links-2356.csv") if row["title_agrees"] == "yes"]
     slugs = [
-        (row["author"], book(re.sub(r"[-_](?=(?:s|t|d|m|ll|re|ve)(?:[-_]|$))|[-_]", lambda gap: "’" if gap.end() < len(gap.string) and re.match(r"(?:s|t|d|m|ll|re|ve)(?:[-_]|$)", gap.string[gap.end() :]) else " ", row["goodreads_slug"]), row["author"].split(", "))) for row in known
+        (
+            row["author"],
+            book(
+                re.sub(
+                    r"[-_](?=(?:s|t|d|m|ll|re|ve)(?:[-_]|$))|[-_]",
+                    lambda gap: (
+                        "’"
+                        if gap.end() < len(gap.string)
+                        and re.match(r"(?:s|t|d|m|ll|re|ve)(?:[-_]|$)", gap.string[gap.end() :])
+                        else " "
+                    ),
+                    row["goodreads_slug"],
+                ),
+                row["author"].split(", "),
+            ),
+        )
+        for row in known
     ]
     others = _by_author(slugs)
     for row, (author, theirs) in zip(known, slugs, strict=True):
@@ -280,14 +300,21 @@ def catalogue() -> Iterator[Pair]:
             yield Pair(ours, theirs, True, f"form {at % len(_FORMS)}", author)
         words = set(_plain(row["title"]).split())
         rest = [
-            other for other in by_author[_plain(author)] if other is not theirs and not _may_be_one(other.title, row["title"])
+            other
+            for other in by_author[_plain(author)]
+            if other is not theirs and not _may_be_one(other.title, row["title"])
         ]
         rest.sort(key=lambda other: -len(words & set(_plain(other.title).split())))
         for other in rest[:5]:
             yield Pair(ours, other, False, "other book by the author", author)
         for other in by_title[_plain(row["title"])][:10]:
-            if not {_plain(name) for name in other.author_names} & {_plain(name) for name in theirs.author_names}:
+            # "Walter Ling MD" is no other author.
+            if not _long_words(other.author_names) & _long_words(theirs.author_names):
                 yield Pair(ours, other, False, "same title by another author", author)
+
+
+def _long_words(names: Iterable[str]) -> set[str]:
+    return {word for name in names for word in re.findall(r"[^\W\d_]{3,}", name.lower())}
 
 
 def _catalogue_facts(row: dict[str, str]) -> BookFacts:
@@ -316,7 +343,9 @@ def goodbooks() -> Iterator[Pair]:
             by_series[row["series"]].append(row)
     for at, row in enumerate(known):
         author = row["authors"].split("; ")[0]
-        ours = book(row["title"], [author], series=row["series"].split("; ")[0], position=row["position"].split("; ")[0])
+        ours = book(
+            row["title"], [author], series=row["series"].split("; ")[0], position=row["position"].split("; ")[0]
+        )
         short = book(row["title"], [author])
         if at % 3 == 0:
             yield Pair(short, _goodreads(row), True, "short title", author)
