@@ -566,14 +566,16 @@ def _find_doubts(case: _Case, evidence: _Evidence) -> None:
     # With a subtitle on both sides it is that which agrees, and not the series alone.
     has_own_title = bool(case.one.rest and case.other.rest)
     if title is not None and evidence.position is None and not evidence.same_asin and not has_own_title:
-        for reading, silent in ((case.one, case.other), (case.other, case.one)):
+        for reading in (case.one, case.other):
             title_key = " ".join(_key_words(reading.title))
             is_sure = title_key in reading.series or not reading.parsed.maybe_position
             volumes = [p for key, p in reading.places if p and is_sure and key == title_key]
             first = volumes and all(p.numbers == {Decimal(1)} for p in volumes) and not reading.parsed.is_numbered
-            if volumes and not first and not any(p for _, p in silent.places):
+            if volumes and not first:
                 case.doubts.append(f"volume {volumes[0]} against an unknown one")
                 break
+    if (case.one.parsed.is_contradictory or case.other.parsed.is_contradictory) and not evidence.same_asin:
+        case.doubts.append("title and subtitle of one side give other volumes")
     if evidence.same_asin and evidence.author is not None and evidence.author >= 0.6 and (title or 0) >= 0.3:
         case.doubts.append("the ASIN is the same, but title and author are others")
 

@@ -280,11 +280,11 @@ def _split(text: str) -> list[str]:
     parts = [part.strip(" -,") for part in _SEPARATOR.split(text)]
     if len(parts) == 1 or (len(parts) == 2 and looks_like_person(parts[0].partition("-")[0])):
         head, *rest = parts
-        first, dash, other = head.partition("-")
-        # "Ilse Varga-Salt": only behind a name is a bare dash no hyphen.
-        if dash and looks_like_person(first) and other and (not first.endswith(tuple("0123456789"))):
-            spaced = re.split(r"-(?=#?\d+-)|(?<=\d)-", other)
-            return [first.strip(), *(part.strip(" -") for part in spaced if part.strip(" -")), *rest]
+        # "Ilse Varga-Salt": only behind a name is a bare dash no hyphen, and "Ilse Varga-Reed - Salt" has it in the name.
+        for first, _, other in (head.rpartition("-"), head.partition("-")):
+            if looks_like_person(first) and other and (not rest or " " in other):
+                spaced = re.split(r"-(?=#?\d+-)|(?<=\d)-", other)
+                return [first.strip(), *(part.strip(" -") for part in spaced if part.strip(" -")), *rest]
     return [part for part in parts if part]
 
 
@@ -370,6 +370,6 @@ def _is_name(text: str) -> bool:
         return False
     if not 2 <= len(words) <= 5 or any(character.isdigit() for character in text) or re.search(r"[!?:#]", text):
         return False
-    if any(normalise(word) in _NOT_OF_NAMES for word in words if len(word) > 1):
+    if any(normalise(word) in _NOT_OF_NAMES for word in words if len(word.strip(".")) > 1):
         return False
     return sum(not word[0].isupper() for word in words) <= (1 if len(words) > 2 else 0) or text.islower()

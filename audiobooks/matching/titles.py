@@ -18,6 +18,7 @@ class ParsedTitle:
     position: as text; guessed: it is a bare number behind the title, which may belong to it ("Apollo 13").
     is_numbered: the title is the series and nothing else, as in "Salt, Vol. 3" and "Salt, Part 1".
     maybe_position: of the book in a series named like the title: "Salt: The Glass, Book 3" may be volume 3 of Salt.
+    is_contradictory: title and subtitle give the book other numbers in one series; position is that of the subtitle.
     part: of a recording that is sold in parts, such as "1 of 2".
     derived: a summary, study guide, excerpt or adaptation of the book that it names.
     bundle: several books in one.
@@ -31,6 +32,7 @@ class ParsedTitle:
     guessed: bool = False
     is_numbered: bool = False
     maybe_position: str = ""
+    is_contradictory: bool = False
     abridged: bool | None = None
     dramatised: bool = False
     derived: bool = False
@@ -118,7 +120,7 @@ def series_key(name: str) -> str:
 def parse_title(title: str, subtitle: str = "") -> ParsedTitle:
     """Take a title apart, be it as "Title - Series, Book 7", "Title (Series, #3)", or with the series where the title should be."""
     raw_title, raw_subtitle = clean(title), clean(subtitle)
-    first, second = _Field(raw_title), _Field(raw_subtitle)
+    first, second = _Field(raw_title), _Field(raw_subtitle, is_subtitle=True)
     if second.contents and second.lines and not any(line.series for line in second.lines):
         # "The Northern Years (Volume 1)" as a subtitle
         second.lines[0] = replace(second.lines[0], series=second.contents.pop())
@@ -139,6 +141,9 @@ def parse_title(title: str, subtitle: str = "") -> ParsedTitle:
     # The line in the title itself knows better which volume of the light novels it is.
     line = next((line for line in lines if line.series), None)
     position = line.position if line else lines[0].position if lines else ""
+    numbers: dict[str, set[str]] = {}
+    for each in lines:
+        numbers.setdefault(series_key(each.series or contents[0]), set()).add(each.position)
     # "Salt, Vol. 3 (Part 2)"
     part = first.part or second.part or next((each.position for each in lines if line and each.is_part), "")
     keys = {series_key(line.series) for line in lines if line.series} | {series_key(contents[0])}
@@ -173,6 +178,7 @@ def parse_title(title: str, subtitle: str = "") -> ParsedTitle:
         guessed=guessed and bool(position),
         is_numbered=is_numbered or bool(lines and not line),
         maybe_position=maybe.position if maybe else "",
+        is_contradictory=any(len(each) > 1 for each in numbers.values()) and not part,
         abridged=abridged[1] is None if abridged else None,
         dramatised=bool(DRAMATISED.search(whole)),
         derived=bool(_DERIVED.search(whole)),
@@ -199,6 +205,7 @@ class _Field:
     """The title or the subtitle: its contents, and the lines that name a series and a number."""
 
     text: str
+    is_subtitle: bool = False
     contents: list[str] = field(default_factory=list)
     lines: list[_Line] = field(default_factory=list)
     editions: list[str] = field(default_factory=list)
@@ -212,7 +219,7 @@ class _Field:
             # "2001: A Space Odyssey"
             pieces[:2] = [text[: text.index(pieces[1]) + len(pieces[1])]]
         for piece in pieces:
-            if piece and not self._is_noise(piece) and not self._line(piece):
+            if piece and not self._is_noise(BRACKETS.sub(" ", piece).strip() or piece) and not self._line(piece):
                 self.contents.append(piece)
 
     def _bracket(self, match: re.Match[str]) -> str:
@@ -265,8 +272,11 @@ class _Field:
         advertised = _ADVERTISED_SERIES.fullmatch(series)
         if advertised:
             series = advertised[1]
-        if word.lower().startswith("vol") and not in_brackets:
-            # "Salt: Year 2, Vol. 3": the series is all that stands before.
+        if _ADVERTISEMENT.fullmatch(series):
+            # "Light Novel, Vol. 3"
+            series = ""
+        if not in_brackets and series and (word.lower().startswith("vol") or self.is_subtitle):
+            # "Salt: Year 2, Vol. 3": the series is all that stands before, and so in a subtitle.
             series = ": ".join([*self.contents, series])
             self.contents.clear()
         self._add(series, match["position"], word, is_maybe_subtitle=not advertised and is_behind_colon)
