@@ -40,6 +40,8 @@ SAME_RUNTIME = (0.01, 120)
 """Share and seconds, the larger of which two runtimes of one recording differ by at most: shops round to minutes and add a jingle."""
 OTHER_RUNTIME = 0.05
 """Share by which two runtimes differ at least where they are of two recordings."""
+LIKE_TITLE = 0.15
+"""Share of the title's penalty up to which one side may only have said more."""
 NEARLY = 0.04
 """Distance by which one candidate must be better than another book to be taken without asking."""
 
@@ -320,7 +322,7 @@ def _forms(
         if rest and title[-1].isdigit():
             # "Salt 3: The Glass Meridian"
             forms.append(_Form(without_article(rest), ()))
-    return [forms[0], *(form for form in forms[1:] if _key_words(form.title) not in series)]
+    return [forms[0], *(form for form in forms[1:] if position or _key_words(form.title) not in series)]
 
 
 def _without(title: tuple[str, ...], name: tuple[str, ...], before: str = "") -> list[tuple[str, ...]]:
@@ -526,7 +528,7 @@ def _verdict(case: _Case, evidence: _Evidence, distance: float) -> Verdict:
         return Verdict.NONE
     _find_doubts(case, evidence)
     title, author = evidence.title, evidence.author
-    is_same_title = title is not None and title <= 0.12
+    is_same_title = title is not None and title <= LIKE_TITLE
     if _is_proved(evidence) and not case.doubts:
         return Verdict.STRONG
     if is_same_title and (author is None or author <= 0.4):
@@ -555,7 +557,7 @@ def _is_proved(evidence: _Evidence) -> bool:
     if author > 0.15:
         return False
     backed = same_runtime or evidence.position is True or evidence.narrator is True
-    return title <= 0.05 or (title <= 0.15 and backed)
+    return title <= 0.05 or (title <= LIKE_TITLE and backed)
 
 
 def _find_doubts(case: _Case, evidence: _Evidence) -> None:
@@ -570,7 +572,8 @@ def _find_doubts(case: _Case, evidence: _Evidence) -> None:
             title_key = " ".join(_key_words(reading.title))
             is_sure = title_key in reading.series or not reading.parsed.maybe_position
             volumes = [p for key, p in reading.places if p and is_sure and key == title_key]
-            first = volumes and all(p.numbers == {Decimal(1)} for p in volumes) and not reading.parsed.is_numbered
+            known = [p for side in (case.one, case.other) for _, p in side.places if p]
+            first = all(p.numbers == {Decimal(1)} for p in known) and not reading.parsed.is_numbered
             if volumes and not first:
                 case.doubts.append(f"volume {volumes[0]} against an unknown one")
                 break
@@ -664,7 +667,9 @@ def _named_by_identifier(match: Match) -> bool:
 
 
 def _are_one_book(a: BookFacts, b: BookFacts) -> bool:
-    return compare(a, b).verdict in (Verdict.STRONG, Verdict.MEDIUM)
+    match = compare(a, b)
+    title = next((penalty.share for penalty in match.penalties if penalty.name == "title"), 1.0)
+    return match.verdict in (Verdict.STRONG, Verdict.MEDIUM) and title <= LIKE_TITLE
 
 
 def _without_equal_recordings(matches: list[Match]) -> list[Match]:

@@ -1,0 +1,158 @@
+"""Each failure that other projects had is a row here."""
+
+import json
+
+import pytest
+
+from audiobooks.facts import BookFacts
+from audiobooks.matching.compare import Verdict, choose, compare
+
+from .books import HOUR, MERIDIAN, VARGA, book
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        (MERIDIAN, book("Glass Meridian", "Varga, Ilse")),
+        (MERIDIAN, book("The Glass Meridian", "Tomas Reed", VARGA)),
+        (MERIDIAN, book("The Glass Meridian", "I. Varga")),
+        (MERIDIAN, book("The Glass Meridian", VARGA, subtitle="Salt, Book 3")),
+        (MERIDIAN, book("Salt, Book 3", VARGA, subtitle="The Glass Meridian")),
+        (MERIDIAN, book("The Glass Meridian: A Xianxia Cultivation Novel", VARGA)),
+        (MERIDIAN, book("The Glass Meridian: How a Line Was Drawn Through the Sea", VARGA)),
+        (MERIDIAN, book("01 The Glass Meridian", VARGA)),
+        (book("This Glass Meridian Salt Cartographers", VARGA), book("This Glass Meridian", VARGA, series=(("The Salt Cartographers", "7"),))),
+        (book("Salt 3", VARGA), book("Salt", VARGA, series=(("Salt", "3"),))),
+        (book("Salt", VARGA, series=(("Salt", "1"),)), book("Salt", VARGA)),
+        (book("Salt Book III", VARGA), book("Salt, Vol. 3", VARGA)),
+        (book("Größe", "Jürgen Łuk"), book("Grosse", "Jurgen Luk")),
+        (book("雪の国", "伊勢"), book("雪の国", "伊勢")),
+        (book("The Glass Meridian Ilse Varga"), MERIDIAN),
+        (book("", VARGA, isbns=("9780306406157",)), book("The Glass Meridian", VARGA, isbns=("9780306406157",))),
+        (book(asin="B0TESTAA03"), book("The Glass Meridian", VARGA, asin="B0TESTAA03", is_audio=True)),
+        (book("The Glass Meridian", VARGA, language="eng"), book("The Glass Meridian", VARGA, language="English")),
+    ],
+)  # fmt: skip
+def test_one_book_is_strong(ours: BookFacts, theirs: BookFacts) -> None:
+    match = compare(ours, theirs)
+    assert match.verdict is Verdict.STRONG, match.as_json()
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "at_most"),
+    [
+        # another volume
+        (book("Salt, Vol. 1", VARGA), book("Salt, Vol. 2", VARGA), Verdict.NONE),
+        (book("Salt 3", VARGA), book("Salt 4", VARGA), Verdict.NONE),
+        (book("Salt: Books 1-3", VARGA), book("Salt, Book 1", VARGA), Verdict.NONE),
+        (book("Salt", VARGA, series=(("Salt", "2"),)), book("Salt", VARGA, series=(("The Salt Series", "3"),)), Verdict.NONE),
+        (book("Salt", VARGA), book("Salt, Vol. 2", VARGA), Verdict.MEDIUM),
+        (book("Salt 3", VARGA), book("Salt", VARGA), Verdict.LOW),
+        (book("[02] Salt", VARGA), book("[03] Salt", VARGA), Verdict.LOW),
+        # sequels and other books with the start of the title
+        (book("The Lodger", VARGA), book("The Lodger's Secret", VARGA), Verdict.LOW),
+        (book("Salt", VARGA), book("Salt: House Meridian", VARGA), Verdict.MEDIUM),
+        (book("Salt", VARGA), book("Salt Messiah", VARGA), Verdict.MEDIUM),
+        (book("Salt: The First Shore", VARGA), book("Salt: The Last Shore", VARGA), Verdict.MEDIUM),
+        # not the book itself
+        (MERIDIAN, book("Summary of The Glass Meridian", VARGA), Verdict.NONE),
+        (MERIDIAN, book("The Glass Meridian: SuperSummary Study Guide", VARGA), Verdict.NONE),
+        (MERIDIAN, book("The Glass Meridian (Dramatized Adaptation)", VARGA), Verdict.NONE),
+        (MERIDIAN, book("The Glass Meridian (Part 1 of 2)", VARGA), Verdict.MEDIUM),
+        (book("Salt", VARGA), book("The Salt Box Set", VARGA), Verdict.MEDIUM),
+        # the same title by another author, in another language, by nobody known
+        (MERIDIAN, book("The Glass Meridian", "Petra Holm"), Verdict.LOW),
+        (MERIDIAN, book("The Glass Meridian", "Petra Varga"), Verdict.LOW),
+        (book("Salt", VARGA, language="de"), book("Salt", VARGA, language="en"), Verdict.NONE),
+        (book("The Glass Meridian"), book("The Glass Meridian"), Verdict.LOW),
+        (book("The Glass Meridian"), MERIDIAN, Verdict.LOW),
+        # an ASIN that everything else contradicts
+        (book("Other", "Petra Holm", asin="B0TESTAA03"), book("The Glass Meridian", VARGA, asin="B0TESTAA03"), Verdict.LOW),
+        (BookFacts(), BookFacts(), Verdict.NONE),
+        (BookFacts(), MERIDIAN, Verdict.NONE),
+    ],
+)  # fmt: skip
+def test_what_may_be_another_book_is_not_strong(ours: BookFacts, theirs: BookFacts, at_most: Verdict) -> None:
+    order = list(Verdict)
+    match = compare(ours, theirs)
+    assert order.index(match.verdict) <= order.index(at_most), match.as_json()
+
+
+def test_an_unknown_language_vetoes_nothing() -> None:
+    assert compare(book("Salt", VARGA, language="de"), book("Salt", VARGA)).verdict is Verdict.STRONG
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "same"),
+    [
+        ({"runtime": 9 * HOUR}, {"runtime": 9 * HOUR + 60}, True),
+        ({"runtime": 9 * HOUR}, {"runtime": 12 * HOUR + 1800}, False),
+        ({"runtime": 9 * HOUR}, {"runtime": 9 * HOUR + 900}, None),
+        ({"runtime": 0}, {"runtime": 9 * HOUR}, None),
+        ({}, {}, None),
+        ({"narrators": ("Mara Quill",), "runtime": 9 * HOUR}, {"narrators": ("Quill, Mara",), "runtime": 9 * HOUR + 300}, True),
+        ({"narrators": ("Mara Quill",), "runtime": 9 * HOUR}, {"narrators": ("Otto Brand",), "runtime": 9 * HOUR}, False),
+        ({"narrators": ("Mara Quill",)}, {"narrators": ("Mara Quill",)}, None),
+        ({"narrators": ("Mara Quill",), "abridged": False}, {"narrators": ("Mara Quill",), "abridged": False}, True),
+        ({"narrators": ("Full Cast",), "runtime": 9 * HOUR}, {"narrators": ("Mara Quill",), "runtime": 9 * HOUR}, True),
+        ({"abridged": True, "runtime": 9 * HOUR}, {"abridged": False, "runtime": 9 * HOUR}, False),
+        ({"runtime": 9 * HOUR}, {"runtime": 9 * HOUR, "is_audio": False}, False),
+        ({"asin": "B0TESTAA03"}, {"asin": "B0TESTAA03", "is_audio": True}, True),
+        ({"asin": "B0TESTAA03"}, {"asin": "B0TESTAA03", "is_audio": False}, False),
+        ({"asin": "0306406152"}, {"isbns": ("9780306406157",)}, None),
+        ({"asin": "B0TESTAA03"}, {"asin": "B0TESTAA04"}, None),
+        ({"asin": "B0TESTAA03", "runtime": 9 * HOUR}, {"asin": "B0TESTAA03", "runtime": 3 * HOUR, "is_audio": True}, None),
+    ],
+)  # fmt: skip
+def test_one_work_may_be_another_recording(
+    ours: dict[str, object], theirs: dict[str, object], same: bool | None
+) -> None:
+    match = compare(book("The Glass Meridian", VARGA, **ours), book("The Glass Meridian", VARGA, **theirs))
+    assert match.verdict is Verdict.STRONG
+    assert match.same_recording is same, match.recording_evidence
+
+
+def test_a_match_explains_itself() -> None:
+    match = compare(book("The Glass Meridian", VARGA, runtime=32520), book("The Glass Meridian", VARGA, runtime=45000))
+    told = json.loads(json.dumps(match.as_json()))
+    assert told["verdict"] == "strong"
+    assert {"name": "runtime", "weight": 1.5, "share": 1.0, "words": "runtime 9 h 02 min against 12 h 30 min"} in told[
+        "penalties"
+    ]
+    assert told["same_recording"] is False and "runtime 9 h 02 min against 12 h 30 min" in told["recording_evidence"]
+
+
+def test_several_equal_candidates_make_none_strong() -> None:
+    ours = book("Salt", VARGA)
+    candidates = [
+        book("Salt", VARGA, subtitle="The Shore and Its Long History"),
+        book("Salt", VARGA, subtitle="A Cook's Way Through the Kitchen"),
+    ]
+    matches = choose(ours, candidates)
+    assert [match.verdict for match in matches] == [Verdict.MEDIUM, Verdict.MEDIUM]
+    assert all("several equal candidates" in match.doubts for match in matches)
+    assert choose(ours, candidates[:1])[0].verdict is Verdict.STRONG
+
+
+def test_the_best_comes_first_and_its_recordings_are_one_book() -> None:
+    ours = book("The Glass Meridian", VARGA, runtime=9 * HOUR)
+    other = book("The Lodger", VARGA, runtime=9 * HOUR)
+    long = book("The Glass Meridian", VARGA, runtime=12 * HOUR, narrators=("Otto Brand",))
+    right = book("The Glass Meridian", VARGA, runtime=9 * HOUR, narrators=("Mara Quill",))
+    matches = choose(ours, [other, long, right])
+    assert [match.theirs for match in matches] == [right, long, other]
+    assert matches[0].verdict is Verdict.STRONG and matches[0].same_recording
+
+
+def test_of_two_readings_of_one_length_none_is_said_to_be_ours() -> None:
+    ours = book("The Glass Meridian", VARGA, runtime=9 * HOUR)
+    readings = [
+        book("The Glass Meridian", VARGA, runtime=9 * HOUR, narrators=(name,)) for name in ("Mara Quill", "Otto Brand")
+    ]
+    assert [match.same_recording for match in choose(ours, readings)] == [None, None]
+    known = book("The Glass Meridian", VARGA, runtime=9 * HOUR, narrators=("Otto Brand",))
+    assert [match.same_recording for match in choose(known, readings)] == [True, False]
+
+
+def test_no_candidates_no_matches() -> None:
+    assert choose(MERIDIAN, []) == []
