@@ -6,8 +6,6 @@ the sum: it needs named evidence, since a sum lets many weak agreements outvote 
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
@@ -19,9 +17,9 @@ from rapidfuzz import fuzz
 
 from audiobooks.facts import BookFacts
 
-from .names import Person, isbn13, language_code, normalise, people, same_person, without_article
-from .positions import CARDINALS, Positions, parse_positions
-from .titles import MOST_VOLUMES, ParsedTitle, parse_title, series_key
+from .likeness import Reading, key_words, read, title_likeness, without
+from .names import isbn13, language_code, same_person
+from .titles import series_key
 
 WEIGHTS = {
     "identifiers": 5.0,
@@ -42,8 +40,6 @@ OTHER_RUNTIME = 0.05
 """Share by which two runtimes differ at least where they are of two recordings."""
 LIKE_TITLE = 0.15
 """Share of the title's penalty up to which one side may only have said more."""
-NEARLY = 0.04
-"""Distance by which one candidate must be better than another book to be taken without asking."""
 
 
 class Verdict(StrEnum):
@@ -55,7 +51,7 @@ class Verdict(StrEnum):
     STRONG = "strong"
 
 
-_RANK = {Verdict.NONE: 0, Verdict.LOW: 1, Verdict.MEDIUM: 2, Verdict.STRONG: 3}
+RANK = {Verdict.NONE: 0, Verdict.LOW: 1, Verdict.MEDIUM: 2, Verdict.STRONG: 3}
 
 
 @dataclass(frozen=True)
@@ -107,85 +103,6 @@ class Match:
         }
 
 
-# --- one side, read -----------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class _Reading:
-    """title: the words of the title; bare: without brackets; raw: all as it stands; rest: those of subtitles; places: positions by series_key.
-
-    series: the keys of those that are named as such, and not only taken from "Salt, Vol. 3".
-    """
-
-    parsed: ParsedTitle
-    title: tuple[str, ...]
-    bare: tuple[str, ...]
-    raw: tuple[str, ...]
-    rest: tuple[str, ...]
-    places: tuple[tuple[str, Positions], ...]
-    series: frozenset[str]
-    authors: tuple[Person, ...]
-    narrators: tuple[Person, ...]
-    is_cast: bool
-
-
-def _reading(facts: BookFacts) -> _Reading:
-    series = tuple((place.name, place.position) for place in facts.series[:10])
-    return _read(facts.title[:1000], facts.subtitle[:1000], series, facts.author_names[:50], facts.narrators[:50])
-
-
-@lru_cache(4096)
-def _read(
-    title: str, subtitle: str, series: tuple[tuple[str, str], ...], authors: tuple[str, ...], narrators: tuple[str, ...]
-) -> _Reading:
-    parsed = parse_title(title, subtitle)
-    places = {series_key(name): parse_positions(position) for name, position in series if name}
-    for name, position in ((parsed.series, parsed.position), *parsed.more):
-        # A number behind the title is only a volume where the source names that series.
-        if name and not (parsed.guessed and series_key(name) not in places and places):
-            found = parse_positions(position)
-            places[series_key(name)] = places.get(series_key(name)) or found
-    named = frozenset(key for key in places if key != series_key(parsed.title)) | {
-        series_key(name) for name, _ in series
-    }
-    if parsed.maybe_position:
-        places.setdefault(series_key(parsed.title), parse_positions(parsed.maybe_position))
-    return _Reading(
-        parsed,
-        without_article(_words(parsed.title)),
-        without_article(_words(_IN_BRACKETS.sub(" ", parsed.title).strip() or parsed.title)),
-        without_article(_words(f"{title} {subtitle}")),
-        _words(parsed.subtitle),
-        tuple(places.items()),
-        named,
-        people(authors),
-        people(narrators),
-        any(re.search(r"full cast|multiple|various|graphic ?audio|dramati", normalise(name)) for name in narrators),
-    )
-
-
-# Not those with a number, which may be the volume.
-_IN_BRACKETS = re.compile(r"\([^()\d]*\)|\[[^\[\]\d]*\]")
-_ROMAN_WORDS = {
-    "ii": "2",
-    "iii": "3",
-    "iv": "4",
-    "vi": "6",
-    "vii": "7",
-    "viii": "8",
-    "ix": "9",
-    "xi": "11",
-    "xii": "12",
-}
-
-
-@lru_cache(16384)
-def _words(text: str) -> tuple[str, ...]:
-    """The words of a title with numbers as digits."""
-    words = normalise(text).split() if text.strip() else []
-    return tuple(_ROMAN_WORDS.get(word) or str(CARDINALS.get(word, word)).lstrip("0") or "0" for word in words)
-
-
 # --- the comparisons ----------------------------------------------------------------------------------------------
 
 
@@ -195,8 +112,8 @@ class _Case:
 
     a: BookFacts
     b: BookFacts
-    one: _Reading
-    other: _Reading
+    one: Reading
+    other: Reading
     penalties: list[Penalty] = field(default_factory=list)
     vetoes: list[str] = field(default_factory=list)
     doubts: list[str] = field(default_factory=list)
@@ -208,7 +125,7 @@ class _Case:
 
 def compare(ours: BookFacts, theirs: BookFacts) -> Match:
     """Compare what we know of a book with a candidate. What only one side says is neutral, except where it makes a doubt."""
-    case = _Case(ours, theirs, _reading(ours), _reading(theirs))
+    case = _Case(ours, theirs, read(ours), read(theirs))
     position = _series(case)
     title = _title(case, position)
     author = _author(case)
@@ -259,129 +176,9 @@ def _title(case: _Case, position: bool | None) -> float | None:
     one, other = case.one, case.other
     if not one.title or not other.title:
         return None
-    series = {tuple(key.split()) for key in one.series | other.series if key}
-    named = series | {tuple(key.split()) for reading in (one, other) for key, _ in reading.places}
-    authors = {who.words for reading in (one, other) for who in reading.authors}
-    best = min(
-        (
-            _title_share(a, b, named, position)
-            for a, b in product(*(_forms(reading, series, authors, position) for reading in (one, other)))
-        ),
-        key=lambda found: found[0],
-    )
-    if position and best[0] > 0.12 and one.parsed.is_numbered != other.parsed.is_numbered:
-        # "Salt, Vol. 3" beside "The Glass Meridian", volume 3 of Salt
-        numbered, titled = (one, other) if one.parsed.is_numbered else (other, one)
-        if _key_words(numbered.title) in {tuple(key.split()) for key in titled.series}:
-            best = (0.12, "one has only series and volume for its title")
-    words = best[1]
-    named_a, named_b = (" – ".join(filter(None, (r.parsed.title, r.parsed.subtitle))) for r in (one, other))
-    return case.add("title", best[0], words if best[0] == 0 else f"{words}: “{named_a}” against “{named_b}”")
-
-
-@dataclass(frozen=True)
-class _Form:
-    """One way to read a title: its words, those of the subtitle, and whether something was cut off that may belong to it."""
-
-    title: tuple[str, ...]
-    rest: tuple[str, ...]
-    is_cut: bool = False
-    number: str = ""
-    """What was cut off if that is a volume, which the other side must not have otherwise."""
-
-
-def _forms(
-    reading: _Reading, series: set[tuple[str, ...]], authors: set[tuple[str, ...]], position: bool | None
-) -> list[_Form]:
-    """As it is, and without what may stand beside a title: the series, its number, the author."""
-    title, rest = reading.title, reading.rest
-    forms = [_Form(title, rest)]
-    if reading.raw != title + rest:
-        # "Salt A Novel", of which the colon was lost, beside "Salt: A Novel"
-        forms.append(_Form(reading.raw, (), True))
-    if reading.bare != title:
-        forms.append(_Form(reading.bare, rest))
-    if len(title) > 1 and title[0].isdigit() and len(title[0]) <= 2:
-        # "10 The Glass Meridian", as in a folder
-        forms.append(_Form(without_article(title[1:]), rest, True, title[0]))
-    for name in series:
-        if rest and _key_words(title) == name:
-            forms.append(_Form(without_article(rest), ()))
-        if rest and name in (_key_words(rest), _key_words(rest[:-1]) if reading.parsed.guessed else ()):
-            forms.append(_Form(title, ()))
-        forms += [_Form(words, rest, True) for words in _without(title, name)]
-    for name in authors:
-        if rest and title == name:
-            forms.append(_Form(without_article(rest), ()))
-        forms += [_Form(words, rest, True) for words in _without(title, name, before="by")]
-    if reading.parsed.guessed:
-        numbered = rest or title
-        if position and len(numbered) > 1 and numbered[-1].isdigit():
-            # "Salt 3" is "Salt" of which volume 3 is known.
-            forms.append(_Form(title, rest[:-1]) if rest else _Form(title[:-1], ()))
-        if rest and title[-1].isdigit():
-            # "Salt 3: The Glass Meridian"
-            forms.append(_Form(without_article(rest), ()))
-    return [forms[0], *(form for form in forms[1:] if position or _key_words(form.title) not in series)]
-
-
-def _without(title: tuple[str, ...], name: tuple[str, ...], before: str = "") -> list[tuple[str, ...]]:
-    """The title without the name at its start or end, where that leaves words."""
-    size = len(name)
-    left = []
-    if title[:size] == name:
-        left.append(without_article(title[size:]))
-    if title[-size:] == name:
-        head = title[:-size]
-        left.append(head[:-1] if before and head[-1:] == (before,) else head)
-    return [words for words in left if any(not word.isdigit() for word in words)]
-
-
-def _key_words(words: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(series_key(" ".join(words)).split())
-
-
-def _title_share(a: _Form, b: _Form, series: set[tuple[str, ...]], position: bool | None) -> tuple[float, str]:
-    whole_a, whole_b = a.title + a.rest, b.title + b.rest
-    joined_a, joined_b = "".join(whole_a), "".join(whole_b)
-    if joined_a == joined_b and (not a.number or not b.number or a.number == b.number):
-        return (0.03 if a.is_cut or b.is_cut else 0.0), "same title"
-    ratio = fuzz.ratio(" ".join(whole_a), " ".join(whole_b)) / 100
-    if a.is_cut or b.is_cut:
-        return 1.0, "other titles"
-    if _numbers(a.title) != _numbers(b.title) or (a.rest and b.rest and _numbers(a.rest) != _numbers(b.rest)):
-        return max(0.6, 1 - ratio), "other numbers in the titles"
-    if "".join(a.title) == "".join(b.title):
-        return _rest_share(a, b, _key_words(a.title) in series and not position, bool(position))
-    shorter, longer = sorted((whole_a, whole_b), key=len)
-    if longer[: len(shorter)] == shorter and len(longer) - len(shorter) >= 4:
-        # "Salt A New History of the World": the colon was lost in a file name.
-        return 0.12, "one goes on after the title"
-    ratio = max(ratio, fuzz.ratio(" ".join(a.title), " ".join(b.title)) / 100 - 0.05)
-    if ratio >= 0.9:
-        return max(0.08, 1 - ratio), "nearly the same title"
-    if sorted(whole_a) == sorted(whole_b):
-        return 0.05, "same words in another order"
-    if "".join(a.title) == "".join(b.rest) or "".join(b.title) == "".join(a.rest):
-        return 0.15, "one's title is the other's subtitle"
-    return min(1.0, (1 - ratio) * 1.6), "other titles"
-
-
-def _rest_share(a: _Form, b: _Form, is_series: bool, has_volume: bool) -> tuple[float, str]:
-    """Of two equal titles whose subtitles differ. Where the title is only the series, the subtitle is the title."""
-    if a.rest and b.rest:
-        shorter, longer = sorted((a.rest, b.rest), key=len)
-        if longer[: len(shorter)] == shorter or fuzz.ratio(" ".join(a.rest), " ".join(b.rest)) >= 92:
-            return 0.12, "nearly the same subtitle"
-        return (0.6, "same series, other titles") if is_series else (0.25, "other subtitles")
-    rest = a.rest or b.rest
-    if is_series or (not has_volume and rest[-1].isdigit() and int(rest[-1][:6]) <= MOST_VOLUMES):
-        return 0.3, "the title may be the series only"
-    return (0.02, "one has a subtitle") if len(rest) >= 4 else (0.12, "one goes on after the title")
-
-
-def _numbers(words: tuple[str, ...]) -> list[str]:
-    return sorted(word for word in words if word.isdigit())
+    share, words = title_likeness(one, other, same_volume=bool(position))
+    shown = [" – ".join(filter(None, (each.parsed.title, each.parsed.subtitle))) for each in (one, other)]
+    return case.add("title", share, f"{words}: “{shown[0]}” against “{shown[1]}”" if share else words)
 
 
 def _author(case: _Case) -> float | None:
@@ -389,7 +186,7 @@ def _author(case: _Case) -> float | None:
     if not one or not other:
         silent, names = (case.one, other) if not one else (case.other, one)
         if any(
-            (len(who.words) > 1 and _without(silent.title, who.words, before="by"))
+            (len(who.words) > 1 and without(silent.title, who.words, before="by"))
             or (silent.rest and silent.title == who.words)
             for who in names
         ):
@@ -569,7 +366,7 @@ def _find_doubts(case: _Case, evidence: _Evidence) -> None:
     has_own_title = bool(case.one.rest and case.other.rest)
     if title is not None and evidence.position is None and not evidence.same_asin and not has_own_title:
         for reading in (case.one, case.other):
-            title_key = " ".join(_key_words(reading.title))
+            title_key = " ".join(key_words(reading.title))
             is_sure = title_key in reading.series or not reading.parsed.maybe_position
             volumes = [p for key, p in reading.places if p and is_sure and key == title_key]
             known = [p for side in (case.one, case.other) for _, p in side.places if p]
@@ -585,7 +382,7 @@ def _find_doubts(case: _Case, evidence: _Evidence) -> None:
 
 def _recording(case: _Case, evidence: _Evidence, verdict: Verdict) -> tuple[bool | None, list[str]]:
     """Whether it is one recording. Only asked of what may be one work."""
-    if _RANK[verdict] < _RANK[Verdict.MEDIUM]:
+    if RANK[verdict] < RANK[Verdict.MEDIUM]:
         return (False, ["another book"]) if case.vetoes else (None, [])
     shares = {penalty.name: penalty for penalty in case.penalties}
     against = [shares[name].words for name in ("abridged", "dramatised") if name in shares and shares[name].share == 1]
@@ -615,84 +412,3 @@ def _recording(case: _Case, evidence: _Evidence, verdict: Verdict) -> tuple[bool
     if evidence.same_asin or known_length or (evidence.narrator is True and (evidence.runtime or 1) <= 0.02):
         return True, evidence_for
     return None, evidence_for
-
-
-# --- the choice ---------------------------------------------------------------------------------------------------
-
-
-def choose(ours: BookFacts, candidates: Iterable[BookFacts]) -> list[Match]:
-    """The matches, best first. Where two that are different books are nearly as good, none of them is STRONG.
-
-    Where several recordings of the same work fit ours equally well, none is said to be ours.
-    """
-    matches = sorted((compare(ours, theirs) for theirs in candidates), key=_goodness)
-    return _without_equal_recordings(_without_equal_books(matches))
-
-
-def _goodness(match: Match) -> tuple[int, int, float]:
-    recording = {True: 0, None: 1, False: 2}[match.same_recording]
-    return (-_RANK[match.verdict], recording, match.distance)
-
-
-def _without_equal_books(matches: list[Match]) -> list[Match]:
-    strong = [match for match in matches if match.verdict is Verdict.STRONG]
-    if not strong:
-        return matches
-    best = strong[0]
-    if _named_by_identifier(best):
-        return matches
-    rivals = [
-        match
-        for match in matches
-        if match is not best
-        and not match.vetoes
-        and match.verdict in (Verdict.STRONG, Verdict.MEDIUM)
-        and match.distance <= best.distance + NEARLY
-        and not _are_one_book(best.theirs, match.theirs)
-    ]
-    if not rivals:
-        return matches
-    doubt = "several equal candidates"
-    weakened = [
-        _changed(match, verdict=Verdict.MEDIUM, doubts=(*match.doubts, doubt))
-        if match.verdict is Verdict.STRONG
-        else match
-        for match in matches
-    ]
-    return sorted(weakened, key=_goodness)
-
-
-def _named_by_identifier(match: Match) -> bool:
-    return any(penalty.name == "identifiers" for penalty in match.penalties)
-
-
-def _are_one_book(a: BookFacts, b: BookFacts) -> bool:
-    match = compare(a, b)
-    title = next((penalty.share for penalty in match.penalties if penalty.name == "title"), 1.0)
-    return match.verdict in (Verdict.STRONG, Verdict.MEDIUM) and title <= LIKE_TITLE
-
-
-def _without_equal_recordings(matches: list[Match]) -> list[Match]:
-    same = [match for match in matches if match.same_recording]
-    certain = [match for match in same if {"same ASIN", "same narrator"}.intersection(match.recording_evidence)]
-    if certain or len(same) < 2:
-        return matches
-    narrators = [_reading(match.theirs).narrators for match in same]
-    if all(not a or not b or set(a) & set(b) for a, b in product(narrators, repeat=2)):
-        return matches
-    doubt = "several recordings have this runtime"
-    return [
-        _changed(match, same_recording=None, recording_evidence=(*match.recording_evidence, doubt))
-        if match.same_recording
-        else match
-        for match in matches
-    ]
-
-
-def _changed(match: Match, **fields: Any) -> Match:
-    return Match(**{**vars(match), **fields})
-
-
-def best_of(matches: Sequence[Match]) -> Match | None:
-    """The one that may be written without asking, if there is one."""
-    return matches[0] if matches and matches[0].verdict is Verdict.STRONG else None

@@ -121,12 +121,49 @@ def parse_title(title: str, subtitle: str = "") -> ParsedTitle:
     """Take a title apart, be it as "Title - Series, Book 7", "Title (Series, #3)", or with the series where the title should be."""
     raw_title, raw_subtitle = clean(title), clean(subtitle)
     first, second = _Field(raw_title), _Field(raw_subtitle, is_subtitle=True)
+    found = _arrange(first, second)
+    # The line in the title itself knows better which volume of the light novels it is.
+    line = next((line for line in found.lines if line.series), None)
+    keys = {series_key(line.series) for line in found.lines if line.series} | {series_key(found.contents[0])}
+    own = [text for at, text in enumerate(found.contents) if at == 0 or series_key(text) not in keys]
+    if line and len(own) > 1 and series_key(own[0]) == series_key(line.series):
+        own = own[1:]
+    series = line.series if line else own[0] if found.lines else ""
+    position = line.position if line else found.lines[0].position if found.lines else ""
+    more = [(line.series, line.position) for line in found.lines if line.series and line.series != series]
+    guess = None if found.lines else _number_behind(own, found.extra)
+    if guess:
+        series, position, more = guess
+    # "Salt, Vol. 3 (Part 2)"
+    part = first.part or second.part or next((each.position for each in found.lines if line and each.is_part), "")
+    whole = f"{raw_title} : {raw_subtitle}"
+    abridged = ABRIDGED.search(whole)
+    return ParsedTitle(
+        title=own[0],
+        subtitle=": ".join(dict.fromkeys([*own[1:], *(text for text in found.extra if series_key(text) not in keys)])),
+        series=re.sub(r"(?i)(?<=\w) series$", "", series).strip(" ,"),
+        position=position,
+        more=tuple(more),
+        guessed=bool(guess and position),
+        is_numbered=found.is_numbered or bool(found.lines and not line),
+        maybe_position=found.maybe.position if found.maybe else "",
+        is_contradictory=not part and _contradict(found.lines, found.contents[0]),
+        abridged=abridged[1] is None if abridged else None,
+        dramatised=bool(DRAMATISED.search(whole)),
+        derived=bool(_DERIVED.search(whole)),
+        bundle=bool(_BUNDLE.search(whole)) or parse_positions(position).is_set,
+        part=part,
+        editions=tuple(dict.fromkeys(first.editions + second.editions)),
+    )
+
+
+def _arrange(first: _Field, second: _Field) -> _Arranged:
+    """Which of the contents are the title, and which the subtitle."""
     if second.contents and second.lines and not any(line.series for line in second.lines):
         # "The Northern Years (Volume 1)" as a subtitle
         second.lines[0] = replace(second.lines[0], series=second.contents.pop())
     lines = [*second.lines, *first.lines]
-    contents = list(first.contents)
-    extra = list(second.contents)
+    contents, extra = list(first.contents), list(second.contents)
     if not contents and extra and not any(line.is_volume for line in first.lines):
         contents, extra = extra, []
     maybe = next((line for line in first.lines if line.is_maybe_subtitle), None)
@@ -137,55 +174,28 @@ def parse_title(title: str, subtitle: str = "") -> ParsedTitle:
     is_numbered = not contents
     if not contents:
         named = next((line.series for line in reversed(first.lines) if line.series), "")
-        contents = [named or (raw_title if raw_title or not extra else extra.pop(0))]
-    # The line in the title itself knows better which volume of the light novels it is.
-    line = next((line for line in lines if line.series), None)
-    position = line.position if line else lines[0].position if lines else ""
+        contents = [named or (first.text if first.text or not extra else extra.pop(0))]
+    return _Arranged(contents, extra, lines, maybe, is_numbered)
+
+
+def _number_behind(own: list[str], extra: list[str]) -> tuple[str, str, list[tuple[str, str]]] | None:
+    """Series, position and further series of a bare number at the end of the title or subtitle."""
+    for text in (own[-1], *extra[-1:], *(own[:1] if len(own) > 1 else ())):
+        match = _TRAILING.fullmatch(text)
+        if match and float(match["position"].split("-")[0]) <= MOST_VOLUMES:
+            stem, position = match["stem"].rstrip(" ,:-"), str(parse_positions(match["position"]))
+            if text is own[-1] and len(own) > 1:
+                # "Salt: Kings of Glass 3" is of "Kings of Glass" or of the whole.
+                return ": ".join([*own[:-1], stem]), position, [(stem, position)]
+            return stem, position, []
+    return None
+
+
+def _contradict(lines: list[_Line], title: str) -> bool:
     numbers: dict[str, set[str]] = {}
-    for each in lines:
-        numbers.setdefault(series_key(each.series or contents[0]), set()).add(each.position)
-    # "Salt, Vol. 3 (Part 2)"
-    part = first.part or second.part or next((each.position for each in lines if line and each.is_part), "")
-    keys = {series_key(line.series) for line in lines if line.series} | {series_key(contents[0])}
-    own = [text for at, text in enumerate(contents) if at == 0 or series_key(text) not in keys]
-    if line and len(own) > 1 and series_key(own[0]) == series_key(line.series):
-        own = own[1:]
-    series = line.series if line else own[0] if lines else ""
-    more = [(line.series, line.position) for line in lines if line.series and line.series != series]
-    guessed = False
-    if (
-        not lines
-        and (match := _TRAILING.fullmatch(own[-1]))
-        and float(re.split(r"\s*-", match["position"])[0]) <= MOST_VOLUMES
-    ):
-        stem, position, guessed = match["stem"].rstrip(" ,:-"), str(parse_positions(match["position"])), True
-        series = ": ".join([*own[:-1], stem])
-        more = [(stem, position)] if len(own) > 1 else []
-    if not lines and not guessed and extra and (match := _TRAILING.fullmatch(extra[-1])):
-        # "Jack Reacher 8" as a subtitle
-        series, position, guessed = match["stem"].rstrip(" ,:-"), str(parse_positions(match["position"])), True
-    if not lines and len(own) > 1 and (match := _TRAILING.fullmatch(own[0])) and not guessed:
-        # "Salt 3: The Glass Meridian"
-        series, position, guessed = match["stem"].rstrip(" ,:-"), str(parse_positions(match["position"])), True
-    whole = f"{raw_title} : {raw_subtitle}"
-    abridged = ABRIDGED.search(whole)
-    return ParsedTitle(
-        title=own[0],
-        subtitle=": ".join(dict.fromkeys([*own[1:], *(text for text in extra if series_key(text) not in keys)])),
-        series=re.sub(r"(?i)(?<=\w) series$", "", series).strip(" ,"),
-        position=position,
-        more=tuple(more),
-        guessed=guessed and bool(position),
-        is_numbered=is_numbered or bool(lines and not line),
-        maybe_position=maybe.position if maybe else "",
-        is_contradictory=any(len(each) > 1 for each in numbers.values()) and not part,
-        abridged=abridged[1] is None if abridged else None,
-        dramatised=bool(DRAMATISED.search(whole)),
-        derived=bool(_DERIVED.search(whole)),
-        bundle=bool(_BUNDLE.search(whole)) or parse_positions(position).is_set,
-        part=part,
-        editions=tuple(dict.fromkeys(first.editions + second.editions)),
-    )
+    for line in lines:
+        numbers.setdefault(series_key(line.series or title), set()).add(line.position)
+    return any(len(each) > 1 for each in numbers.values())
 
 
 @dataclass(frozen=True)
@@ -198,6 +208,15 @@ class _Line:
     """Whether "Salt: The Glass, Book 3" may be volume 3 of Salt."""
     is_part: bool = False
     """Whether it is "Part 2" and names no series."""
+
+
+@dataclass
+class _Arranged:
+    contents: list[str]
+    extra: list[str]
+    lines: list[_Line]
+    maybe: _Line | None
+    is_numbered: bool
 
 
 @dataclass

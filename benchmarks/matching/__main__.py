@@ -9,7 +9,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from audiobooks.matching.compare import Verdict, choose, compare
+from audiobooks.matching.choose import choose
+from audiobooks.matching.compare import Verdict, compare
 from audiobooks.matching.releases import parse_release
 from audiobooks.matching.titles import parse_title, series_key
 

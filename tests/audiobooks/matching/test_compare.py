@@ -5,7 +5,8 @@ import json
 import pytest
 
 from audiobooks.facts import BookFacts
-from audiobooks.matching.compare import Verdict, choose, compare
+from audiobooks.matching.choose import choose
+from audiobooks.matching.compare import Verdict, compare
 
 from .books import HOUR, MERIDIAN, VARGA, book
 

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from audiobooks.facts import BookFacts, Contributor, SeriesPlace
-from audiobooks.matching.compare import Verdict, choose, compare
+from audiobooks.matching.choose import choose
+from audiobooks.matching.compare import Verdict, compare
 from audiobooks.matching.names import asin, isbn13, language_code, normalise, person, split_people
 from audiobooks.matching.positions import parse_positions
 from audiobooks.matching.releases import parse_release
