@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path, PurePosixPath
 
+from audiobooks.matching.titles import split_numbered
+
 from .albums import ABRIDGED
 from .base import PATH_CHARACTERS, FoundBook, FoundFile, LibraryUnavailable, LocationFacts
-from .tags import split_numbered
 
 logger = logging.getLogger(__name__)
 

@@ -8,6 +8,9 @@ from pathlib import Path
 
 from tinytag import TinyTag, TinyTagException
 
+from audiobooks.matching.names import split_people
+from audiobooks.matching.titles import split_numbered
+
 from .base import FileTags, FileUnavailable, UnreadableFile
 
 TEXT_LENGTH = 2_000
@@ -17,11 +20,6 @@ MOST_NAMES = 50
 MOST_HOURS = 1_000
 """A file that says it is longer has a broken header."""
 
-# "; " "/" and NUL separate names everywhere; a comma does too, except before "Jr." and the like.
-_NAMES = re.compile(r"\s*(?:;|\0|/|,(?!\s*(?:Jr|Sr|PhD|MD|II|III)\b)|\s&\s)\s*")
-_NUMBERED = re.compile(
-    r"^(?P<name>.+?)[\s,]*(?:#|,?\s+Book\s+|,?\s+Vol\.?\s+|,?\s+Band\s+)(?P<position>\d[\d.\-–]*)$", re.I
-)
 _YEAR = re.compile(r"\b(1[5-9]\d\d|20\d\d)\b")
 _ASIN = re.compile(r"^(?:B[0-9A-Z]{9}|\d{9}[\dX])$")
 
@@ -72,14 +70,7 @@ def read_tags(path: Path) -> FileTags:
 
 def split_names(values: list[str]) -> tuple[str, ...]:
     """The people named in tag values, each once, in order; the first MOST_NAMES of them."""
-    names = [name.strip() for value in values for name in _NAMES.split(value)]
-    return tuple(dict.fromkeys(name for name in names if name))[:MOST_NAMES]
-
-
-def split_numbered(text: str) -> tuple[str, str]:
-    """Series and position in texts like "The Tide #2" or "The Tide, Book 2"; the position may be empty."""
-    match = _NUMBERED.match(text.strip())
-    return (match["name"].strip(), match["position"]) if match else (text.strip(), "")
+    return tuple(dict.fromkeys(name for value in values for name in split_people(value)))[:MOST_NAMES]
 
 
 def _texts(value: object) -> list[str]:

@@ -258,8 +258,9 @@ def _narrator(case: _Case) -> bool | None:
     one, other = case.one, case.other
     if not one.narrators or not other.narrators or one.is_cast or other.is_cast:
         return None
-    few, many = sorted((one.narrators, other.narrators), key=len)
-    share = sum(max(same_person(a, b) for b in many) >= 0.7 for a in few) / len(few)
+    sides = ((one.narrators, other.narrators), (other.narrators, one.narrators))
+    found = min(sum(any(same_person(who, twin) >= 0.7 for twin in twins) for who in side) for side, twins in sides)
+    share = found / min(len(one.narrators), len(other.narrators))
     if share > 0.5:
         case.add("narrator", 1 - share, "same narrator")
         return True

@@ -48,7 +48,7 @@ def normalise(text: str) -> str:
     for letter in _APOSTROPHES.sub("", decomposed):
         if not unicodedata.combining(letter):
             base = letter
-        elif base < "\u0400":
+        elif base < "\u0400" or not base.isalnum():
             continue
         letters.append(letter if letter.isalnum() or unicodedata.category(letter).startswith("M") else " ")
     words = " ".join(unicodedata.normalize("NFC", "".join(letters)).split())
@@ -89,7 +89,8 @@ def split_people(text: str) -> tuple[str, ...]:
     "Varga, Ilse" is one person and "Ilse Varga, Tomas Reed" are two; so is "Prince, Sting" one, which nobody can tell.
     """
     names: list[str] = []
-    for part in _SEPARATORS.split(clean(_BEFORE.sub("", text[: 4 * LENGTH].replace("\0", ";")))):
+    plain = " ".join(unicodedata.normalize("NFC", text[: 4 * LENGTH]).replace("\0", ";").split())
+    for part in _SEPARATORS.split(_BEFORE.sub("", plain)):
         names += _of_commas([piece.strip() for piece in part.split(",") if piece.strip()])
     return tuple(dict.fromkeys(name for name in names if name))[:MOST_PEOPLE]
 

@@ -116,6 +116,14 @@ def series_key(name: str) -> str:
     return " ".join(word for word in words if word not in _SERIES_NOISE) or " ".join(words)
 
 
+def split_numbered(text: str) -> tuple[str, str]:
+    """Series and position as written in "The Tide #2" or "The Tide, Book 2"; the position may be empty."""
+    text = clean(text)
+    match = _LINE.fullmatch(text)
+    is_named = match and (match["word"] or match["word2"] or match["word3"])
+    return (match["series"].strip(" ,"), match["position"]) if match and is_named else (text, "")
+
+
 @lru_cache(8192)
 def parse_title(title: str, subtitle: str = "") -> ParsedTitle:
     """Take a title apart, be it as "Title - Series, Book 7", "Title (Series, #3)", or with the series where the title should be."""
