@@ -145,6 +145,7 @@ def compare(ours: BookFacts, theirs: BookFacts) -> Match:
         same_asin=same_asin,
         same_isbn=bool(_isbns(ours) & _isbns(theirs)),
     )
+    _weigh_asin(case, evidence)
     verdict = _verdict(case, evidence, distance)
     same, why = _recording(case, evidence, verdict)
     return Match(
@@ -321,21 +322,31 @@ def _kind(case: _Case, runtime: float | None, position: bool | None) -> None:
 # --- the verdict --------------------------------------------------------------------------------------------------
 
 
+def _weigh_asin(case: _Case, evidence: _Evidence) -> None:
+    """One ASIN is one recording, however two sources number or describe it; unless title and author agree a person decides."""
+    if evidence.same_asin:
+        if not (_agrees(evidence.title, LIKE_TITLE) and _agrees(evidence.author, 0.15)):
+            case.doubts += case.vetoes
+        case.vetoes.clear()
+
+
+def _agrees(share: float | None, limit: float) -> bool:
+    return share is not None and share <= limit
+
+
 def _verdict(case: _Case, evidence: _Evidence, distance: float) -> Verdict:
     if case.vetoes:
         return Verdict.NONE
     _find_doubts(case, evidence)
     title, author = evidence.title, evidence.author
-    is_same_title = title is not None and title <= LIKE_TITLE
     if _is_proved(evidence) and not case.doubts:
         return Verdict.STRONG
-    if is_same_title and (author is None or author <= 0.4):
-        return (
-            Verdict.MEDIUM if author is not None or evidence.runtime is not None or evidence.position else Verdict.LOW
-        )
+    if _agrees(title, LIKE_TITLE) and (author is None or author <= 0.4):
+        is_backed = author is not None or _agrees(evidence.runtime, SAME_RUNTIME[0]) or evidence.position
+        return Verdict.MEDIUM if is_backed or evidence.same_asin or evidence.same_isbn else Verdict.LOW
     if evidence.same_asin or evidence.same_isbn:
         return Verdict.MEDIUM if (title or 0) < 0.6 or (author is not None and author < 0.2) else Verdict.LOW
-    if author is not None and author <= 0.4 and title is not None and title <= 0.35:
+    if _agrees(author, 0.4) and _agrees(title, 0.35):
         return Verdict.MEDIUM
     return Verdict.LOW if distance <= 0.35 and (title is None or title <= 0.5) else Verdict.NONE
 
@@ -343,12 +354,12 @@ def _verdict(case: _Case, evidence: _Evidence, distance: float) -> Verdict:
 def _is_proved(evidence: _Evidence) -> bool:
     """Title and author, or one of them with an identifier, or the title with narrator and runtime. Never the title alone."""
     title, author = evidence.title, evidence.author
-    same_runtime = evidence.runtime is not None and evidence.runtime <= SAME_RUNTIME[0]
+    same_runtime = _agrees(evidence.runtime, SAME_RUNTIME[0])
     if evidence.same_asin:
         return (title is None and author is None) or (title is not None and title <= 0.3) or author == 0
     if title is None:
         return evidence.same_isbn and author == 0
-    if evidence.same_isbn and title <= 0.3:
+    if evidence.same_isbn and title <= 0.3 and (author is None or author <= 0.4):
         return True
     if author is None:
         return title <= 0.02 and same_runtime and evidence.narrator is True

@@ -79,6 +79,22 @@ def test_what_may_be_another_book_is_not_strong(ours: BookFacts, theirs: BookFac
     assert order.index(match.verdict) <= order.index(at_most), match.as_json()
 
 
+def test_an_asin_outweighs_the_numbers_of_a_series() -> None:
+    ours = book("The Glass Meridian", VARGA, asin="B0TESTAA03", series=(("Salt", "4.5"),))
+    theirs = book("The Glass Meridian", VARGA, asin="B0TESTAA03", series=(("Salt", "5"),), is_audio=True)
+    match = compare(ours, theirs)
+    assert (match.verdict, match.same_recording) == (Verdict.STRONG, True)
+    assert (
+        compare(book("Salt, Vol. 1", asin="B0TESTAA03"), book("Salt, Vol. 2", VARGA, asin="B0TESTAA03")).verdict
+        is Verdict.MEDIUM
+    )
+
+
+def test_an_isbn_does_not_outweigh_another_author() -> None:
+    ours, theirs = (book("Salt", name, isbns=("9780306406157",)) for name in (VARGA, "Petra Holm"))
+    assert compare(ours, theirs).verdict is not Verdict.STRONG
+
+
 def test_an_unknown_language_vetoes_nothing() -> None:
     assert compare(book("Salt", VARGA, language="de"), book("Salt", VARGA)).verdict is Verdict.STRONG
 
