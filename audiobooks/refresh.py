@@ -28,7 +28,8 @@ from .exceptions import ServiceError
 from .facts import BookFacts
 from .fields import OF_THE_RECORDING, Offer, apply, decide, facts_of, offers_of, undo, values_of
 from .http import Doorway
-from .matching.compare import Match, Verdict, choose
+from .matching.choose import choose
+from .matching.compare import Match, Verdict
 from .metadata.base import Provider
 from .metadata.registry import ask, providers
 from .models import Book, MetadataRun, ProviderMatch, with_names
