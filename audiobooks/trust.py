@@ -29,7 +29,7 @@ _MEASURED = (
     *(source for source in _ORDER if source not in (PERSON, FOLDER, "audiobookshelf")),
 )
 # Tags hold advertisements and a ripper's notes; a catalogue of printed books describes the work.
-_DESCRIBED = tuple(source for source in _ORDER if source != FOLDER) + (FOLDER,)
+_DESCRIBED = (*(source for source in _ORDER if source != FOLDER), FOLDER)
 
 _BY_FIELD = {"runtime": _MEASURED, "description": _DESCRIBED, "genres": _DESCRIBED}
 
