@@ -364,7 +364,7 @@ def _store(book: Book, wanted: Mapping[str, Value], provenance: dict[str, Any]) 
 def _set_names(book: Book, name: str, names: list[str]) -> None:
     model, through, related, column = NAMES[name]
     getattr(book, related).all().delete()
-    rows = rows_of(model, names)  # type: ignore[arg-type]
+    rows = rows_of(model, names)  # type: ignore[type-abstract]
     through._default_manager.bulk_create(
         through(book=book, **{column: row}, number=number) for number, row in enumerate(rows)
     )

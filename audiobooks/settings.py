@@ -151,6 +151,7 @@ STORAGES = {
 }
 
 AUDIOBOOKS_LIBRARY = (BASE_DIR / Path(env.str("AUDIOBOOKS_LIBRARY", default="./library")).expanduser()).resolve()
+AUDIOBOOKS_COVERS = (BASE_DIR / Path(env.str("AUDIOBOOKS_COVERS", default="./covers")).expanduser()).resolve()
 
 SCHEDULING = {
     "WORKERS": env.int("SCHEDULER_WORKERS", default=4),
