@@ -7,9 +7,31 @@ from typing import Any
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest
-from unfold.paginator import InfinitePaginator
+from unfold.paginator import InfinitePage, InfinitePaginator
 
 from scheduling.admin.posting import ReadOnly, SchedulingAdmin
+
+
+class PagesByKey(InfinitePaginator):  # type: ignore[misc]
+    """Pages without a count. The keys of a page are asked for first, so that what is skipped is never read as a whole.
+
+    One key more than the page holds says whether there is another page.
+    """
+
+    def page(self, number: Any) -> Any:
+        number = self.validate_number(number)
+        start = (number - 1) * self.per_page
+        rows = self.object_list
+        keys = list(rows.values_list("pk", flat=True)[start : start + self.per_page + 1])
+        self.is_more = len(keys) > self.per_page
+        # Ordered as the keys are, which are in memory and few.
+        found = {row.pk: row for row in rows.order_by().filter(pk__in=keys[: self.per_page])}
+        return LastOrNot([found[key] for key in keys[: self.per_page] if key in found], number, self)
+
+
+class LastOrNot(InfinitePage):  # type: ignore[misc]
+    def has_next(self) -> bool:
+        return bool(self.paginator.is_more)
 
 
 class LibraryAdmin(ReadOnly, SchedulingAdmin):
@@ -17,7 +39,7 @@ class LibraryAdmin(ReadOnly, SchedulingAdmin):
 
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
-    paginator = InfinitePaginator
+    paginator = PagesByKey
 
     class Media:
         css = {"all": ["scheduling/task.css", "audiobooks/library.css"]}

@@ -7,15 +7,26 @@ from typing import Any
 
 from django.contrib import admin
 from django.core.cache import cache
-from django.db.models import Exists, OuterRef, Q, QuerySet, TextField
+from django.db.models import Exists, OuterRef, Prefetch, Q, QuerySet, TextField
 from django.db.models.functions import Cast
 from django.http import HttpRequest
 from unfold.views import ChangeList
 
 from audiobooks.display import IMPORTANT, label_of, lacking
-from audiobooks.fields import values_of
+from audiobooks.fields import TEXTS
 from audiobooks.library.albums import key_of
-from audiobooks.models import Author, AuthorAlias, Authorship, Book, Holding, LibraryFile, ProviderMatch, Work
+from audiobooks.models import (
+    Author,
+    AuthorAlias,
+    Authorship,
+    Book,
+    Holding,
+    LibraryFile,
+    ProviderMatch,
+    Reading,
+    SeriesEntry,
+    Work,
+)
 
 WORDS_SEARCHED = 6
 LANGUAGES_KEPT_SECONDS = 60
@@ -78,7 +89,9 @@ class CoverFilter(admin.SimpleListFilter):
 
 def searched(books: QuerySet[Book], text: str) -> QuerySet[Book]:
     """Books that have each word in title, authors or path, or are named by ASIN or ISBN."""
-    for word in text.split()[:WORDS_SEARCHED]:
+    words = text.split()
+    # A single letter stands in nearly every title.
+    for word in ([word for word in words if len(key_of(word)) != 1] or words[:1])[:WORDS_SEARCHED]:
         books = books.filter(_has(word))
     return books
 
@@ -96,6 +109,26 @@ def _has(word: str) -> Q:
     return found
 
 
+def listed(books: QuerySet[Book]) -> QuerySet[Book]:
+    """With what the list shows at hand: three queries for any number of books."""
+    looks: Any = (
+        Prefetch("authorships", Authorship.objects.select_related("author")),
+        Prefetch("series_entries", SeriesEntry.objects.select_related("series")),
+    )
+    some = {
+        "has_narrators": Exists(Reading.objects.filter(book=OuterRef("pk"))),
+        "has_genres": Exists(Book.genres.through.objects.filter(book=OuterRef("pk"))),
+    }
+    return books.annotate(**some).defer("provenance").prefetch_related(*looks)
+
+
+def _lacking(book: Any) -> list[str]:
+    values = {name: getattr(book, name) for name in (*TEXTS, "runtime")}
+    # Whether there are some is enough.
+    some = {"narrators": book.has_narrators or None, "genres": book.has_genres or None}
+    return lacking({**values, **some, "authors": book.author_names})
+
+
 class BookChangeList(ChangeList):  # type: ignore[misc]
     """A page of the list, each book with `formats`, `known` (a number) and `lacks` (names of fields): one more query."""
 
@@ -104,7 +137,7 @@ class BookChangeList(ChangeList):  # type: ignore[misc]
         books: list[Any] = list(self.result_list)  # type: ignore[has-type]
         formats = formats_of([book.pk for book in books])
         for book in books:
-            missing = lacking(values_of(book))
+            missing = _lacking(book)
             book.formats = formats.get(book.pk, [])
             book.known, book.lacks = len(IMPORTANT) - len(missing), [label_of(name) for name in missing]
         self.result_list = books

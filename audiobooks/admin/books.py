@@ -20,7 +20,17 @@ from unfold.views import ChangeList
 
 from audiobooks import fields
 from audiobooks.covers import place_of
-from audiobooks.display import IMPORTANT, cover_of, in_words, label_of, lacking, moment_of, shown, source_of
+from audiobooks.display import (
+    IMPORTANT,
+    cover_of,
+    in_words,
+    label_of,
+    lacking,
+    moment_of,
+    place_in_words,
+    shown,
+    source_of,
+)
 from audiobooks.exceptions import ServiceError
 from audiobooks.fields import FIELDS, values_of
 from audiobooks.models import Book, BookChange, LibraryFile, with_names
@@ -39,6 +49,7 @@ from .book_list import (
     ReviewFilter,
     ThereFilter,
     formats_of,
+    listed,
     searched,
 )
 
@@ -109,7 +120,9 @@ class BookAdmin(LibraryAdmin):
         return BookChangeList
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Book]:
-        return with_names(super().get_queryset(request).annotate(is_proposed=PROPOSED))
+        books = super().get_queryset(request).annotate(is_proposed=PROPOSED)
+        is_list = request.resolver_match and request.resolver_match.url_name == "audiobooks_book_changelist"
+        return listed(books) if is_list else with_names(books)
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Book], search_term: str
@@ -141,7 +154,7 @@ class BookAdmin(LibraryAdmin):
 
     @admin.display(description="series")
     def series_column(self, book: Book) -> SafeString | str:
-        return _each([shown("series", [place]) for place in values_of(book)["series"]]) or NOTHING
+        return _each([place_in_words(one.series.name, one.position) for one in book.series_entries.all()]) or NOTHING
 
     @admin.display(description="formats")
     def formats_column(self, book: Any) -> str:

@@ -73,6 +73,10 @@ class Book(models.Model):
         indexes = [
             models.Index(fields=["title"], name="book_by_title"),
             models.Index(fields=["tried_at", "id"], name="book_by_try"),
+            # The list's filters, in the list's order.
+            models.Index(fields=["standing", "title"], name="book_by_standing"),
+            models.Index(fields=["language", "title"], name="book_by_language"),
+            models.Index(fields=["title"], condition=models.Q(cover=""), name="book_without_cover"),
         ]
 
     def __str__(self) -> str:
