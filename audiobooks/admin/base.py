@@ -18,6 +18,9 @@ class PagesByKey(InfinitePaginator):  # type: ignore[misc]
     One key more than the page holds says whether there is another page.
     """
 
+    template_name = "audiobooks/admin/pages.html"
+    is_more = False
+
     def page(self, number: Any) -> Any:
         number = self.validate_number(number)
         start = (number - 1) * self.per_page
@@ -26,12 +29,7 @@ class PagesByKey(InfinitePaginator):  # type: ignore[misc]
         self.is_more = len(keys) > self.per_page
         # Ordered as the keys are, which are in memory and few.
         found = {row.pk: row for row in rows.order_by().filter(pk__in=keys[: self.per_page])}
-        return LastOrNot([found[key] for key in keys[: self.per_page] if key in found], number, self)
-
-
-class LastOrNot(InfinitePage):  # type: ignore[misc]
-    def has_next(self) -> bool:
-        return bool(self.paginator.is_more)
+        return InfinitePage([found[key] for key in keys[: self.per_page] if key in found], number, self)
 
 
 class LibraryAdmin(ReadOnly, SchedulingAdmin):

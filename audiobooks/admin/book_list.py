@@ -88,7 +88,14 @@ class CoverFilter(admin.SimpleListFilter):
 
 
 def searched(books: QuerySet[Book], text: str) -> QuerySet[Book]:
-    """Books that have each word in title, authors or path, or are named by ASIN or ISBN."""
+    """Books of an ASIN or ISBN; of a part of a path, which has a slash; or with each word in title or authors."""
+    if not (text := text.strip()):
+        return books
+    if "/" in text:
+        return books.filter(pk__in=Book.objects.filter(path__icontains=text).values("pk"))
+    named = Book.objects.filter(Q(asin=text.upper()) | Q(isbn=text.replace("-", "")))
+    if named.exists():
+        return books.filter(pk__in=named.values("pk"))
     words = text.split()
     # A single letter stands in nearly every title.
     for word in ([word for word in words if len(key_of(word)) != 1] or words[:1])[:WORDS_SEARCHED]:
@@ -97,10 +104,8 @@ def searched(books: QuerySet[Book], text: str) -> QuerySet[Book]:
 
 
 def _has(word: str) -> Q:
-    # Each of its own: an index or a narrow table is read through, never the wide rows of books.
+    # Each of its own: an index or a narrow table is read through rather than the wide rows of books.
     found = Q(pk__in=Book.objects.filter(title__icontains=word).values("pk"))
-    found |= Q(pk__in=Book.objects.filter(path__icontains=word).values("pk"))
-    found |= Q(pk__in=Book.objects.filter(Q(asin=word.upper()) | Q(isbn=word.replace("-", ""))).values("pk"))
     if key := key_of(word):
         aliases = AuthorAlias.objects.filter(key__contains=key).values("of")
         authors = Author.objects.filter(Q(key__contains=key) | Q(pk__in=aliases)).values("pk")

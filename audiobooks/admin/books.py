@@ -109,7 +109,7 @@ class BookAdmin(LibraryAdmin):
     ]
     list_display_links = ["title_column"]
     search_fields = ["title"]
-    search_help_text = "title, author, ASIN, ISBN or path"
+    search_help_text = "title, author, ASIN, ISBN, or path with /"
     list_filter = ["standing", ThereFilter, ReviewFilter, LanguageFilter, CoverFilter]
     list_filter_sheet = True
     ordering = ["title"]
