@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils.safestring import SafeString
 
-from scheduling.display import NOTHING, length
+from scheduling.display import NOTHING
 
 from .covers import small_of
 from .fields import FIELDS, Value, is_empty
@@ -38,7 +38,7 @@ def label_of(name: str) -> str:
 
 
 def source_of(source: str) -> str:
-    return _SOURCES.get(source, source.replace("_", " "))
+    return _SOURCES.get(source, source.replace("_", " ").title())
 
 
 def shown(name: str, value: Value) -> str:
@@ -46,7 +46,8 @@ def shown(name: str, value: Value) -> str:
     if is_empty(value):
         return NOTHING
     if name == "runtime":
-        return length(timedelta(seconds=value))
+        hours, minutes = divmod(round(value / 60), 60)
+        return f"{hours} h {minutes:02} min" if hours else f"{minutes} min"
     if name == "series":
         return ", ".join(place_in_words(*place) for place in value)
     if name == "abridged":

@@ -8,6 +8,7 @@ from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest
 from unfold.paginator import InfinitePage, InfinitePaginator
+from unfold.views import ChangeList
 
 from scheduling.admin.posting import ReadOnly, SchedulingAdmin
 
@@ -32,15 +33,30 @@ class PagesByKey(InfinitePaginator):  # type: ignore[misc]
         return InfinitePage([found[key] for key in keys[: self.per_page] if key in found], number, self)
 
 
+class LibraryList(ChangeList):  # type: ignore[misc]
+    """Its page is a list in `result_list`."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        self.result_list: list[Any] = list(self.result_list)
+        if isinstance(self.paginator, PagesByKey):
+            # The same, since it is not known: Unfold then says nothing of it.
+            self.result_count = self.full_result_count = len(self.result_list)
+            self.can_show_all = False
+
+
 class LibraryAdmin(ReadOnly, SchedulingAdmin):
     """Rows that only the steps of their pages change. Nothing is counted, so a page costs the same in a large library."""
 
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
-    paginator = PagesByKey
+    paginator: Any = PagesByKey
 
     class Media:
         css = {"all": ["scheduling/task.css", "audiobooks/library.css"]}
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[LibraryList]:
+        return LibraryList
 
     def row_to_look_at(self, request: HttpRequest, object_id: str) -> Any:
         """Raises:

@@ -10,7 +10,6 @@ from django.core.cache import cache
 from django.db.models import Exists, OuterRef, Prefetch, Q, QuerySet, TextField
 from django.db.models.functions import Cast
 from django.http import HttpRequest
-from unfold.views import ChangeList
 
 from audiobooks.display import IMPORTANT, label_of, lacking
 from audiobooks.fields import TEXTS
@@ -27,6 +26,8 @@ from audiobooks.models import (
     SeriesEntry,
     Work,
 )
+
+from .base import LibraryList
 
 WORDS_SEARCHED = 6
 LANGUAGES_KEPT_SECONDS = 60
@@ -134,18 +135,16 @@ def _lacking(book: Any) -> list[str]:
     return lacking({**values, **some, "authors": book.author_names})
 
 
-class BookChangeList(ChangeList):  # type: ignore[misc]
+class BookList(LibraryList):
     """A page of the list, each book with `formats`, `known` (a number) and `lacks` (names of fields): one more query."""
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
-        books: list[Any] = list(self.result_list)  # type: ignore[has-type]
-        formats = formats_of([book.pk for book in books])
-        for book in books:
+        formats = formats_of([book.pk for book in self.result_list])
+        for book in self.result_list:
             missing = _lacking(book)
             book.formats = formats.get(book.pk, [])
             book.known, book.lacks = len(IMPORTANT) - len(missing), [label_of(name) for name in missing]
-        self.result_list = books
 
 
 def formats_of(books: list[int]) -> dict[int, list[str]]:

@@ -16,7 +16,6 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
-from unfold.views import ChangeList
 
 from audiobooks import fields
 from audiobooks.covers import place_of
@@ -39,11 +38,11 @@ from scheduling.display import NOTHING, change_url, label, moment, two_lines
 from scheduling.exceptions import NotAllowedNow
 from scheduling.models import Task
 
-from .base import LibraryAdmin
+from .base import LibraryAdmin, LibraryList
 from .book_form import BookForm
 from .book_list import (
     PROPOSED,
-    BookChangeList,
+    BookList,
     CoverFilter,
     LanguageFilter,
     ReviewFilter,
@@ -54,6 +53,8 @@ from .book_list import (
 )
 
 SHOWN_FILES = 100
+LONG = 300
+"""Characters; what has more is folded."""
 SHOWN_CHANGES = 20
 STANDINGS = {Book.Standing.OWNED: "success", Book.Standing.WANTED: "info", Book.Standing.KNOWN: ""}
 
@@ -69,6 +70,10 @@ class FieldRow:
     at: datetime | None
     locked: bool
     offered: dict[str, Any] | None
+
+    @property
+    def is_long(self) -> bool:
+        return len(self.value) > LONG
 
 
 def rows_of_fields(book: Book) -> list[FieldRow]:
@@ -116,8 +121,8 @@ class BookAdmin(LibraryAdmin):
     change_form_template = "audiobooks/admin/book.html"
     fields = ["title"]
 
-    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[BookChangeList]:
-        return BookChangeList
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[BookList]:
+        return BookList
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Book]:
         books = super().get_queryset(request).annotate(is_proposed=PROPOSED)
@@ -295,10 +300,10 @@ def prepared(changes: Any, request: HttpRequest) -> list[Any]:
     return found
 
 
-class ListOfChanges(ChangeList):  # type: ignore[misc]
+class ListOfChanges(LibraryList):
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
-        self.result_list = prepared(self.result_list, request)  # type: ignore[has-type]
+        self.result_list = prepared(self.result_list, request)
 
 
 @admin.register(BookChange)

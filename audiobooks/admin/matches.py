@@ -10,7 +10,6 @@ from django.db.models import Count, Exists, Min, OuterRef, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
 from django.utils.safestring import SafeString
-from unfold.views import ChangeList
 
 from audiobooks import matches
 from audiobooks.display import cover_of, label_of, shown, source_of
@@ -20,7 +19,8 @@ from audiobooks.models import Book, ProviderMatch, with_names
 from scheduling.admin.posting import post_action, who
 from scheduling.display import change_url, label, moment, two_lines
 
-from .base import LibraryAdmin
+from .base import LibraryAdmin, LibraryList
+from .books import LONG
 
 CANDIDATES_SHOWN = 10
 State = ProviderMatch.State
@@ -31,11 +31,15 @@ PERMISSION = "audiobooks.review_providermatch"
 @dataclass(frozen=True)
 class Cell:
     text: str
-    differs: bool
+    differs: bool = False
     url: str = ""
 
+    @property
+    def is_long(self) -> bool:
+        return len(self.text) > LONG
 
-def comparison(book: Book, candidates: list[ProviderMatch]) -> list[tuple[str, str, list[Cell]]]:
+
+def comparison(book: Book, candidates: list[ProviderMatch]) -> list[tuple[str, Cell, list[Cell]]]:
     """Field, what is known here, and what each candidate says; fields of which nobody says anything are left out."""
     ours = values_of(book)
     theirs = [offers_of(BookFacts.from_json(match.facts), match.provider) for match in candidates]
@@ -44,7 +48,7 @@ def comparison(book: Book, candidates: list[ProviderMatch]) -> list[tuple[str, s
         said = [offers[name].value if name in offers else None for offers in theirs]
         if any(not is_empty(value) for value in (ours[name], *said)):
             cells = [_cell(name, ours[name], value) for value in said]
-            rows.append((label_of(name), shown(name, ours[name]), cells))
+            rows.append((label_of(name), Cell(shown(name, ours[name])), cells))
     return rows
 
 
@@ -61,18 +65,18 @@ def evidence_of(match: ProviderMatch) -> list[str]:
     return [words for words in (*vetoes, *(one.get("words", "") for one in penalties if one.get("share"))) if words]
 
 
-class ReviewList(ChangeList):  # type: ignore[misc]
+class ReviewList(LibraryList):
     """A row for each book that waits, each with `cover`, and `candidates` and `nearest` of its proposals."""
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
-        rows: list[Any] = list(self.result_list)  # type: ignore[has-type]
-        proposed = ProviderMatch.objects.filter(book__in=[row.book_id for row in rows], state=State.PROPOSED)
+        proposed = ProviderMatch.objects.filter(
+            book__in=[row.book_id for row in self.result_list], state=State.PROPOSED
+        )
         counts = proposed.order_by().values_list("book").annotate(Count("pk"), Min("distance"))
         counted = {book: (candidates, nearest) for book, candidates, nearest in counts}
-        for row in rows:
+        for row in self.result_list:
             row.candidates, row.nearest = counted.get(row.book_id, (0, 1.0))
-        self.result_list = rows
 
 
 @admin.register(ProviderMatch)

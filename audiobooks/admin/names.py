@@ -11,7 +11,6 @@ from django.template.loader import render_to_string
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
-from unfold.views import ChangeList
 
 from audiobooks.display import cover_of
 from audiobooks.library.albums import key_of
@@ -22,7 +21,7 @@ from scheduling.admin.posting import post_action, who
 from scheduling.display import NOTHING, label
 from scheduling.exceptions import NotAllowedNow
 
-from .base import LibraryAdmin
+from .base import LibraryAdmin, LibraryList
 
 BOOKS_SHOWN = 100
 OTHERS_SHOWN = 20
@@ -54,10 +53,10 @@ def named_like(kind: str, text: str) -> Any:
     return rows
 
 
-class NamedChangeList(ChangeList):  # type: ignore[misc]
+class NamedList(LibraryList):
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
-        self.result_list = with_counts(self.opts.model_name, list(self.result_list))  # type: ignore[has-type]
+        with_counts(self.opts.model_name, self.result_list)
 
 
 class NamedAdmin(LibraryAdmin):
@@ -70,8 +69,8 @@ class NamedAdmin(LibraryAdmin):
     fields = ["name"]
     steps: tuple[str, ...] = ("merge", "undo_merge", "alias", "split", "rename")
 
-    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
-        return NamedChangeList
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[LibraryList]:
+        return NamedList
 
     def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
         return (
