@@ -72,6 +72,11 @@ class FieldRow:
     offered: dict[str, Any] | None
 
     @property
+    def is_unknown(self) -> bool:
+        """Neither known nor told of; a blank that a person wrote is known to be so."""
+        return self.value == NOTHING and not self.source and not self.offered
+
+    @property
     def is_long(self) -> bool:
         return len(self.value) > LONG
 
@@ -183,7 +188,7 @@ class BookAdmin(LibraryAdmin):
     def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
         book: Any = kwargs["obj"]
         files = list(book.files.all()[:SHOWN_FILES])
-        lacks = lacking(values_of(book))
+        lacks, rows = lacking(values_of(book)), rows_of_fields(book)
         context.update(
             title=book.title,
             book=book,
@@ -194,7 +199,8 @@ class BookAdmin(LibraryAdmin):
             important=len(IMPORTANT),
             lacks=", ".join(label_of(name) for name in lacks),
             places=list(book.series_entries.all()),
-            rows=rows_of_fields(book),
+            rows=[row for row in rows if not row.is_unknown],
+            unknown=", ".join(row.label for row in rows if row.is_unknown),
             files=files,
             files_in_all=book.files.count(),
             holdings=list(book.holdings.all()[:SHOWN_FILES]),
@@ -358,7 +364,8 @@ class BookChangeAdmin(LibraryAdmin):
 
 
 def what_changed(change: BookChange) -> SafeString:
-    return render_to_string("scheduling/admin/change_what.html", {"what": in_words(change.before, change.after)})
+    what = render_to_string("scheduling/admin/change_what.html", {"what": in_words(change.before, change.after)})
+    return format_html("<div>{}</div>", what)
 
 
 def undo_button(change: BookChange) -> SafeString:

@@ -125,6 +125,24 @@ def test_every_page_is_whole(
     assert not problems, "\n".join(f"{name}: {text}" for name, text in problems.items())
 
 
+def test_a_match_is_decided_with_the_keyboard_alone(
+    addresses: dict[str, str], administrator: User, visit: Callable[..., Visit]
+) -> None:
+    one = visit()
+    one.sign_in("admin")
+    page = one.open(addresses["review"])
+    wanted = ProviderMatch.objects.get(record="B071")
+    for _ in range(120):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.getAttribute('aria-label')") == f"Accept: {wanted}":
+            break
+    page.keyboard.press("Enter")
+    page.wait_for_selector("text=Accepted for Edgedancer")
+    wanted.refresh_from_db()
+    assert wanted.state == "accepted"
+    assert page.locator("h2 >> text=Elantris").count() == 1, "the next book"
+
+
 def test_signing_in_is_refused_after_ten_wrong_passwords(administrator: User, visit: Callable[..., Visit]) -> None:
     one = visit()
     for _ in range(10):
