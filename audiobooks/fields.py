@@ -21,7 +21,7 @@ from django.utils import timezone
 
 from .facts import BookFacts, Contributor, SeriesPlace
 from .library.albums import key_of
-from .matching.positions import parse_positions
+from .matching.positions import order_of
 from .models import (
     Author,
     Authorship,
@@ -36,7 +36,7 @@ from .models import (
     Work,
 )
 from .models import with_names as books_with_names
-from .names import rows_by_key, rows_of
+from .names import known_names, rows_by_key, rows_of
 from .trust import FOLDER, PERSON, rank
 
 Value = Any
@@ -57,6 +57,8 @@ NAMES: dict[str, tuple[Any, Any, str, str]] = {
     "authors": (Author, Authorship, "authorships", "author"),
     "narrators": (Narrator, Reading, "readings", "narrator"),
 }
+MODELS: dict[str, Any] = {"authors": Author, "narrators": Narrator, "genres": Genre, "series": Series}
+"""Fields whose values are names of rows."""
 FIELDS = (*TEXTS, "abridged", "runtime", *NAMES, "genres", "series")
 OF_THE_RECORDING = frozenset(
     {"narrators", "runtime", "abridged", "publisher", "released", "asin", "isbn", "language", "cover_url"}
@@ -226,7 +228,9 @@ def apply(
     book: Book, offers: Mapping[str, Offer], *, why: str, now: datetime, run: MetadataRun | None = None
 ) -> tuple[Decision, BookChange | None]:
     """Write what `decide` lets through, in one transaction. `book` is as it was read; it is read again under a lock."""
-    if not decide(values_of(book), book.provenance, offers).changes_something(book.provenance):
+    values = values_of(book)
+    offers = {name: _by_known_names(name, values[name], offer) for name, offer in offers.items()}
+    if not decide(values, book.provenance, offers).changes_something(book.provenance):
         return Decision(), None
     with transaction.atomic():
         locked = _locked(book.pk)
@@ -241,6 +245,18 @@ def apply(
             provenance[name] = {key: value for key, value in provenance[name].items() if key != "offered"}
         wanted = {name: offer.value for name, offer in decision.accepted.items()}
         return decision, _write(locked, values, wanted, provenance, why=why, run=run)
+
+
+def _by_known_names(name: str, present: Value, offer: Offer) -> Offer:
+    """With the names that the rows have: an author's other name is no other author. Two queries where it differs."""
+    model = MODELS.get(name)
+    if model is None or is_same(name, present, offer.value):
+        return offer
+    if name == "series":
+        known = known_names(model, [series for series, _ in offer.value])
+        places = {known[key_of(series)]: [known[key_of(series)], place] for series, place in reversed(offer.value)}
+        return Offer(list(places.values())[::-1], offer.source)
+    return Offer(list(dict.fromkeys(known_names(model, offer.value).values())), offer.source)
 
 
 def edit(
@@ -258,6 +274,22 @@ def edit(
         for name in unlock - wanted.keys():
             provenance[name] = {key: value for key, value in provenance.get(name, {}).items() if key != "locked"}
         return _write(locked, values, wanted, provenance, why=f"edited by {by.get_username()}", by=by)
+
+
+def take(book: Book, name: str, *, said_at: str, by: User) -> BookChange | None:
+    """What a source says of a field and was refused is written after all; the field follows its sources again.
+
+    said_at: the `at` of what the person saw. None: the source says something else by now, or nothing.
+    """
+    with transaction.atomic():
+        locked = _locked(book.pk)
+        offered = locked.provenance.get(name, {}).get("offered", {})
+        if offered.get("at") != said_at:
+            return None
+        provenance = dict(locked.provenance)
+        provenance[name] = {"source": offered["source"], "at": timezone.now().isoformat()}
+        why = f"taken from {offered['source']} by {by.get_username()}"
+        return _write(locked, values_of(locked), {name: offered["value"]}, provenance, why=why, by=by)
 
 
 def undo(change: BookChange) -> list[str]:
@@ -313,6 +345,8 @@ def _write(
 def _store(book: Book, wanted: Mapping[str, Value], provenance: dict[str, Any]) -> None:
     for name in TEXTS.keys() & wanted.keys():
         setattr(book, name, wanted[name])
+    if "cover_url" in wanted:
+        book.cover = ""  # The cover that is kept is of the address before.
     if "abridged" in wanted:
         book.abridged = wanted["abridged"]
     if "runtime" in wanted:
@@ -343,11 +377,6 @@ def _set_series(book: Book, places: list[list[str]]) -> None:
     entries: dict[int, SeriesEntry] = {}
     for name, position in places:
         if row := rows.get(key_of(name)):
-            entry = SeriesEntry(book=book, series=row, position=position, order=_order_of(position))
+            entry = SeriesEntry(book=book, series=row, position=position, order=order_of(position))
             entries.setdefault(row.pk, entry)
     SeriesEntry.objects.bulk_create(entries.values())
-
-
-def _order_of(position: str) -> float | None:
-    numbers = parse_positions(position).numbers
-    return float(min(numbers)) if numbers else None

@@ -153,6 +153,7 @@ STORAGES = {
 }
 
 AUDIOBOOKS_LIBRARY = (BASE_DIR / Path(env.str("AUDIOBOOKS_LIBRARY", default="./library")).expanduser()).resolve()
+AUDIOBOOKS_COVERS = (BASE_DIR / Path(env.str("AUDIOBOOKS_COVERS", default="./covers")).expanduser()).resolve()
 METADATA_GUARD_PERCENT = env.int("METADATA_GUARD_PERCENT", default=10)
 
 VERSION = "0.1.0"

@@ -124,9 +124,9 @@ def zone_of(job: Job) -> tzinfo | None:
 
 
 def change_url(row: models.Model) -> str:
-    return reverse(f"admin:scheduling_{row._meta.model_name}_change", args=[quote(row.pk)])
+    return reverse(f"admin:{row._meta.app_label}_{row._meta.model_name}_change", args=[quote(row.pk)])
 
 
 def step_url(row: models.Model, step: str) -> str:
     """The address of a step such as run, pause or cancel."""
-    return reverse(f"admin:scheduling_{row._meta.model_name}_{step}", args=[quote(row.pk)])
+    return reverse(f"admin:{row._meta.app_label}_{row._meta.model_name}_{step}", args=[quote(row.pk)])

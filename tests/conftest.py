@@ -65,5 +65,9 @@ class Editor:
 @pytest.fixture
 def roles(db: None) -> None:
     """The groups that migrations make, also where a test of real processes has emptied the database."""
-    for app in ("scheduling.migrations.0005_roles", "audiobooks.migrations.0002_roles"):
+    for app in (
+        "scheduling.migrations.0005_roles",
+        "audiobooks.migrations.0002_roles",
+        "audiobooks.migrations.0007_library_roles",
+    ):
         importlib.import_module(app).make_roles(apps, Editor)

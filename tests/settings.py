@@ -33,6 +33,7 @@ os.environ.update(
         "CSRF_TRUSTED_ORIGINS": "",
         "TIME_ZONE": "UTC",
         "AUDIOBOOKS_LIBRARY": str(FOLDER / "library"),
+        "AUDIOBOOKS_COVERS": str(FOLDER / "covers"),
         "AUDIOBOOKS_EXTRA_APPS": "tests.sampleapp",
         "SCHEDULER_WORKERS": "4",
         "SCHEDULER_SHUTDOWN_GRACE": "10",

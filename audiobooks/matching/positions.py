@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
@@ -29,6 +30,7 @@ _JOIN = re.compile(
 )
 _TOTAL = re.compile(r"\s*(?:/|\bof\b|\bvon\b)\s*\d{1,4}\b", re.I)
 _WIDEST = 500
+MOST_GAPS = 50
 
 
 @dataclass(frozen=True)
@@ -104,3 +106,16 @@ def _value(text: str) -> Decimal | None:
 
 def _plain(number: Decimal) -> str:
     return f"{number.normalize():f}"
+
+
+def order_of(position: str) -> float | None:
+    """The first volume it names, to sort by; None where it names none."""
+    numbers = parse_positions(position).numbers
+    return float(min(numbers)) if numbers else None
+
+
+def gaps(positions: Iterable[str]) -> list[tuple[int, int]]:
+    """First and last of each run of whole numbers, from 1 to the greatest, that no position has; at most MOST_GAPS."""
+    there = {int(number) for text in positions for number in parse_positions(text).numbers if number == int(number)}
+    edges = [0, *sorted(number for number in there if number > 0)]
+    return [(before + 1, after - 1) for before, after in pairwise(edges) if after > before + 1][:MOST_GAPS]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.db import models
+from django.db.models import Prefetch
 
 from audiobooks.library.base import PATH_CHARACTERS
 
@@ -72,6 +73,10 @@ class Book(models.Model):
         indexes = [
             models.Index(fields=["title"], name="book_by_title"),
             models.Index(fields=["tried_at", "id"], name="book_by_try"),
+            # The list's filters, in the list's order.
+            models.Index(fields=["standing", "title"], name="book_by_standing"),
+            models.Index(fields=["language", "title"], name="book_by_language"),
+            models.Index(fields=["title"], condition=models.Q(cover=""), name="book_without_cover"),
         ]
 
     def __str__(self) -> str:
@@ -174,5 +179,10 @@ class Holding(models.Model):
 
 def with_names(books: models.QuerySet[Book]) -> models.QuerySet[Book]:
     """With authors, narrators, genres and series at hand: five queries for any number of books."""
-    looks: Any = ("authorships__author", "readings__narrator", "series_entries__series", "genres")
+    looks: Any = (
+        Prefetch("authorships", Authorship.objects.select_related("author")),
+        Prefetch("readings", Reading.objects.select_related("narrator")),
+        Prefetch("series_entries", SeriesEntry.objects.select_related("series")),
+        "genres",
+    )
     return books.prefetch_related(*looks)

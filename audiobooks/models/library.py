@@ -94,7 +94,11 @@ class Merge(models.Model):
     name = models.CharField(max_length=255, help_text="Of the row that is gone.")
     key = models.CharField(max_length=255)
     aliases = models.JSONField(default=list, help_text="[name, key] of each alias that the gone row had.")
-    links = models.JSONField(default=list, help_text="[book, position] of each book that hung on the gone row alone.")
+    links = models.JSONField(
+        default=list,
+        help_text="[book, place there, whether it hung on both rows, place on the kept row] of each of the gone row's books.",
+    )
+    enabled = models.JSONField(default=list, help_text="Of genres: the switch of the gone and of the kept row.")
     at = models.DateTimeField(auto_now_add=True)
     by = models.ForeignKey("auth.User", on_delete=models.SET_NULL, null=True)
     undone_at = models.DateTimeField(null=True)

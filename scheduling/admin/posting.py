@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from functools import wraps
 from typing import Any
 
@@ -50,8 +51,8 @@ class ReadOnly:
         return False
 
 
-def post_action(permission: str) -> Callable[[Verb], Callable[..., HttpResponse]]:
-    """A view method of a ModelAdmin for one row."""
+def post_action(permission: str, *, atomic: bool = True) -> Callable[[Verb], Callable[..., HttpResponse]]:
+    """A view method of a ModelAdmin for one row; `atomic=False` where it waits for others, as for an answer from a network."""
 
     def decorate(verb: Verb) -> Callable[..., HttpResponse]:
         @wraps(verb)
@@ -63,7 +64,7 @@ def post_action(permission: str) -> Callable[[Verb], Callable[..., HttpResponse]
             row = self.get_object(request, unquote(object_id))
             if row is None:
                 raise Http404
-            perform(self, request, row, verb)
+            perform(self, request, row, verb, atomic=atomic)
             return HttpResponseRedirect(_back(self, request, row))
 
         return view
@@ -77,10 +78,10 @@ def who(request: HttpRequest) -> User:
     return request.user
 
 
-def perform(model_admin: Any, request: HttpRequest, row: models.Model, verb: Verb) -> bool:
+def perform(model_admin: Any, request: HttpRequest, row: models.Model, verb: Verb, *, atomic: bool = True) -> bool:
     """Do it together with its line in the row's history. False: it was refused, and the person was told why."""
     try:
-        with transaction.atomic():
+        with transaction.atomic() if atomic else nullcontext():
             done = verb(model_admin, request, row)
             sentence = f"Queued Task {done.pk}." if isinstance(done, Task) else done
             model_admin.log_change(request, row, sentence)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,15 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from django.contrib.auth.models import User
 from django.utils import timezone
+from PIL import Image
 
+from audiobooks import covers
+from audiobooks.facts import BookFacts, Contributor, SeriesPlace
+from audiobooks.fields import Offer, apply, edit, new_book
+from audiobooks.merging import merge
+from audiobooks.models import Author, Book, Genre, LibraryFile, MetadataRun, ProviderMatch, Series, Work
+from audiobooks.names import rows_of
+from scheduling.display import change_url, step_url
 from scheduling.models import Job, Task, TaskLog
 from scheduling.scheduler import declare_jobs
 from tests.browser.conftest import NARROW, WIDE, Visit
@@ -19,7 +28,7 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 
 
 @pytest.fixture
-def addresses() -> dict[str, str]:
+def addresses(administrator: User) -> dict[str, str]:
     declare_jobs()
     job = Job.objects.by_id("library_scan")
     job.pause(reason="holiday")
@@ -34,8 +43,66 @@ def addresses() -> dict[str, str]:
         "tasks": "/admin/scheduling/task/",
         "task": f"/admin/scheduling/task/{failed.pk}/change/",
         "processes": "/admin/scheduling/schedulerprocess/",
-        "books": "/admin/audiobooks/book/",
+        **library_pages(),
         "people": "/admin/auth/user/",
+    }
+
+
+def library_pages() -> dict[str, str]:
+    """A small library in which each page has something of everything that it can show."""
+    by = User.objects.get(username="admin")
+    cover = io.BytesIO()
+    Image.linear_gradient("L").resize((600, 600)).save(cover, "PNG")
+    run = MetadataRun.objects.create(
+        kind="full", state="asks", started_at=timezone.now(), checked=120, changed=31, replaced=25
+    )
+    for number, title in enumerate(("The Way of Kings", "Words of Radiance", "Rhythm of War", "Edgedancer")):
+        values = {
+            "title": title, "authors": ["Brandon Sanderson"], "narrators": ["Kate Reading", "Michael Kramer"],
+            "series": [["The Stormlight Archive", ("1", "2", "4", "2.5")[number]]], "genres": ["Fantasy"],
+            "runtime": 164_000, "language": "en", "description": f"{title} is a long story. " * 20, "asin": "B003ZWFO7E",
+        }  # fmt: skip
+        work = Work.objects.create(title=title, key=str(number))
+        offers = {name: Offer(value, "folder") for name, value in values.items()}
+        book = new_book(work, offers, now=timezone.now(), path=f"Sanderson/{title}")
+        LibraryFile.objects.create(book=book, path=f"{book.path}/1.m4b", size=9**9, modified_ns=1, format="m4b")
+    Book.objects.filter(pk=book.pk).update(cover=covers.keep(cover.getvalue()))
+    Book.objects.filter(title="Rhythm of War").update(missing_since=timezone.now(), standing="wanted")
+    other = new_book(Work.objects.create(title="Elantris"), {"title": Offer("Elantris", "folder"),
+        "authors": Offer(["B. Sanderson"], "folder")}, now=timezone.now())  # fmt: skip
+    merge("author", *(Author.objects.get(name=name).pk for name in ("Brandon Sanderson", "B. Sanderson")), by=by)
+    rows_of(Author, ["Brian Sanderson"])
+    told = {"publisher": Offer("Macmillan Audio", "audible"), "subtitle": Offer("A Stormlight Novella", "audible")}
+    apply(book, told, why="refresh of all books", now=timezone.now(), run=run)
+    edit(book, {"publisher": "Recorded by hand"}, by=by)
+    told = {"publisher": Offer("Macmillan Audio UK", "audible")}
+    apply(Book.objects.get(pk=book.pk), told, why="refresh of all books", now=timezone.now(), run=run)
+    for number, facts in enumerate((
+        BookFacts(title="Edgedancer", authors=(Contributor(name="Brandon Sanderson"),), runtime=22_000, language="en",
+            cover_url="https://example.org/covers/edgedancer.jpg", series=(SeriesPlace(name="The Stormlight Archive", position="2.5"),)),
+        BookFacts(title="Edgedancer (Dramatized Adaptation)", authors=(Contributor(name="Brandon Sanderson"),),
+            publisher="GraphicAudio", description="A dramatized adaptation with a full cast. " * 10),
+    )):  # fmt: skip
+        penalties = [{"name": "runtime", "words": "It runs 6 h 06 min, ours 45 h 33 min", "share": 0.9, "weight": 20}]
+        match = ProviderMatch.objects.create(
+            book=book, provider="audible", record=f"B07{number}", region="us", verdict="medium", distance=0.12 + number / 5,
+            facts=facts.as_json(), evidence={"penalties": penalties, "vetoes": ["One is dramatized"] * number},
+        )  # fmt: skip
+    ProviderMatch.objects.create(book=other, provider="audible", record="B1", verdict="weak", distance=0.4)
+    pages = {name: f"/admin/audiobooks/{name}/" for name in (
+        "book", "bookchange", "providermatch", "metadatarun", "author", "series", "genre", "libraryfile"
+    )}  # fmt: skip
+    return {
+        **{f"list {name}": url for name, url in pages.items()},
+        "one book": change_url(book),
+        "one bare book": change_url(other),
+        "book edited": step_url(book, "edit"),
+        "review": change_url(match),
+        "run": change_url(run),
+        "author": change_url(Author.objects.get(name="Brandon Sanderson")),
+        "series": change_url(Series.objects.get()),
+        "genre": change_url(Genre.objects.get()),
+        "no books": "/admin/audiobooks/book/?q=nothing",
     }
 
 
@@ -56,6 +123,24 @@ def test_every_page_is_whole(
         if one.scrolls_sideways():
             problems[f"{name}, width"] = "it scrolls sideways"
     assert not problems, "\n".join(f"{name}: {text}" for name, text in problems.items())
+
+
+def test_a_match_is_decided_with_the_keyboard_alone(
+    addresses: dict[str, str], administrator: User, visit: Callable[..., Visit]
+) -> None:
+    one = visit()
+    one.sign_in("admin")
+    page = one.open(addresses["review"])
+    wanted = ProviderMatch.objects.get(record="B071")
+    for _ in range(120):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.getAttribute('aria-label')") == f"Accept: {wanted}":
+            break
+    page.keyboard.press("Enter")
+    page.wait_for_selector("text=Accepted for Edgedancer")
+    wanted.refresh_from_db()
+    assert wanted.state == "accepted"
+    assert page.locator("h2 >> text=Elantris").count() == 1, "the next book"
 
 
 def test_signing_in_is_refused_after_ten_wrong_passwords(administrator: User, visit: Callable[..., Visit]) -> None:

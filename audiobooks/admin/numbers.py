@@ -1,0 +1,53 @@
+"""The library in numbers, for the first page."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.cache import cache
+from django.db.models import Count, Q, Value
+from django.http import HttpRequest
+from django.urls import reverse
+
+from audiobooks.models import Author, Book, LibraryFile, ProviderMatch, Series
+from scheduling.admin.dashboard import Facts, register_panel
+
+COUNTS_KEPT_SECONDS = 60
+
+
+@register_panel
+def library_in_numbers(request: HttpRequest) -> Facts | None:
+    seen = [
+        label for label, model, *_ in _COUNTED if request.user.has_perm(f"audiobooks.view_{model._meta.model_name}")
+    ]
+    if not seen:
+        return None
+    numbers = cache.get_or_set("audiobooks.library_in_numbers", _count, COUNTS_KEPT_SECONDS) or {}
+    facts = [
+        (label, f"{numbers[label]:,}", _list_url(model, query)) for label, model, _, query in _COUNTED if label in seen
+    ]
+    return {"title": "Library", "facts": facts}
+
+
+_COUNTED: list[tuple[str, Any, Q, dict[str, str]]] = [
+    ("books", Book, Q(), {}),
+    ("missing books", Book, Q(missing_since__isnull=False), {"missing_since__isempty": "0"}),
+    ("matches to review", ProviderMatch, Q(state=ProviderMatch.State.PROPOSED), {}),
+    ("files with errors", LibraryFile, ~Q(error=""), {"error__isempty": "0"}),
+    ("authors", Author, Q(), {}),
+    ("series", Series, Q(), {}),
+]
+"""Label, model, which rows, and the filter of its list that shows them."""
+
+
+def _count() -> dict[str, int]:
+    first, *others = [
+        # Grouped by a word of its own, an empty table gives no row, and several counts are one query.
+        model.objects.filter(wanted).order_by().annotate(label=Value(label)).values_list("label").annotate(Count("pk"))
+        for label, model, wanted, _ in _COUNTED
+    ]
+    return {label: 0 for label, *_ in _COUNTED} | dict(first.union(*others, all=True))
+
+
+def _list_url(model: Any, query: dict[str, str]) -> str:
+    return reverse(f"admin:audiobooks_{model._meta.model_name}_changelist", query=query or None)

@@ -1,0 +1,148 @@
+"""Covers: fetched once, checked, scaled, and kept as JPEG under a name made of their content.
+
+An image from outside is never served as it came: what is kept was decoded and written anew, without its metadata.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import re
+import struct
+import tempfile
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+from django.conf import settings
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from .models import Book
+
+LARGEST_BYTES = 15 * 2**20
+"""For whoever downloads."""
+LARGEST_SIDE = 8000
+LARGEST_PIXELS = 25_000_000
+SMALLEST_SIDE = 40
+"""Pixels. Catalogues answer with an image of one pixel where they have no cover."""
+LARGE, SMALL = 600, 160
+"""Pixels of the longer side, at most."""
+FORMATS = ("JPEG", "PNG", "WEBP")
+
+_NAME = re.compile(r"[0-9a-f]{2}/[0-9a-f]{64}(-small)?\.jpg")
+# What Pillow raises for broken files of these formats.
+_BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, IndexError, OverflowError, MemoryError)
+
+
+class CoverError(Exception):
+    """Bytes that are no cover; the message is a sentence that says why."""
+
+
+def fetch(book: Book, download: Callable[[str], bytes]) -> bool:
+    """Keep the image at the book's `cover_url`. False: there is none, or it was kept before.
+
+    Raises:
+        CoverError: what is there is no cover.
+    """
+    if not book.cover_url or book.cover:
+        return False
+    book.cover = keep(download(book.cover_url))
+    # Not if the address changed in the meantime: then this is the cover of another.
+    return bool(Book.objects.filter(pk=book.pk, cover_url=book.cover_url).update(cover=book.cover))
+
+
+def keep(data: bytes) -> str:
+    """Write the image in both sizes; its path in the folder of covers. One that is there already is not written again.
+
+    Raises:
+        CoverError
+    """
+    image = _read(data)
+    large = _jpeg(image, LARGE)
+    digest = hashlib.sha256(large).hexdigest()
+    path = f"{digest[:2]}/{digest}.jpg"
+    # The large one last: where it is, so is the small one.
+    for name, content in ((small_of(path), None), (path, large)):
+        place = settings.AUDIOBOOKS_COVERS / name
+        if not place.exists():
+            _write(place, content or _jpeg(image, SMALL))
+    return path
+
+
+def small_of(path: str) -> str:
+    """The path of the cover for lists."""
+    return f"{path.removesuffix('.jpg')}-small.jpg"
+
+
+def place_of(path: str) -> Path | None:
+    """The file of a cover; None for what is no path of one, or leads out of the folder."""
+    if not _NAME.fullmatch(path):
+        return None
+    folder: Path = settings.AUDIOBOOKS_COVERS
+    place = folder / path
+    return place if place.is_file() and place.resolve().is_relative_to(folder.resolve()) else None
+
+
+def _read(data: bytes) -> Image.Image:
+    """The image, upright, as RGB, and no larger than is kept."""
+    if not data:
+        raise CoverError("The file is empty.")
+    if len(data) > LARGEST_BYTES:
+        raise CoverError(f"The file has more than {LARGEST_BYTES // 2**20} MiB.")
+    try:
+        # Pillow reads the head alone until `load`, so a bomb is seen before it goes off.
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            _check(*image.size)
+            image.draft("RGB", (2 * LARGE, 2 * LARGE))
+            image.load()
+            upright = ImageOps.exif_transpose(image)
+            return _rgb(upright, LARGE)
+    except CoverError:
+        raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise CoverError("The image is larger than any cover.") from None
+    except UnidentifiedImageError:
+        raise CoverError(f"It is no image of the formats {', '.join(FORMATS)}.") from None
+    except _BROKEN as error:
+        raise CoverError(f"The image is broken: {error}") from None
+
+
+def _check(width: int, height: int) -> None:
+    if max(width, height) > LARGEST_SIDE or width * height > LARGEST_PIXELS:
+        raise CoverError(f"The image is larger than any cover: {width} x {height} pixels.")
+    if min(width, height) < SMALLEST_SIDE:
+        raise CoverError(f"The image is too small for a cover: {width} x {height} pixels.")
+
+
+def _rgb(image: Image.Image, side: int) -> Image.Image:
+    """What is transparent becomes white."""
+    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(white, image)
+    image = image.convert("RGB")
+    image.thumbnail((side, side), Image.Resampling.LANCZOS)
+    return image
+
+
+def _jpeg(image: Image.Image, side: int) -> bytes:
+    scaled = Image.new("RGB", image.size)
+    scaled.paste(image)  # Without `info`, which holds the metadata.
+    scaled.thumbnail((side, side), Image.Resampling.LANCZOS)
+    output = io.BytesIO()
+    scaled.save(output, "JPEG", quality=85, optimize=True)
+    return output.getvalue()
+
+
+def _write(place: Path, content: bytes) -> None:
+    place.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=place.parent, prefix=".", suffix=".part")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            os.fchmod(file.fileno(), 0o644)
+        os.replace(name, place)
+    except BaseException:
+        os.unlink(name)
+        raise
