@@ -10,7 +10,8 @@ ADMINISTER = ["allow_metadatarun", "undo_metadatarun"]
 ROLES = {"Viewer": [], "Operator": OPERATE, "Administrator": OPERATE + ADMINISTER}
 
 
-def make_roles(apps, schema_editor):
+def give(apps, schema_editor, roles):
+    """Each group what it gets of `roles`, and the sight of everything in the library."""
     alias = schema_editor.connection.alias
     # In a database that is being made, permissions come only after the last migration.
     config = apps.get_app_config("audiobooks")
@@ -20,10 +21,14 @@ def make_roles(apps, schema_editor):
     permissions = apps.get_model("auth", "Permission").objects.using(alias)
     ours = permissions.filter(content_type__app_label="audiobooks")
     groups = apps.get_model("auth", "Group").objects.using(alias)
-    for name, codenames in ROLES.items():
+    for name, codenames in roles.items():
         # One that was somebody's own before looks at no Tasks, and gets no rights without being asked.
         for group in groups.filter(name=name, permissions__codename="view_task"):
             group.permissions.add(*ours.filter(codename__startswith="view_"), *ours.filter(codename__in=codenames))
+
+
+def make_roles(apps, schema_editor):
+    give(apps, schema_editor, ROLES)
 
 
 class Migration(migrations.Migration):

@@ -248,6 +248,8 @@ class ServiceState(models.Model):
 
     class Meta:
         ordering = ["name"]
+        verbose_name = "provider"
+        permissions = [("try_servicestate", "Can put a question to a provider")]
 
     def __str__(self) -> str:
         return self.name
