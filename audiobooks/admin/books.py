@@ -30,9 +30,9 @@ from audiobooks.display import (
     shown,
     source_of,
 )
-from audiobooks.exceptions import ServiceError
 from audiobooks.fields import FIELDS, values_of
 from audiobooks.models import Book, BookChange, LibraryFile, with_names
+from audiobooks.refresh import refresh_one
 from scheduling.admin.posting import perform, post_action, who
 from scheduling.display import NOTHING, change_url, label, moment, two_lines
 from scheduling.exceptions import NotAllowedNow
@@ -247,15 +247,9 @@ class BookAdmin(LibraryAdmin):
         fields.edit(book, {}, by=who(request), unlock=frozenset([name]))
         return f"Unlocked the {label_of(name)}: sources may write it again."
 
-    @post_action("audiobooks.change_book", atomic=False)
-    def refresh_view(self, request: HttpRequest, book: Book) -> str | Task:
-        from audiobooks.refresh import refresh_one  # type: ignore[import-not-found,unused-ignore]
-
-        try:
-            done = refresh_one(book.pk, by=who(request))
-        except ServiceError as error:
-            raise NotAllowedNow(str(error)) from None
-        return done if isinstance(done, Task) else "Refreshed."
+    @post_action("audiobooks.change_book")
+    def refresh_view(self, request: HttpRequest, book: Book) -> Task:
+        return refresh_one(book.pk, by=who(request))
 
     def cover_view(self, request: HttpRequest, name: str) -> HttpResponseBase:
         if not self.has_view_permission(request):

@@ -9,8 +9,10 @@ from django.db.models import Count, Q, Value
 from django.http import HttpRequest
 from django.urls import reverse
 
-from audiobooks.models import Author, Book, LibraryFile, ProviderMatch, Series
+from audiobooks.models import Author, Book, LibraryFile, Series
 from scheduling.admin.dashboard import Facts, register_panel
+
+from .book_list import PROPOSED
 
 COUNTS_KEPT_SECONDS = 60
 
@@ -32,7 +34,7 @@ def library_in_numbers(request: HttpRequest) -> Facts | None:
 _COUNTED: list[tuple[str, Any, Q, dict[str, str]]] = [
     ("books", Book, Q(), {}),
     ("missing books", Book, Q(missing_since__isnull=False), {"missing_since__isempty": "0"}),
-    ("matches to review", ProviderMatch, Q(state=ProviderMatch.State.PROPOSED), {}),
+    ("books to review", Book, Q(PROPOSED), {"review": "waiting"}),
     ("files with errors", LibraryFile, ~Q(error=""), {"error__isempty": "0"}),
     ("authors", Author, Q(), {}),
     ("series", Series, Q(), {}),

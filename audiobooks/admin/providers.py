@@ -36,7 +36,9 @@ class QuestionForm(forms.Form):
     """What to ask: an identifier, or a title and an author."""
 
     title = forms.CharField(required=False, max_length=255, widget=forms.TextInput(attrs={"class": "scheduling-input"}))
-    author = forms.CharField(required=False, max_length=255, widget=forms.TextInput(attrs={"class": "scheduling-input"}))
+    author = forms.CharField(
+        required=False, max_length=255, widget=forms.TextInput(attrs={"class": "scheduling-input"})
+    )
     asin = forms.RegexField(
         r"^[0-9A-Za-z]{10}$",
         label="ASIN",
@@ -103,7 +105,9 @@ class ProvidersAdmin(LibraryAdmin):
             return found
         return ask(doorway, provider, "search", wanted)
 
-    def _page(self, request: HttpRequest, form: QuestionForm, *, tried: str = "", asked: Asked | None = None) -> HttpResponse:
+    def _page(
+        self, request: HttpRequest, form: QuestionForm, *, tried: str = "", asked: Asked | None = None
+    ) -> HttpResponse:
         context = {
             **self.admin_site.each_context(request),
             "title": "Metadata providers",
@@ -114,6 +118,7 @@ class ProvidersAdmin(LibraryAdmin):
             "tried": PROVIDERS[tried]().label if tried else "",
             "asked": asked,
             "records": [_told(facts) for facts in asked.found] if asked else [],
+            "found": len(asked.found) if asked else 0,
             "media": self.media,
         }
         return TemplateResponse(request, "audiobooks/admin/providers.html", context)

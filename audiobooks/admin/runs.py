@@ -10,6 +10,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils.safestring import SafeString
 
 from audiobooks.models import MetadataRun
+from audiobooks.refresh import undo_run
 from scheduling.admin.posting import post_action
 from scheduling.display import NOTHING, label, moment
 from scheduling.exceptions import NotAllowedNow
@@ -87,7 +88,6 @@ class MetadataRunAdmin(LibraryAdmin):
 
     @post_action("audiobooks.undo_metadatarun", atomic=False)
     def undo_view(self, request: HttpRequest, run: MetadataRun) -> str:
-        from audiobooks.refresh import undo_run  # type: ignore[import-not-found,unused-ignore]
 
         if run.state not in MAY_BE_UNDONE:
             raise NotAllowedNow(f"It is {run.get_state_display()}.")

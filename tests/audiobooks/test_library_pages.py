@@ -329,4 +329,4 @@ def test_pages_of_what_is_not_there(client: Client) -> None:
 
 def test_the_first_page_counts_what_waits(client: Client) -> None:
     make_match(make_book("x", missing_since=timezone.now() - timedelta(days=1)), "B1")
-    assert "matches to review" in get(client, "/admin/")
+    assert "books to review" in get(client, "/admin/")

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import importlib
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
-from types import ModuleType
 from typing import Any
 
 import pytest
 from django.apps import apps
-from django.contrib.auth.models import Group, Permission
+from django.contrib.auth.models import Group, Permission, User
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
+from audiobooks.admin import books, runs
 from audiobooks.models import (
     Author,
     AuthorAlias,
@@ -30,6 +29,7 @@ from audiobooks.models import (
 )
 from audiobooks.names import rows_of
 from scheduling.display import step_url
+from scheduling.models import Task
 from tests.conftest import Editor
 from tests.scheduling.test_roles import WHO, signed_in
 
@@ -40,12 +40,15 @@ AT = "2026-01-01T00:00:00+00:00"
 
 @pytest.fixture
 def refresh(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A stand-in for the module of the verbs that ask providers."""
-    module: Any = ModuleType("audiobooks.refresh")
-    module.refresh_one = lambda book_id, by: CALLS.append(("refresh", book_id, by.username))
-    module.undo_run = lambda run: CALLS.append(("undo", run.pk))
+    """Stand-ins for the verbs that queue Tasks, of a Job that is not there."""
+
+    def refresh_one(book_id: int, by: User) -> Task:
+        CALLS.append(("refresh", book_id, by.username))
+        return Task.objects.create(task_name="refresh")
+
     CALLS.clear()
-    monkeypatch.setitem(sys.modules, "audiobooks.refresh", module)
+    monkeypatch.setattr(books, "refresh_one", refresh_one)
+    monkeypatch.setattr(runs, "undo_run", lambda run: CALLS.append(("undo", run.pk)))
 
 
 @dataclass(frozen=True)
@@ -147,7 +150,18 @@ STEPS = {
     "let a run go on": Step(of_run("allow", "asks"), MetadataRun.objects.filter(may_change_much=True, state="running").exists, "A"),
     "undo a run": Step(of_run("undo", "finished"), lambda: [("undo", MetadataRun.objects.get().pk)] == CALLS, "A"),
 }  # fmt: skip
-PAGES = ["book", "bookchange", "libraryfile", "providermatch", "metadatarun", "author", "narrator", "series", "genre"]
+PAGES = [
+    "servicestate",
+    "book",
+    "bookchange",
+    "libraryfile",
+    "providermatch",
+    "metadatarun",
+    "author",
+    "narrator",
+    "series",
+    "genre",
+]
 
 
 def prepared(step: Step) -> tuple[str, dict[str, Any]]:
@@ -221,3 +235,10 @@ def test_a_run_that_does_not_ask_is_not_let_go() -> None:
     signed_in("superuser").post(step_url(run, "allow"))
     run.refresh_from_db()
     assert run.state == "finished" and not run.may_change_much
+
+
+@pytest.mark.parametrize("who", WHO)
+def test_who_may_put_a_question_to_a_provider(who: str) -> None:
+    response = signed_in(who).post("/admin/audiobooks/servicestate/audnexus/try/", {"asin": "x"})
+    asked = response.status_code == 200 and "ten letters" in response.content.decode()
+    assert asked == (who in ("Operator", "Administrator", "superuser"))

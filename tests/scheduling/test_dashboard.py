@@ -20,7 +20,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from audiobooks.models import Author, Book, LibraryFile
+from audiobooks.models import Author, Book, LibraryFile, Work
 from scheduling.admin import dashboard, pictures
 from scheduling.admin.pictures import cell, outcomes_in_words, picture
 from scheduling.admin.task_list import SKEW
@@ -635,10 +635,11 @@ def test_another_app_adds_a_panel(admin_client: Client, monkeypatch: pytest.Monk
 
 
 def test_the_library_in_numbers(admin_client: Client, django_assert_max_num_queries: Any) -> None:
-    from audiobooks.admin.library import library_in_numbers
+    from audiobooks.admin.numbers import library_in_numbers
 
-    here = Book.objects.create(path="a", title="a")
-    Book.objects.create(path="b", title="b", missing_since=timezone.now())
+    work = Work.objects.create(title="a")
+    here = Book.objects.create(path="a", title="a", work=work)
+    Book.objects.create(path="b", title="b", work=work, missing_since=timezone.now())
     LibraryFile.objects.create(book=here, path="a/1", size=1, modified_ns=1, format="mp3", error="broken")
     Author.objects.create(name="A", key="a")
     request = admin_client.get(INDEX).wsgi_request
@@ -647,7 +648,7 @@ def test_the_library_in_numbers(admin_client: Client, django_assert_max_num_quer
         found = library_in_numbers(request)
     assert found is not None
     assert {label: value for label, value, _ in found["facts"]} == {
-        "books": "2", "missing books": "1", "files with errors": "1", "authors": "1", "series": "0",
+        "books": "2", "missing books": "1", "books to review": "0", "files with errors": "1", "authors": "1", "series": "0",
     }  # fmt: skip
     for label, value, url in found["facts"]:
         assert len(admin_client.get(url).context["cl"].result_list) == int(value), label
