@@ -66,3 +66,11 @@ class NoRecord(ProviderError):
 
 class LibraryError(ServiceError):
     """Of a library server."""
+
+
+class SourceError(ServiceError):
+    """Of a source of releases."""
+
+
+class SignedOut(SourceError):
+    """The source does not know us (any more), which is not "nothing found": a person has to give it a new session or key."""

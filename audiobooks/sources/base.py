@@ -1,0 +1,89 @@
+"""What a source of releases is to the rest. It is given a doorway, and knows no database."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Any, Protocol
+
+from audiobooks.facts import BookFacts
+from audiobooks.http import Doorway
+
+
+@dataclass(frozen=True, kw_only=True)
+class Release:
+    """One offer: a recording that can be fetched. Empty, None and () are unknown.
+
+    source: the name of the source; id: its own identifier of the release.
+    name: as the source writes it. facts: what it says of the book, parsed from fields or, where there are none, the name.
+    size: bytes. files: how many.
+    added: when the source got it. uploaded by nobody we keep.
+    free: whether fetching it costs nothing of a ratio now.
+    genres: the source's own names of its categories. formats: such as m4b. bitrate: kbit/s.
+    link: the page of the release for people; without secrets. fetch: what `Source` needs to fetch it; without secrets.
+    hash: the info hash in lower case, where the source names it.
+    raw: the answer's own row, secrets removed.
+    """
+
+    source: str
+    id: str
+    name: str
+    facts: BookFacts
+    size: int | None = None
+    files: int | None = None
+    seeders: int | None = None
+    leechers: int | None = None
+    fetched: int | None = None
+    added: datetime | None = None
+    free: bool | None = None
+    genres: tuple[str, ...] = ()
+    formats: tuple[str, ...] = ()
+    bitrate: int | None = None
+    link: str = ""
+    fetch: str = ""
+    hash: str = ""
+    raw: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Page:
+    """Part of a listing. `cursor` asks for the next part, empty at the end. `rows` of the answer, of which `releases` could be read."""
+
+    releases: tuple[Release, ...]
+    rows: int
+    cursor: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Account:
+    """Of a member: what limits fetching. None is unknown."""
+
+    name: str = ""
+    grade: str = ""
+    ratio: float | None = None
+    uploaded: int | None = None
+    downloaded: int | None = None
+    unsatisfied: int | None = None
+    unsatisfied_limit: int | None = None
+    wedges: int | None = None
+    points: int | None = None
+
+
+class Source(Protocol):
+    """"Nothing found" is an empty page; whatever is no answer is a ServiceError.
+
+    name: as settings have it; label: for people.
+    """
+
+    name: str
+    label: str
+
+    def search(self, http: Doorway, wanted: BookFacts, *, limit: int = 50) -> tuple[Release, ...]:
+        """Audiobooks that may be the book that title and authors describe."""
+
+    def newest(self, http: Doorway, cursor: str = "") -> Page:
+        """Audiobooks, the newest first."""
+
+    def popular(self, http: Doorway, genre: str, *, since: date, limit: int = 10) -> tuple[Release, ...]:
+        """The most fetched audiobooks of one of the source's own genres since that day."""
