@@ -12,7 +12,8 @@ from django.db.models import Exists, OuterRef, QuerySet
 from .facts import BookFacts
 from .fields import apply, facts_of, new_book, offers_of
 from .library.albums import key_of
-from .matching.compare import Verdict, choose
+from .matching.choose import choose
+from .matching.compare import Verdict
 from .models import Author, Book, Holding, LibraryFile, with_names
 from .names import rows_of, work_of
 

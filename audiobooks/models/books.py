@@ -174,5 +174,10 @@ class Holding(models.Model):
 
 def with_names(books: models.QuerySet[Book]) -> models.QuerySet[Book]:
     """With authors, narrators, genres and series at hand: five queries for any number of books."""
-    looks: Any = ("authorships__author", "readings__narrator", "series_entries__series", "genres")
+    looks: list[Any] = [
+        models.Prefetch("authorships", Authorship.objects.select_related("author")),
+        models.Prefetch("readings", Reading.objects.select_related("narrator")),
+        models.Prefetch("series_entries", SeriesEntry.objects.select_related("series")),
+        "genres",
+    ]
     return books.prefetch_related(*looks)
