@@ -19,9 +19,9 @@ from typing import Any
 
 from audiobooks.facts import BookFacts, Contributor, SeriesPlace
 from audiobooks.matching.names import asin, isbn13, language_code
+from audiobooks.matching.titles import split_numbered
 
 from .albums import key_of
-from .tags import split_numbered
 
 MOST_BYTES = 50 * 1024 * 1024
 MOST_ROWS = 100_000
