@@ -220,20 +220,35 @@ def new_book(work: Work, offers: Mapping[str, Offer], *, now: datetime, **column
     """A book that has what is offered; `columns` are those that are no fields. Its own transaction is the caller's."""
     book = Book(work=work, **columns)
     provenance = {name: {"source": offer.source, "at": now.isoformat()} for name, offer in offers.items()}
-    _store(book, {name: offer.value for name, offer in offers.items()}, provenance)
+    _store(book, {}, {name: offer.value for name, offer in offers.items()}, provenance, {})
     return book
 
 
 def apply(
-    book: Book, offers: Mapping[str, Offer], *, why: str, now: datetime, run: MetadataRun | None = None
+    book: Book,
+    offers: Mapping[str, Offer],
+    *,
+    why: str,
+    now: datetime,
+    run: MetadataRun | None = None,
+    columns: Mapping[str, Any] | None = None,
 ) -> tuple[Decision, BookChange | None]:
-    """Write what `decide` lets through, in one transaction. `book` is as it was read; it is read again under a lock."""
+    """Write what `decide` lets through, in one transaction, and `columns`, which are no fields, whatever that is.
+
+    `book` is as it was read, with its names; where it was written since, what is written now counts.
+
+    Raises:
+        Book.DoesNotExist: it was deleted since.
+    """
     values = values_of(book)
     offers = {name: _by_known_names(name, values[name], offer) for name, offer in offers.items()}
     if not decide(values, book.provenance, offers).changes_something(book.provenance):
+        if columns and not Book.objects.filter(pk=book.pk).update(**columns):
+            raise Book.DoesNotExist
         return Decision(), None
-    with transaction.atomic():
-        locked = _locked(book.pk)
+    # Without a savepoint: nobody goes on within a transaction in which this failed.
+    with transaction.atomic(savepoint=False):
+        locked = _locked(book.pk, book)
         values = values_of(locked)
         decision = decide(values, locked.provenance, offers)
         provenance = dict(locked.provenance)
@@ -244,7 +259,7 @@ def apply(
         for name in decision.settled:
             provenance[name] = {key: value for key, value in provenance[name].items() if key != "offered"}
         wanted = {name: offer.value for name, offer in decision.accepted.items()}
-        return decision, _write(locked, values, wanted, provenance, why=why, run=run)
+        return decision, _write(locked, values, wanted, provenance, why=why, run=run, columns=columns)
 
 
 def _by_known_names(name: str, present: Value, offer: Offer) -> Offer:
@@ -293,26 +308,43 @@ def take(book: Book, name: str, *, said_at: str, by: User) -> BookChange | None:
 
 
 def undo(change: BookChange) -> list[str]:
-    """Puts back what the change replaced; the fields that were changed again since are left, and returned."""
+    """Puts back what the change replaced; the fields that were written again since are left, and returned."""
     with transaction.atomic():
         book = _locked(change.book_id)
         values, provenance = values_of(book), dict(book.provenance)
-        left = [name for name, after in change.after.items() if not is_same(name, values[name], after["value"])]
-        wanted = {}
+        wanted, left = {}, []
         for name, before in change.before.items():
-            if name in left:
+            after, known = change.after[name], provenance.get(name)
+            is_note = before["value"] == after["value"]
+            if is_note and known != after["provenance"]:
+                # What was noted since is newer, or a person has locked or unlocked the field.
                 continue
-            wanted[name] = before["value"]
+            if not is_same(name, values[name], after["value"]) or _written(known) != _written(after["provenance"]):
+                left.append(name)
+                continue
+            if not is_note:
+                wanted[name] = before["value"]
             provenance.pop(name, None)
             if before["provenance"] is not None:
                 provenance[name] = before["provenance"]
-        _store(book, wanted, provenance)
+        _store(book, values, wanted, provenance, {})
         change.undone_at = timezone.now()
         change.save(update_fields=["undone_at"])
     return left
 
 
-def _locked(pk: int) -> Book:
+def _written(provenance: Mapping[str, Any] | None) -> tuple[Any, Any]:
+    """By whom and when, whatever was noted beside it since."""
+    known = provenance or {}
+    return known.get("source"), known.get("at")
+
+
+def _locked(pk: int, read: Book | None = None) -> Book:
+    """As it is now. `read` where nothing of it was written since: what writes a field writes its provenance."""
+    if read is not None:
+        known = Book.objects.select_for_update().values_list("provenance", flat=True).get(pk=pk)
+        if known == read.provenance:
+            return read
     return books_with_names(Book.objects.select_for_update()).get(pk=pk)
 
 
@@ -325,54 +357,79 @@ def _write(
     why: str,
     run: MetadataRun | None = None,
     by: User | None = None,
+    columns: Mapping[str, Any] | None = None,
 ) -> BookChange | None:
     known = book.provenance
-    if not wanted and provenance == known:
-        return None
-    _store(book, wanted, provenance)
-    if not wanted:
+    # Also where the value stays, and only what is noted of it changes: an undo puts that back as well.
+    told = [name for name in FIELDS if name in wanted or provenance.get(name) != known.get(name)]
+    if told or columns:
+        _store(book, values, wanted, provenance, columns or {})
+    if not told:
         return None
     return BookChange.objects.create(
         book=book,
         run=run,
         by=by,
         why=why[:255],
-        before={name: {"value": values[name], "provenance": known.get(name)} for name in wanted},
-        after={name: {"value": value, "provenance": provenance.get(name)} for name, value in wanted.items()},
+        before={name: {"value": values[name], "provenance": known.get(name)} for name in told},
+        after={name: {"value": wanted.get(name, values[name]), "provenance": provenance.get(name)} for name in told},
     )
 
 
-def _store(book: Book, wanted: Mapping[str, Value], provenance: dict[str, Any]) -> None:
-    for name in TEXTS.keys() & wanted.keys():
-        setattr(book, name, wanted[name])
+def _store(
+    book: Book,
+    present: Mapping[str, Value],
+    wanted: Mapping[str, Value],
+    provenance: dict[str, Any],
+    columns: Mapping[str, Any],
+) -> None:
+    """`present`: the values that `wanted` takes the place of."""
+    changed: dict[str, Any] = {**columns, "provenance": provenance}
+    changed |= {name: wanted[name] for name in (*TEXTS, "abridged") if name in wanted}
     if "cover_url" in wanted:
-        book.cover = ""  # The cover that is kept is of the address before.
-    if "abridged" in wanted:
-        book.abridged = wanted["abridged"]
+        changed["cover"] = ""  # The cover that is kept is of the address before.
     if "runtime" in wanted:
-        book.runtime = None if wanted["runtime"] is None else timedelta(seconds=wanted["runtime"])
-    book.provenance = provenance
-    book.save()
+        changed["runtime"] = None if wanted["runtime"] is None else timedelta(seconds=wanted["runtime"])
+    for name, value in changed.items():
+        setattr(book, name, value)
+    book.save(update_fields=None if book._state.adding else list(changed))
     for name in NAMES.keys() & wanted.keys():
-        _set_names(book, name, wanted[name])
+        _set_names(book, name, wanted[name], is_empty(present.get(name)))
     if "genres" in wanted:
-        book.genres.set(rows_of(Genre, wanted["genres"]))
+        _set_genres(book, wanted["genres"], is_empty(present.get("genres")))
     if "series" in wanted:
-        _set_series(book, wanted["series"])
+        _set_series(book, wanted["series"], is_empty(present.get("series")))
 
 
-def _set_names(book: Book, name: str, names: list[str]) -> None:
+def _set_names(book: Book, name: str, names: list[str], was_empty: bool) -> None:
     model, through, related, column = NAMES[name]
-    getattr(book, related).all().delete()
+    if not was_empty:
+        through._default_manager.filter(book=book).delete()
     rows = rows_of(model, names)
     through._default_manager.bulk_create(
         through(book=book, **{column: row}, number=number) for number, row in enumerate(rows)
     )
+    _forget(book, related)
 
 
-def _set_series(book: Book, places: list[list[str]]) -> None:
+def _set_genres(book: Book, names: list[str], was_empty: bool) -> None:
+    through = Book.genres.through
+    if not was_empty:
+        through._default_manager.filter(book=book).delete()
+    through._default_manager.bulk_create(through(book=book, genre=row) for row in rows_of(Genre, names))
+    _forget(book, "genres")
+
+
+def _forget(book: Book, related: str) -> None:
+    """What was read with the book of these is not so any more."""
+    getattr(book, "_prefetched_objects_cache", {}).pop(related, None)
+
+
+def _set_series(book: Book, places: list[list[str]], was_empty: bool) -> None:
     """One entry a series; of two names of one series, the first."""
-    book.series_entries.all().delete()
+    if not was_empty:
+        SeriesEntry.objects.filter(book=book).delete()
+    _forget(book, "series_entries")
     rows = rows_by_key(Series, [name for name, _ in places])
     entries: dict[int, SeriesEntry] = {}
     for name, position in places:

@@ -17,15 +17,20 @@ def rows_of(model: type[N], names: Iterable[str]) -> list[N]:
 
 
 def rows_by_key(model: type[N], names: Iterable[str]) -> dict[str, N]:
-    """Key of each name -> its row, in order. Two queries, and two for each name that is new."""
+    """Key of each name -> its row, in order. Three queries at most."""
     keys: dict[str, str] = {}
     for name in names:
         if key := key_of(name):
             keys.setdefault(key, name[:255])
     found = _known(model, list(keys))
-    for key, name in keys.items():
-        if key not in found:
-            found[key] = model._default_manager.get_or_create(key=key, defaults={"name": name})[0]
+    # In order, so that two who make the same rows do not wait for each other.
+    new = [model(key=key, name=name) for key, name in sorted(keys.items()) if key not in found]
+    if new:
+        # One that another has made meanwhile is found by being written as it is.
+        made = model._default_manager.bulk_create(
+            new, update_conflicts=True, unique_fields=["key"], update_fields=["key"]
+        )
+        found |= {row.key: row for row in made}
     return {key: found[key] for key in keys}
 
 

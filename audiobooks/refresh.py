@@ -6,17 +6,20 @@ done in threads; this one alone writes, each book in a transaction of its own.
 
 from __future__ import annotations
 
+import contextlib
 import threading
+import traceback
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, wait
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from queue import SimpleQueue
 from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.models import User
-from django.db import connections, transaction
+from django.db import connection, transaction
 from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
@@ -27,9 +30,9 @@ from scheduling.models import Job, Task
 from .exceptions import ServiceError
 from .facts import BookFacts
 from .fields import OF_THE_RECORDING, Offer, apply, decide, facts_of, offers_of, undo, values_of
-from .http import Doorway
+from .http import Doorway, database
 from .matching.choose import choose
-from .matching.compare import Match, Verdict
+from .matching.compare import Match, Verdict, compare
 from .metadata.base import Provider
 from .metadata.registry import ask, providers
 from .models import Book, MetadataRun, ProviderMatch, with_names
@@ -41,7 +44,9 @@ AHEAD = 32
 """Books asked about before they are written."""
 BATCH = 200
 UNANSWERED = 10
-"""So many books in a row that no provider answered for end a run: nobody is there."""
+"""So many books in a row that no provider answered for end a Task: nobody is there."""
+LOOK = 0.5
+"""Seconds between two looks whether to stop, while an answer is waited for."""
 PROPOSED = 5
 """Doubtful records of one provider kept for a person to choose from."""
 NEW_DAYS = 7
@@ -59,19 +64,25 @@ class Known:
     facts: BookFacts
     taken: Mapping[str, ProviderMatch]
     """Provider -> the record that is this book's."""
+    proposed: frozenset[str]
+    """Providers that have records for a person to choose from."""
     rejected: frozenset[tuple[str, str, str]]
     """(provider, record, region) that a person said are not."""
 
 
 @dataclass
 class Answer:
-    """What one provider said. `match` is None where the record was known to be the book's before."""
+    """What one provider said. `match` is None where the record was known to be the book's before.
+
+    withdrawn: the doubtful record was taken by rule before, and is not as it was.
+    """
 
     provider: str
     record: BookFacts | None = None
     match: Match | None = None
     same_recording: bool | None = None
     doubtful: list[Match] = field(default_factory=list)
+    withdrawn: bool = False
     error: ServiceError | None = None
     """Why it did not answer, or, beside a record, why that is an old copy."""
 
@@ -83,18 +94,10 @@ class Answer:
 # --- asking (in threads) ----------------------------------------------------------------------------------------------
 
 
-def find(http: Doorway, known: Known, providers: tuple[Provider, ...]) -> list[Answer]:
-    """Asks each provider in turn; what one fails at costs only its own answer."""
-    return [_ask(http, known, provider) for provider in providers]
-
-
-def _ask(http: Doorway, known: Known, provider: Provider) -> Answer:
+def find(http: Doorway, known: Known, provider: Provider) -> Answer:
+    """Asks one provider about one book."""
     if (taken := known.taken.get(provider.name)) is not None:
-        wanted = replace(known.facts, source=provider.name, id=taken.record, region=taken.region)
-        asked = ask(http, provider, "look_up", wanted)
-        # Of another record than that, as one that it was merged into, nothing is known.
-        record = next((facts for facts in asked.found if facts.id == taken.record), None)
-        return Answer(provider.name, record, same_recording=taken.same_recording, error=asked.error)
+        return _look_again(http, known, provider, taken)
     looked_up = ask(http, provider, "look_up", known.facts)
     matches = _judged(known, provider, looked_up.found)
     error = looked_up.error
@@ -108,6 +111,19 @@ def _ask(http: Doorway, known: Known, provider: Provider) -> Answer:
         return Answer(provider.name, match.theirs, match, same, error=error)
     doubtful = [match for match in matches if match.verdict in (Verdict.LOW, Verdict.MEDIUM)]
     return Answer(provider.name, doubtful=doubtful[:PROPOSED], error=error)
+
+
+def _look_again(http: Doorway, known: Known, provider: Provider, taken: ProviderMatch) -> Answer:
+    # By its identifier alone: the ASIN and ISBN of ours may be those of another record.
+    wanted = replace(known.facts, source=provider.name, id=taken.record, region=taken.region, asin="", isbns=())
+    asked = ask(http, provider, "look_up", wanted)
+    # Of another record than that, as one that it was merged into, nothing is known.
+    record = next((facts for facts in asked.found if facts.id == taken.record), None)
+    if record is not None and taken.state == ProviderMatch.State.AUTOMATIC:
+        match = compare(known.facts, record)
+        if match.verdict is not Verdict.STRONG:
+            return Answer(provider.name, doubtful=[match], withdrawn=True, error=asked.error)
+    return Answer(provider.name, record, same_recording=taken.same_recording, error=asked.error)
 
 
 def _judged(known: Known, provider: Provider, records: Iterable[BookFacts]) -> list[Match]:
@@ -133,37 +149,35 @@ def offers_from(answers: list[Answer]) -> dict[str, Offer]:
     return offers
 
 
-def _remember(book: Book, answers: list[Answer]) -> None:
+def _remember(known: Known, answers: list[Answer]) -> None:
     """What was matched, and what a person has to look at. A decision that is there stays."""
     rows = []
     for answer in answers:
-        if answer.match is not None:
-            rows.append(_match_row(book, answer.provider, answer.match, ProviderMatch.State.AUTOMATIC))
-        rows += [_match_row(book, answer.provider, match, ProviderMatch.State.PROPOSED) for match in answer.doubtful]
+        mine = ProviderMatch.objects.filter(book=known.book, provider=answer.provider)
+        if answer.withdrawn:
+            (match,) = answer.doubtful
+            taken = mine.filter(state=ProviderMatch.State.AUTOMATIC, record=match.theirs.id)
+            taken.update(state=ProviderMatch.State.PROPOSED, **_columns(match))
+            continue
+        if answer.match is not None and answer.provider in known.proposed:
+            mine.filter(state=ProviderMatch.State.PROPOSED).delete()
+        found = [(answer.match, ProviderMatch.State.AUTOMATIC)] if answer.match is not None else []
+        found += [(match, ProviderMatch.State.PROPOSED) for match in answer.doubtful]
+        for match, state in found:
+            key = {"record": match.theirs.id, "region": match.theirs.region}
+            rows.append(ProviderMatch(book=known.book, provider=answer.provider, state=state, **key, **_columns(match)))
     if rows:
         ProviderMatch.objects.bulk_create(rows, ignore_conflicts=True)
-    for row in rows:
-        if row.state == ProviderMatch.State.AUTOMATIC:
-            same = ProviderMatch.objects.filter(book=book, provider=row.provider, state=ProviderMatch.State.PROPOSED)
-            same.filter(record=row.record, region=row.region).update(state=row.state)
-            same.delete()
 
 
-def _match_row(book: Book, provider: str, match: Match, state: str) -> ProviderMatch:
-    return ProviderMatch(
-        **{
-            "book": book,
-            "provider": provider,
-            "state": state,
-            "record": match.theirs.id,
-            "region": match.theirs.region,
-        },
-        verdict=match.verdict,
-        distance=match.distance,
-        evidence=match.as_json(),
-        facts=match.theirs.as_json(),
-        same_recording=match.same_recording,
-    )
+def _columns(match: Match) -> dict[str, Any]:
+    return {
+        "verdict": match.verdict,
+        "distance": match.distance,
+        "evidence": match.as_json(),
+        "facts": match.theirs.as_json(),
+        "same_recording": match.same_recording,
+    }
 
 
 # --- a run ------------------------------------------------------------------------------------------------------------
@@ -222,20 +236,73 @@ def let_go_on(record: MetadataRun) -> None:
 
 
 def undo_run(record: MetadataRun) -> tuple[int, int]:
-    """Put back what it replaced. Returns how many changes were undone, and how many fields were changed again since and left.
+    """Put back what it replaced, book by book; what was broken off is gone on with by doing it again.
+
+    Returns how many changes were undone, and how many fields were written again since and left.
 
     Raises:
         NotAllowedNow: it is at work, or undone.
     """
-    stopped = MetadataRun.objects.filter(pk=record.pk).exclude(state=MetadataRun.State.UNDONE)
-    busy = Task.objects.filter(pk=record.task_id or 0, status=Task.Status.RUNNING).exists()
-    if busy or not stopped.update(state=MetadataRun.State.UNDONE, finished_at=timezone.now()):
-        raise NotAllowedNow(f"{record} is {'at work' if busy else 'undone already'}.")
+    to_undo = record.changes.filter(undone_at=None).order_by("-pk")
+    with transaction.atomic():
+        # A Task that would go on with it waits for this lock, and finds it undone.
+        locked = MetadataRun.objects.select_for_update().get(pk=record.pk)
+        if Task.objects.filter(pk=locked.task_id or 0, status=Task.Status.RUNNING).exists():
+            raise NotAllowedNow(f"{record} is at work.")
+        if locked.state == MetadataRun.State.UNDONE and not to_undo.exists():
+            raise NotAllowedNow(f"{record} is undone already.")
+        MetadataRun.objects.filter(pk=record.pk).update(state=MetadataRun.State.UNDONE, finished_at=timezone.now())
     undone = left = 0
-    for change in record.changes.filter(undone_at=None).order_by("-pk").iterator():
-        left += len(undo(change))
-        undone += 1
+    while changes := list(to_undo[:BATCH]):
+        for change in changes:
+            left += len(undo(change))
+            undone += 1
     return undone, left
+
+
+class _Askers:
+    """Threads that ask, each with a connection to the database for as long as the block lasts."""
+
+    def __init__(self) -> None:
+        self.http = Doorway()
+        self.providers = providers()
+        self._wanted: SimpleQueue[tuple[Known, Future[list[Answer]]] | None] = SimpleQueue()
+        self._threads = [threading.Thread(target=self._work, name=f"ask-{number}") for number in range(ASKERS)]
+        self._is_over = False
+
+    def __enter__(self) -> _Askers:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._is_over = True
+        for _ in self._threads:
+            self._wanted.put(None)
+        for thread in self._threads:
+            thread.join()
+
+    def ask(self, known: Known) -> Future[list[Answer]]:
+        """One answer a provider, which may be one that failed. Those that are waited for at the end of the block never come."""
+        future: Future[list[Answer]] = Future()
+        self._wanted.put((known, future))
+        return future
+
+    def _work(self) -> None:
+        with database():
+            while (wanted := self._wanted.get()) is not None:
+                known, future = wanted
+                connection.ensure_connection()
+                try:
+                    answers = []
+                    for provider in self.providers:
+                        if self._is_over:
+                            break
+                        answers.append(find(self.http, known, provider))
+                    else:
+                        future.set_result(answers)
+                except Exception as error:  # noqa: BLE001  Who waits for the answer is told.
+                    future.set_exception(error)
 
 
 class _Refresh:
@@ -245,8 +312,6 @@ class _Refresh:
         self.run = run
         self.record = record
         self.books = Book.objects.filter(pk=only) if only is not None else _books_of(record)
-        self.providers = providers()
-        self.http = Doorway()
         self.unanswered = 0
         self.silent = 0
         self.changed = 0
@@ -254,39 +319,31 @@ class _Refresh:
         self.reasons: dict[str, str] = {}
 
     def work(self) -> None:
-        if not self.providers:
+        askers = _Askers()
+        if not askers.providers:
             raise TaskFailed("No metadata provider is turned on (METADATA_PROVIDERS). Nothing was done.")
-        MetadataRun.objects.filter(pk=self.record.pk).update(task_id=self.run.task_id)
+        going = MetadataRun.objects.filter(pk=self.record.pk, state=MetadataRun.State.RUNNING)
+        if not going.update(task_id=self.run.task_id):
+            raise TaskFailed(f"{self.record} was undone just now. Nothing was done.")
         self.run.progress(total=self._left().count())
         self.limit = max(LEAST_GUARDED, self.books.count() * settings.METADATA_GUARD_PERCENT // 100)
-        with ThreadPoolExecutor(ASKERS, thread_name_prefix="ask") as pool:
-            try:
-                finished = self._go_through(pool)
-            finally:
-                _close_connections(pool)
-        if finished:
-            now = timezone.now()
-            MetadataRun.objects.filter(pk=self.record.pk).update(state=MetadataRun.State.FINISHED, finished_at=now)
+        with askers:
+            finished = self._go_through(askers)
+        is_silent = self.silent > 0 and self.silent == self.run.processed
+        if finished and not is_silent:
+            going.update(state=MetadataRun.State.FINISHED, finished_at=timezone.now())
         self._conclude(finished)
+        if is_silent:
+            raise TaskFailed(self._nobody())
 
-    def _go_through(self, pool: ThreadPoolExecutor) -> bool:
+    def _go_through(self, askers: _Askers) -> bool:
         """Whether nothing is left."""
         asked: deque[tuple[Known, Future[list[Answer]]]] = deque()
-        try:
-            for known in self._known():
-                asked.append((known, pool.submit(find, self.http, known, self.providers)))
-                if len(asked) >= AHEAD:
-                    self._settle(asked.popleft())
-                if self.run.should_stop:
-                    return False
-            while asked:
-                self._settle(asked.popleft())
-                if self.run.should_stop:
-                    return False
-        finally:
-            for _, future in asked:
-                future.cancel()
-        return True
+        for known in self._known():
+            asked.append((known, askers.ask(known)))
+            if len(asked) >= AHEAD and not self._settle(*asked.popleft()):
+                return False
+        return all(self._settle(*each) for each in asked)
 
     def _left(self) -> QuerySet[Book]:
         return self.books.filter(Q(tried_at=None) | Q(tried_at__lt=self.record.started_at))
@@ -308,25 +365,38 @@ class _Refresh:
             moment, last = batch[-1].tried_at, batch[-1].pk
             yield from _with_matches(batch)
 
-    def _settle(self, asked: tuple[Known, Future[list[Answer]]]) -> None:
-        known, future = asked
-        answers = future.result()
-        for answer in answers:
-            if answer.error is not None:
-                self.reasons[answer.provider] = str(answer.error)
+    def _settle(self, known: Known, asked: Future[list[Answer]]) -> bool:
+        """Wait for the answers about one book, and write them. False where it is to stop instead."""
+        while True:
+            if self.run.should_stop:
+                return False
+            if asked.done() or wait([asked], timeout=LOOK).done:
+                break
+        answers = self._answers(known, asked)
         self.run.progress(self.run.processed + 1, text=known.facts.title[:200])
         if all(answer.is_none for answer in answers):
             self.run.failed()
             self.silent += 1
             self.unanswered += 1
             if self.unanswered >= UNANSWERED:
-                raise TaskFailed(
-                    f"No provider answers; the books are as they were. {self._reasons()} The next run goes on."
-                )
-            return
+                raise TaskFailed(self._nobody())
+            return True
         self.unanswered = 0
         self._write(known, answers)
         self.run.succeeded()
+        return True
+
+    def _answers(self, known: Known, asked: Future[list[Answer]]) -> list[Answer]:
+        """None where asking broke: one book that an adapter cannot digest does not keep the others from being asked about."""
+        if (broke := asked.exception()) is not None:
+            self.run.error("%s could not be asked about.\n%s", known.book, "".join(traceback.format_exception(broke)))
+            self.reasons["error"] = f"{type(broke).__name__}: {broke}"
+            return []
+        answers = asked.result()
+        for answer in answers:
+            if answer.error is not None:
+                self.reasons[answer.provider] = str(answer.error)
+        return answers
 
     def _write(self, known: Known, answers: list[Answer]) -> None:
         now = timezone.now()
@@ -335,28 +405,26 @@ class _Refresh:
         if would.replaces and not self.record.may_change_much and self.record.replaced >= self.limit:
             MetadataRun.objects.filter(pk=self.record.pk).update(state=MetadataRun.State.ASKS)
             raise TaskFailed(_question(self.record))
-        tried: dict[str, Any] = {"tried_at": now}
+        columns: dict[str, Any] = {"tried_at": now}
         if any(answer.record for answer in answers):
-            tried["refreshed_at"] = now
-        with transaction.atomic():
-            try:
-                decision, change = apply(known.book, offers, why=str(self.record), now=now, run=self.record)
-            except Book.DoesNotExist:  # Deleted while it was asked about.
-                return
-            _remember(known.book, answers)
-            Book.objects.filter(pk=known.book.pk).update(**tried)
+            columns["refreshed_at"] = now
+        # A book that was deleted while it was asked about is not written.
+        with contextlib.suppress(Book.DoesNotExist), transaction.atomic():
+            decision, _ = apply(known.book, offers, why=str(self.record), now=now, run=self.record, columns=columns)
+            _remember(known, answers)
             counts: dict[str, Any] = {"checked": F("checked") + 1}
-            if change is not None:
+            if decision.accepted:
                 counts["changed"] = F("changed") + 1
             if decision.replaces:
                 counts["replaced"] = F("replaced") + 1
                 self.record.replaced += 1
             MetadataRun.objects.filter(pk=self.record.pk).update(**counts)
-        self.changed += change is not None
-        self.reviews += any(answer.doubtful for answer in answers)
+            self.changed += bool(decision.accepted)
+            self.reviews += any(answer.doubtful for answer in answers)
 
-    def _reasons(self) -> str:
-        return " ".join(f"{name}: {reason}" for name, reason in self.reasons.items())
+    def _nobody(self) -> str:
+        reasons = " ".join(f"{name}: {reason}" for name, reason in self.reasons.items())
+        return f"No provider answers; the books it did not answer for are as they were. {reasons} The next run goes on."
 
     def _conclude(self, finished: bool) -> None:
         self.run.result = {
@@ -368,8 +436,8 @@ class _Refresh:
             "finished": finished,
         }
         self.run.log("%s", ", ".join(f"{name}: {count}" for name, count in self.run.result.items()))
-        if self.silent and self.silent == self.run.processed:
-            raise TaskFailed(f"No provider answered; the books are as they were. {self._reasons()}")
+        for name, reason in self.reasons.items():
+            self.run.warning("%s: %s", name, reason)
 
 
 def _books_of(record: MetadataRun) -> QuerySet[Book]:
@@ -381,8 +449,7 @@ def _books_of(record: MetadataRun) -> QuerySet[Book]:
 
 def _with_matches(batch: list[Book]) -> Iterator[Known]:
     rows: dict[int, list[ProviderMatch]] = {}
-    states = (*ProviderMatch.TAKEN, ProviderMatch.State.REJECTED)
-    for row in ProviderMatch.objects.filter(book__in=batch, state__in=states).defer("evidence", "facts"):
+    for row in ProviderMatch.objects.filter(book__in=batch).defer("evidence", "facts"):
         rows.setdefault(row.book_id, []).append(row)
     for book in batch:
         mine = rows.get(book.pk, [])
@@ -395,6 +462,7 @@ def _with_matches(batch: list[Book]) -> Iterator[Known]:
             book,
             facts_of(book),
             {row.provider: row for row in taken},
+            frozenset(row.provider for row in mine if row.state == ProviderMatch.State.PROPOSED),
             frozenset(
                 (row.provider, row.record, row.region) for row in mine if row.state == ProviderMatch.State.REJECTED
             ),
@@ -406,15 +474,3 @@ def _question(record: MetadataRun) -> str:
         f"{record} replaced values of {record.replaced} books and would go on. That is more than the guard allows "
         f"({settings.METADATA_GUARD_PERCENT} % of the books), so it stopped. Look at its changes, then let it go on or undo it."
     )
-
-
-def _close_connections(pool: ThreadPoolExecutor) -> None:
-    """Each thread has its own to the database, which nobody else can close."""
-    barrier = threading.Barrier(ASKERS)
-
-    def close() -> None:
-        connections.close_all()
-        barrier.wait(timeout=60)
-
-    for future in [pool.submit(close) for _ in range(ASKERS)]:
-        future.result()

@@ -58,6 +58,9 @@ def top10_discovery_task(run: TaskRun) -> None:
     label="METADATA_FULL",
     cron="0 4 1 * *",
     timeout=timedelta(hours=12),
+    # A run that broke off, because nobody answered or the process died, goes on by itself.
+    retries=3,
+    retry_delay=timedelta(hours=1),
 )
 def metadata_full_refresh_task(run: TaskRun) -> None:
     """Refresh the metadata of every book."""
@@ -71,6 +74,8 @@ def metadata_full_refresh_task(run: TaskRun) -> None:
     label="METADATA_NEW",
     cron="30 4 * * 0",
     timeout=timedelta(hours=4),
+    retries=3,
+    retry_delay=timedelta(hours=1),
 )
 def metadata_new_books_task(run: TaskRun, book: int | None = None) -> None:
     """Refresh the metadata of books added in the last 7 days.

@@ -16,7 +16,7 @@ from audiobooks.facts import BookFacts, SeriesPlace
 from audiobooks.http import Doorway, Pace
 from audiobooks.matching.names import asin, isbn13, language_code
 from audiobooks.metadata import reading
-from audiobooks.metadata.base import FRESH_FOR, MOST_FOUND, SEARCH_FRESH_FOR
+from audiobooks.metadata.base import FRESH_FOR, MOST_FOUND, SEARCH_FRESH_FOR, pace_at
 
 logger = logging.getLogger(__name__)
 
@@ -146,7 +146,7 @@ class Audible:
         return http.get_json(
             self._url.replace("{domain}", DOMAINS[region]) + path,
             params=params,
-            pace=PACE,
+            pace=pace_at(self._url, PACE),
             fresh_for=fresh_for,
             found=_found,
             or_last_good=True,

@@ -14,7 +14,7 @@ from audiobooks.facts import BookFacts, SeriesPlace
 from audiobooks.http import Doorway, Pace
 from audiobooks.matching.names import asin, isbn13, language_code
 from audiobooks.metadata import audible, reading
-from audiobooks.metadata.base import FRESH_FOR
+from audiobooks.metadata.base import FRESH_FOR, pace_at
 
 logger = logging.getLogger(__name__)
 
@@ -92,7 +92,7 @@ class Audnexus:
             answer = http.get_json(
                 f"{self._url}/books/{own}",
                 params={"region": region},
-                pace=PACE,
+                pace=pace_at(self._url, PACE),
                 fresh_for=FRESH_FOR,
                 found=lambda data: "asin" in reading.mapping(data) or None,
                 or_last_good=True,

@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
+import ipaddress
 from datetime import timedelta
 from typing import Protocol
+from urllib.parse import urlsplit
 
 from audiobooks.facts import BookFacts
-from audiobooks.http import Doorway
+from audiobooks.http import Doorway, Pace
+from audiobooks.transport import is_public
 
 FRESH_FOR = timedelta(days=7)
 """What catalogues say of a book changes seldom."""
 SEARCH_FRESH_FOR = timedelta(days=1)
 MOST_FOUND = 10
+OWN_PACE = Pace(every=0.0, at_once=8)
+"""Of an instance in our own network, whose load is its owner's affair: no faster than it answers eight at a time."""
+_OWN_NAMES = (".localhost", ".local", ".lan", ".internal", ".home.arpa")
+
+
+def pace_at(url: str, public: Pace) -> Pace:
+    """`public` unless the address can only be one of our own network: whoever is asked on the internet is spared."""
+    host = urlsplit(url).hostname or ""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return OWN_PACE if "." not in host or host.endswith(_OWN_NAMES) else public
+    return public if is_public(host) else OWN_PACE
 
 
 class Provider(Protocol):

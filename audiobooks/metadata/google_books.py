@@ -14,7 +14,7 @@ from audiobooks.facts import BookFacts, Contributor
 from audiobooks.http import Doorway, Pace
 from audiobooks.matching.names import isbn13, language_code
 from audiobooks.metadata import reading
-from audiobooks.metadata.base import FRESH_FOR, MOST_FOUND, SEARCH_FRESH_FOR
+from audiobooks.metadata.base import FRESH_FOR, MOST_FOUND, SEARCH_FRESH_FOR, pace_at
 
 # More than one a second was refused.
 PACE = Pace(every=1.1, at_once=1)
@@ -70,7 +70,7 @@ class GoogleBooks:
                 self._url + path,
                 params=params,
                 secret_params={"key": self._key},
-                pace=PACE,
+                pace=pace_at(self._url, PACE),
                 fresh_for=fresh_for,
                 found=_found,
                 or_last_good=True,

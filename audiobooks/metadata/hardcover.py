@@ -11,7 +11,7 @@ from audiobooks.facts import BookFacts, Contributor, SeriesPlace
 from audiobooks.http import Doorway, Pace
 from audiobooks.matching.names import asin, isbn13, language_code
 from audiobooks.metadata import reading
-from audiobooks.metadata.base import FRESH_FOR, MOST_FOUND, SEARCH_FRESH_FOR
+from audiobooks.metadata.base import FRESH_FOR, MOST_FOUND, SEARCH_FRESH_FOR, pace_at
 
 # 60 a minute and 5000 a day are free; each of our questions is one query.
 PACE = Pace(every=1.1, at_once=1)
@@ -97,7 +97,7 @@ class Hardcover:
                 self._url,
                 data={"query": query, "variables": variables},
                 secret_headers={"Authorization": f"Bearer {self._token}"},
-                pace=PACE,
+                pace=pace_at(self._url, PACE),
                 fresh_for=fresh_for,
                 found=lambda data: _is_found(_under(data, field)),
                 or_last_good=True,

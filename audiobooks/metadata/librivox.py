@@ -11,7 +11,7 @@ from audiobooks.facts import BookFacts, Contributor
 from audiobooks.http import Doorway, Pace
 from audiobooks.matching.names import language_code
 from audiobooks.metadata import reading
-from audiobooks.metadata.base import FRESH_FOR, MOST_FOUND, SEARCH_FRESH_FOR
+from audiobooks.metadata.base import FRESH_FOR, MOST_FOUND, SEARCH_FRESH_FOR, pace_at
 
 # No limit is published; it is a small site.
 PACE = Pace(every=2.0, at_once=1)
@@ -51,7 +51,7 @@ class LibriVox:
             answer = http.get_json(
                 self._url,
                 params=params,
-                pace=PACE,
+                pace=pace_at(self._url, PACE),
                 fresh_for=fresh,
                 found=_found,
                 or_last_good=True,

@@ -13,7 +13,7 @@ from audiobooks.facts import BookFacts, Contributor, SeriesPlace
 from audiobooks.http import Doorway, Pace
 from audiobooks.matching.names import isbn13, language_code
 from audiobooks.metadata import reading
-from audiobooks.metadata.base import FRESH_FOR, MOST_FOUND, SEARCH_FRESH_FOR
+from audiobooks.metadata.base import FRESH_FOR, MOST_FOUND, SEARCH_FRESH_FOR, pace_at
 
 # Requests a second: 1 for the unknown, 3 for those who say how they can be reached.
 PACE = Pace(every=1.0, at_once=1)
@@ -34,7 +34,7 @@ class OpenLibrary:
 
     def __init__(self, *, url: str, identified: bool) -> None:
         self._url = url.rstrip("/")
-        self._pace = PACE_WITH_CONTACT if identified else PACE
+        self._pace = pace_at(self._url, PACE_WITH_CONTACT if identified else PACE)
 
     def look_up(self, http: Doorway, wanted: BookFacts) -> BookFacts | None:
         """By its own key (OL…W, OL…M) or an ISBN: the record, and what only the search knows of its work, as authors' names.

@@ -73,10 +73,10 @@ def ask(http: Doorway, provider: Provider, question: Question, wanted: BookFacts
     """Ask one provider, unless it is to be left alone, and remember how it fared. Raises no ServiceError."""
     configured = _configured(provider.name)
     with database():
-        off = ServiceState.objects.off(provider.name, configured)
-    if off is not None and off.off_until is not None:
-        message = f"{provider.label} is off until {off.off_until:%Y-%m-%d %H:%M} UTC: {off.last_error}"
-        return Asked(provider=provider.name, error=ServiceError(message, retry_after=off.off_until - timezone.now()))
+        state = ServiceState.objects.of(provider.name, configured)
+    if state is not None and state.off_until is not None and state.is_off:
+        message = f"{provider.label} is off until {state.off_until:%Y-%m-%d %H:%M} UTC: {state.last_error}"
+        return Asked(provider=provider.name, error=ServiceError(message, retry_after=state.off_until - timezone.now()))
     view, reason = http.view(), ""
     found: tuple[BookFacts, ...] = ()
     error: ServiceError | None = None
@@ -88,12 +88,12 @@ def ask(http: Doorway, provider: Provider, question: Question, wanted: BookFacts
         error = failed
     error = error or view.covered
     # Where nothing was asked, because of a copy or for want of an identifier, nothing is known of its health.
-    if error is not None or view.reached:
+    if error is not None:
         with database():
-            if error is None:
-                ServiceState.objects.record_success(provider.name, configured)
-            else:
-                ServiceState.objects.record_failure(provider.name, configured, error)
+            ServiceState.objects.record_failure(provider.name, configured, error)
+    elif view.reached and not (state is not None and state.is_known_well):
+        with database():
+            ServiceState.objects.record_success(provider.name, configured)
     if error is not None:
         logger.warning("%s: %s", provider.label, error)
     return Asked(provider=provider.name, found=found, reason=reason, error=error, as_of=view.as_of)

@@ -25,6 +25,7 @@ _SERVICE_LADDER = (
     timedelta(hours=1),
     timedelta(hours=6),
 )
+_NEWS = timedelta(minutes=1)
 _OFF_WHEN_PERMANENT = timedelta(hours=24)
 # No queue is longer: a slot or lease further ahead was made by a clock that has since been set back.
 _HORIZON = 600.0
@@ -196,12 +197,9 @@ class HttpCopy(models.Model):
 
 
 class ServiceStateQuerySet(models.QuerySet["ServiceState"]):
-    def off(self, name: str, configured: str) -> ServiceState | None:
-        """The state of a service that is to be left alone now; not where its settings have changed since."""
-        now = timezone.now()
-        return self.filter(
-            name=name, configured=configured, off_until__gt=now, off_until__lte=now + LONGEST_BLOCK
-        ).first()
+    def of(self, name: str, configured: str) -> ServiceState | None:
+        """None where nothing is known of it with these settings."""
+        return self.filter(name=name, configured=configured).first()
 
     def record_success(self, name: str, configured: str) -> None:
         self.update_or_create(
@@ -253,3 +251,15 @@ class ServiceState(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def is_off(self) -> bool:
+        now = timezone.now()
+        return self.off_until is not None and now < self.off_until <= now + LONGEST_BLOCK
+
+    @property
+    def is_known_well(self) -> bool:
+        """Whether one more success is no news."""
+        now = timezone.now()
+        since = now - self.last_success if self.last_success is not None else _NEWS
+        return not self.consecutive_failures and timedelta(0) <= since < _NEWS

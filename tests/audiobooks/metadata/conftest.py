@@ -1,4 +1,4 @@
-"""A doorway to a loopback server that stands in for every provider, without their paces."""
+"""A doorway to a loopback server that stands in for every provider; what is in our own network has no pace."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from audiobooks.http import Doorway, Pace, Patience
-from audiobooks.metadata import audible, audnexus, google_books, hardcover, librivox, open_library
+from audiobooks.http import Doorway, Patience
 from tests.audiobooks.outside import Outside
 
 
@@ -18,8 +17,5 @@ def outside() -> Iterator[Outside]:
 
 
 @pytest.fixture
-def http(monkeypatch: pytest.MonkeyPatch) -> Doorway:
-    fast = Pace(every=0.0, at_once=4)
-    for module in (audible, audnexus, google_books, hardcover, librivox, open_library):
-        monkeypatch.setattr(module, "PACE", fast)
+def http() -> Doorway:
     return Doorway(patience=Patience(read=2, total=3, first_pause=0.01, busy_pause=0.02, longest_pause=2), contact="")
