@@ -10,6 +10,7 @@ import hashlib
 import zlib
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from itertools import islice
 from typing import Any
@@ -24,9 +25,9 @@ from scheduling.models import Task
 from scheduling.registry import registry
 
 from .library.albums import key_of
-from .library.exports import Export, ExportRow, UnreadableExport, read_export
+from .library.exports import Export, ExportRow, Problem, UnreadableExport, read_export
 from .models import Book, Upload
-from .owning import CHUNK, Held, find_book, known_holdings, record_each
+from .owning import CHUNK, Held, find_book, higher, known_holdings, record_each
 
 KEPT = timedelta(days=1)
 COMPARED = 2_000
@@ -62,8 +63,22 @@ def held_of(row: ExportRow, chosen: str) -> Held:
 def _key_of(row: ExportRow) -> str:
     """Of a row without an identifier: by what tells it from the others of a list."""
     facts = row.facts
-    said = [facts.title, facts.subtitle, *facts.author_names, *facts.narrators]
+    said = [facts.title, facts.subtitle, *facts.author_names, *facts.narrators, str(facts.runtime or "")]
+    said += [f"{place.name} {place.position}" for place in facts.series]
     return hashlib.blake2b("\n".join(map(key_of, said)).encode(), digest_size=16).hexdigest()
+
+
+def entries(export: Export, chosen: str) -> tuple[list[tuple[ExportRow, Held]], list[Problem]]:
+    """Each book once, with its row, and all problems by line. Of rows with one identifier the first tells what it is of."""
+    found: dict[tuple[str, str], tuple[ExportRow, Held]] = {}
+    problems = list(export.problems)
+    for row in export.rows:
+        held = held_of(row, chosen)
+        first, kept = found.setdefault((held.library, held.item), (row, held))
+        if first is not row:
+            found[held.library, held.item] = (first, replace(kept, standing=higher(kept.standing, held.standing)))
+            problems.append(Problem(line=row.line, sentence=f"It is the book of line {first.line} again."))
+    return list(found.values()), sorted(problems, key=lambda problem: problem.line)
 
 
 # --- before the import ------------------------------------------------------------------------------------------------
@@ -71,23 +86,24 @@ def _key_of(row: ExportRow) -> str:
 
 def preview(export: Export, chosen: str, *, most: int | None = COMPARED) -> dict[str, Any]:
     """What an import would do, as JSON; `most` rows are looked for among the books. Changes nothing."""
-    helds = [held_of(row, chosen) for row in export.rows]
+    books, problems = entries(export, chosen)
+    helds = [held for _, held in books]
     known = list(_are_known(helds[:most]))
     rows = [
         {
             **{"line": row.line, "title": row.facts.title[:300], "authors": ", ".join(row.facts.author_names)[:300]},
             **{"standing": str(held.standing), "known": is_known},
         }
-        for row, held, is_known in islice(zip(export.rows, helds, known, strict=False), SHOWN_ROWS)
+        for (row, held), is_known in islice(zip(books, known, strict=False), SHOWN_ROWS)
     ]
     return {
         "kind": export.kind,
-        "rows": len(helds),
+        "books": len(helds),
         **{standing: sum(held.standing == standing for held in helds) for standing in map(str, Book.Standing)},
         **{"compared": len(known), "new": known.count(False), "already known": known.count(True)},
         "first": rows,
-        "problems": len(export.problems),
-        "first problems": [[each.line, each.sentence] for each in export.problems[:SHOWN_PROBLEMS]],
+        "problems": len(problems),
+        "first problems": [[each.line, each.sentence] for each in problems[:SHOWN_PROBLEMS]],
     }
 
 
@@ -155,12 +171,13 @@ def import_upload(run: TaskRun, pk: int) -> None:
         export = read_export(zlib.decompress(bytes(upload.data)), upload.name)
     except UnreadableExport as error:
         raise TaskFailed(str(error)) from None
-    counts: Counter[str] = Counter({"rows": len(export.rows), "problems": len(export.problems)})
-    for problem in export.problems[:LOGGED_PROBLEMS]:
+    books, problems = entries(export, upload.standing)
+    counts: Counter[str] = Counter({"books": len(books), "problems": len(problems)})
+    for problem in problems[:LOGGED_PROBLEMS]:
         run.warning("Line %s: %s", problem.line, problem.sentence)
-    run.progress(total=len(export.rows))
-    helds = (held_of(row, upload.standing) for row in export.rows)
-    for row, recorded in zip(export.rows, record_each(helds, now=timezone.now()), strict=True):
+    run.progress(total=len(books))
+    helds = (held for _, held in books)
+    for (row, _), recorded in zip(books, record_each(helds, now=timezone.now()), strict=True):
         run.progress(run.processed + 1, text=row.facts.title[:200])
         counts[recorded.outcome] += 1
         if recorded.error:
@@ -169,9 +186,9 @@ def import_upload(run: TaskRun, pk: int) -> None:
         else:
             run.succeeded()
         if run.should_stop:
-            left = len(export.rows) - run.processed
+            left = len(books) - run.processed
             run.warning(
-                "Stopped: %s rows are imported, %s are not. Retry the Task within a day to go on.", run.processed, left
+                "Stopped: %s books are done, %s are not. Retry the Task within a day to go on.", run.processed, left
             )
             return
     run.result = dict(counts)

@@ -15,7 +15,18 @@ from django.db import DataError, IntegrityError, connection, transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from .facts import BookFacts
-from .fields import OF_THE_RECORDING, Offer, apply, decide, digest_of, facts_of, new_book, offers_of, values_of
+from .fields import (
+    OF_THE_RECORDING,
+    Offer,
+    apply,
+    decide,
+    digest_of,
+    facts_of,
+    is_empty,
+    new_book,
+    offers_of,
+    values_of,
+)
 from .library.albums import key_of
 from .matching.choose import choose
 from .matching.compare import OTHER_RUNTIME, Verdict
@@ -89,11 +100,12 @@ def record_each(helds: Iterable[Held], *, now: datetime) -> Iterator[Recorded]:
         known = known_holdings(chunk)
         books = with_names(Book.objects.filter(pk__in={holding.book_id for holding in known.values()}))
         by_pk = {book.pk: book for book in books}
+        speakers = _speakers(by_pk)
         same = {
             key: holding.pk
             for held in chunk
             if (holding := known.get(key := (held.library, held.item))) is not None
-            and _is_recorded(held, holding, by_pk[holding.book_id])
+            and _is_recorded(held, holding, by_pk[holding.book_id], speakers)
         }
         Holding.objects.filter(pk__in=same.values()).update(seen_at=now)
         for held in chunk:
@@ -126,9 +138,10 @@ def record(held: Held, *, now: datetime) -> tuple[Book, Outcome]:
             book = new_book(work, offers_of(held.facts, held.facts.source), now=now, standing=held.standing)
         else:
             book = with_names(Book.objects.all()).get(pk=book.pk)
-            if apply(book, _offers(held, holding), why=f"read from {held.library}", now=now)[1] is not None:
+            offers = _offers(held, holding, book, _speakers([book.pk]))
+            if apply(book, offers, why=f"read from {held.library}", now=now)[1] is not None:
                 outcome = "changed"
-        columns: dict[str, Any] = {"standing": _standing(book, held)}
+        columns: dict[str, Any] = {"standing": higher(book.standing, held.standing)}
         if held.has_files:
             columns["missing_since"] = None
         if any(getattr(book, name) != value for name, value in columns.items()):
@@ -168,11 +181,28 @@ def _holding(held: Held) -> Holding | None:
     return Holding.objects.filter(library=held.library, item=held.item).select_related("book").first()
 
 
-def _is_recorded(held: Held, holding: Holding, book: Book) -> bool:
-    decision = decide(values_of(book), book.provenance, _offers(held, holding))
+Speakers = dict[tuple[int, str], int]
+"""(book, source) -> the holding that speaks for the source."""
+
+
+def _speakers(books: Collection[int]) -> Speakers:
+    """The first that is there: where a source has a book twice, the two would else take turns; one query."""
+    speakers: Speakers = {}
+    rows = Holding.objects.filter(book__in=books, missing_since=None).order_by("pk")
+    for pk, book, library in rows.values_list("pk", "book", "library"):
+        speakers.setdefault((book, _source(library)), pk)
+    return speakers
+
+
+def _source(library: str) -> str:
+    return SERVER if library.startswith(SERVER) else library
+
+
+def _is_recorded(held: Held, holding: Holding, book: Book, speakers: Speakers) -> bool:
+    decision = decide(values_of(book), book.provenance, _offers(held, holding, book, speakers))
     return (
         _is_as_before(held, holding)
-        and _standing(book, held) == book.standing
+        and higher(book.standing, held.standing) == book.standing
         and not (held.has_files and book.missing_since)
         and not decision.changes_something(book.provenance)
     )
@@ -183,21 +213,27 @@ def _is_as_before(held: Held, holding: Holding) -> bool:
     return as_before and (holding.missing_since is not None) == held.missing
 
 
-def _standing(book: Book, held: Held) -> str:
-    return min(Book.Standing(book.standing), Book.Standing(held.standing), key=_HIGHEST.index)
+def higher(one: str, other: str) -> str:
+    """Of two standings."""
+    return min(Book.Standing(one), Book.Standing(other), key=_HIGHEST.index)
 
 
-def _offers(held: Held, holding: Holding | None) -> dict[str, Offer]:
+def _offers(held: Held, holding: Holding | None, book: Book, speakers: Speakers) -> dict[str, Offer]:
     """What it says of a book that was there before.
 
-    A printed book says nothing of the recording; and what we wrote there ourselves comes back as an echo, which is nobody's
-    word.
+    A printed book says nothing of the recording; what we wrote there ourselves comes back as an echo, which is nobody's
+    word; and one that does not speak for its source only says what is not known.
     """
     written = holding.written if holding else {}
+    speaker = speakers.get((book.pk, _source(held.library)))
+    may_replace = speaker is None or (holding is not None and holding.pk <= speaker)
+    values = values_of(book)
     return {
         name: offer
         for name, offer in offers_of(held.facts, held.facts.source).items()
-        if (held.is_a_recording or name not in OF_THE_RECORDING) and written.get(name) != digest_of(offer.value)
+        if (held.is_a_recording or name not in OF_THE_RECORDING)
+        and written.get(name) != digest_of(offer.value)
+        and (may_replace or is_empty(values[name]))
     }
 
 
@@ -214,6 +250,9 @@ def find_book(facts: BookFacts, *, own_paths: tuple[str, ...] = (), among: Query
                 return at[path]
     if facts.asin and (book := books.filter(asin=facts.asin).order_by("pk").first()):
         return book
+    if facts.is_audio is False:
+        # Whoever lists a printed book means the work: no recording of it is another book.
+        facts = replace(facts, is_audio=None)
     alike = list(with_names(books.filter(work__key__in=_title_keys(facts)).order_by("pk"))[:ALIKE])
     matches = choose(facts, [replace(facts_of(book), source="book", id=str(book.pk)) for book in alike])
     for match in matches[:1]:

@@ -46,7 +46,7 @@ class Command(BaseCommand):
         self.stdout.write(", ".join(f"{name}: {count}" for name, count in result.items()))
 
     def _show(self, found: dict[str, Any]) -> None:
-        names = ("kind", "rows", "new", "already known", "owned", "wanted", "known", "problems")
+        names = ("kind", "books", "new", "already known", "owned", "wanted", "known", "problems")
         self.stdout.write(", ".join(f"{name}: {found[name]}" for name in names))
         for line, sentence in found["first problems"]:
             self.stdout.write(f"Line {line}: {sentence}")
