@@ -52,3 +52,26 @@ def check_providers(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
                 )
             )
     return found
+
+
+@register()
+def check_audiobookshelf(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    url, key = settings.AUDIOBOOKSHELF_URL, settings.AUDIOBOOKSHELF_KEY
+    if bool(url) != bool(key):
+        there, lacking = ("AUDIOBOOKSHELF_URL", "AUDIOBOOKSHELF_KEY")[:: 1 if url else -1]
+        return [
+            Error(
+                f"{there} is set and {lacking} is not: the library of Audiobookshelf cannot be read.",
+                hint=f"Set {lacking} in .env, which says where to get it, or empty {there}.",
+                id="audiobooks.E005",
+            )
+        ]
+    if url and urlsplit(url).scheme not in ("http", "https"):
+        return [
+            Error(
+                "AUDIOBOOKSHELF_URL is no address of http or https.",
+                hint="Correct it in .env: such as http://192.168.1.5:13378, with the sub-path if there is one.",
+                id="audiobooks.E006",
+            )
+        ]
+    return []

@@ -10,6 +10,8 @@ a list of [name, position] (series).
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -64,6 +66,7 @@ OF_THE_RECORDING = frozenset(
     {"narrators", "runtime", "abridged", "publisher", "released", "asin", "isbn", "language", "cover_url"}
 )
 """Fields that another recording of the same work says nothing about."""
+_NOT_COMPARED = ("description", "genres", "cover_url")
 
 
 @dataclass(frozen=True)
@@ -111,15 +114,19 @@ def values_of(book: Book) -> dict[str, Value]:
 
 def facts_of(book: Book) -> BookFacts:
     """The book as others are compared with it. No query where it was read `with_names`."""
-    values = values_of(book)
+    return facts_from({name: value for name, value in values_of(book).items() if name not in _NOT_COMPARED})
+
+
+def facts_from(values: Mapping[str, Value]) -> BookFacts:
+    """Of some fields; those that are not given are unknown."""
+    plain = (*TEXTS.keys() - {"isbn"}, "abridged", "runtime")
     return BookFacts(
-        **{name: values[name] for name in ("title", "subtitle", "language", "publisher", "released", "asin")},
-        authors=tuple(Contributor(name=name) for name in values["authors"]),
-        narrators=tuple(values["narrators"]),
-        series=tuple(SeriesPlace(name=name, position=position) for name, position in values["series"]),
-        isbns=(values["isbn"],) if values["isbn"] else (),
-        abridged=values["abridged"],
-        runtime=values["runtime"],
+        **{name: values[name] for name in plain if name in values},
+        authors=tuple(Contributor(name=name) for name in values.get("authors", ())),
+        narrators=tuple(values.get("narrators", ())),
+        genres=tuple(values.get("genres", ())),
+        series=tuple(SeriesPlace(name=name, position=position) for name, position in values.get("series", ())),
+        isbns=(values["isbn"],) if values.get("isbn") else (),
     )
 
 
@@ -142,6 +149,12 @@ def offers_of(facts: BookFacts, source: str) -> dict[str, Offer]:
 
 def _names(names: tuple[str, ...]) -> list[str]:
     return list({key: name[:255] for name in reversed(names) if (key := key_of(name))}.values())[::-1]
+
+
+def digest_of(value: Value) -> str:
+    """By which a value is known again; of a text whatever its blanks."""
+    plain = " ".join(value.split()) if isinstance(value, str) else value
+    return hashlib.blake2b(json.dumps(plain).encode(), digest_size=8).hexdigest()
 
 
 def is_empty(value: Value) -> bool:

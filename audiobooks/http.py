@@ -106,12 +106,14 @@ class Doorway:
         patience: Patience | None = None,
         transport: httpx.BaseTransport | None = None,
         contact: str | None = None,
+        pace: Pace | None = None,
     ) -> None:
-        """`patience` and `transport` are for tests. `contact` goes into the User-Agent, the setting where it is None."""
+        """`patience` and `transport` are for tests. `pace` is of requests that name none. `contact` goes into the User-Agent, the setting where it is None."""
         self.covered: ServiceError | None = None
         self.as_of: datetime | None = None
         self.reached = False
         self._patience = patience or Patience()
+        self._pace = pace or Pace()
         self._transport = transport or Transport()
         contact = settings.CONTACT if contact is None else contact
         contact = "".join(each for each in contact if each.isascii() and each.isprintable())
@@ -156,7 +158,7 @@ class Doorway:
             headers=_headers({"Accept": "application/json", **(headers or {}), **(secret_headers or {})}),
             secrets=_values(secret_params, secret_headers),
             secret_names=frozenset(name.lower() for name in secret_headers or {}),
-            pace=pace or Pace(),
+            pace=pace or self._pace,
             redirects_to=tuple(redirects_to),
             most_bytes=most_bytes,
             final=final,
@@ -187,7 +189,7 @@ class Doorway:
             headers=_headers({**sent, **(secret_headers or {})}),
             content=json.dumps(data, sort_keys=True).encode(),
             secrets=_values(secret_headers),
-            pace=pace or Pace(),
+            pace=pace or self._pace,
             most_bytes=most_bytes,
         )
         return self._ask(request, request.url, fresh_for, found, or_last_good)
@@ -210,7 +212,7 @@ class Doorway:
             headers=_headers({"Accept": "*/*", **(secret_headers or {})}),
             secrets=_values(secret_headers),
             secret_names=frozenset(name.lower() for name in secret_headers or {}),
-            pace=pace or Pace(),
+            pace=pace or self._pace,
             redirects_to=tuple(redirects_to),
             most_bytes=most_bytes,
             public_only=not trusted,

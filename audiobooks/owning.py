@@ -1,73 +1,259 @@
-"""Which book a library or an export means, and that it is owned or wanted there."""
+"""Which book a library or an export means, and that it is owned or wanted there.
+
+Standing never goes down, and absence never deletes: what a library no longer names is marked missing in it.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from itertools import islice
+from typing import Any, Literal, TypeVar
 
-from django.db import transaction
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db import DataError, IntegrityError, connection, transaction
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from .facts import BookFacts
-from .fields import apply, facts_of, new_book, offers_of
+from .fields import (
+    OF_THE_RECORDING,
+    Offer,
+    apply,
+    decide,
+    digest_of,
+    facts_of,
+    is_empty,
+    new_book,
+    offers_of,
+    values_of,
+)
 from .library.albums import key_of
 from .matching.choose import choose
-from .matching.compare import Verdict
+from .matching.compare import OTHER_RUNTIME, Verdict
 from .models import Author, Book, Holding, LibraryFile, with_names
 from .names import rows_of, work_of
 
+T = TypeVar("T")
+
+SERVER = "audiobookshelf:"
+"""Libraries of this beginning hold files; any other is an export, which says only that a book is owned or wanted."""
 ALIKE = 20
 """Books of one title that are compared at most."""
+CHUNK = 100
+"""Books looked up at once."""
 _HIGHEST = (Book.Standing.OWNED, Book.Standing.WANTED, Book.Standing.KNOWN)
+_MAKING_BOOKS = 7_301_401
+"""The number of a lock, of no meaning but that nothing else uses it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Held:
     """A book as a library or an export names it. `library` and `item` are its identity there.
 
-    own_path: its path in our own library folder, where that is known.
+    missing: the library itself says that no recording of it is there.
+    own_paths: what its path in our own library folder may be, the most telling first.
+    size: bytes.
     """
 
     library: str
     item: str
     facts: BookFacts
-    standing: Book.Standing = Book.Standing.OWNED
+    standing: str = Book.Standing.OWNED
+    missing: bool = False
     path: str = ""
-    own_path: str = ""
+    own_paths: tuple[str, ...] = ()
     formats: tuple[str, ...] = ()
     size: int | None = None
 
+    @property
+    def has_files(self) -> bool:
+        return self.library.startswith(SERVER) and not self.missing
 
-def record(held: Held, *, now: datetime) -> tuple[Book, bool]:
-    """Find or make its book, and write down that it is there. Returns the book, and whether it is new."""
-    with transaction.atomic():
-        holding = Holding.objects.filter(library=held.library, item=held.item).select_related("book").first()
-        book = holding.book if holding else find_book(held.facts, own_path=held.own_path)
-        offers = offers_of(held.facts, held.facts.source)
-        is_new = book is None
-        if book is None:
-            work = work_of(held.facts.title, rows_of(Author, held.facts.author_names))
-            book = new_book(work, offers, now=now, standing=held.standing)
-        else:
-            apply(with_names(Book.objects.all()).get(pk=book.pk), offers, why=f"read from {held.library}", now=now)
-        standing = min(book.standing, held.standing, key=_HIGHEST.index)
-        Book.objects.filter(pk=book.pk).update(standing=standing, missing_since=None)
-        columns: dict[str, Any] = {
-            **{"book": book, "path": held.path[:1024], "formats": list(held.formats), "size": held.size},
-            **{"seen_at": now, "missing_since": None},
+    @property
+    def is_a_recording(self) -> bool:
+        """Whether what is said is said of a recording: an export may mean a printed book."""
+        facts = self.facts
+        tells = facts.is_audio or facts.asin or facts.narrators or facts.runtime
+        return self.library.startswith(SERVER) or bool(tells and facts.is_audio is not False)
+
+    def columns(self) -> dict[str, Any]:
+        """Of its Holding."""
+        return {"path": self.path[:1024], "formats": list(self.formats), "size": self.size}
+
+
+Outcome = Literal["new", "changed", "same", "failed"]
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """`error` is why it failed, which left everything as it was."""
+
+    held: Held
+    outcome: Outcome
+    error: str = ""
+
+
+def record_each(helds: Iterable[Held], *, now: datetime) -> Iterator[Recorded]:
+    """Record each in a transaction of its own, in order, one for one. What is recorded as it is costs no query of its own."""
+    rest = iter(helds)
+    while chunk := list(islice(rest, CHUNK)):
+        known = known_holdings(chunk)
+        books = with_names(Book.objects.filter(pk__in={holding.book_id for holding in known.values()}))
+        by_pk = {book.pk: book for book in books}
+        speakers = _speakers(by_pk)
+        same = {
+            key: holding.pk
+            for held in chunk
+            if (holding := known.get(key := (held.library, held.item))) is not None
+            and _is_recorded(held, holding, by_pk[holding.book_id], speakers)
         }
-        Holding.objects.update_or_create(library=held.library, item=held.item, defaults=columns)
-    return book, is_new
+        Holding.objects.filter(pk__in=same.values()).update(seen_at=now)
+        for held in chunk:
+            if (held.library, held.item) in same:
+                yield Recorded(held, "same")
+                continue
+            try:
+                recorded = Recorded(held, record(held, now=now)[1])
+            except (DataError, IntegrityError, OverflowError) as error:
+                recorded = Recorded(held, "failed", str(error).strip().partition("\n")[0])
+            yield recorded
 
 
-def find_book(facts: BookFacts, *, own_path: str = "") -> Book | None:
+def record(held: Held, *, now: datetime) -> tuple[Book, Outcome]:
+    """Find or make its book, and write down that it is there, in one transaction.
+
+    Raises:
+        DataError, IntegrityError, OverflowError: a value does not fit.
+    """
+    with transaction.atomic():
+        holding = _holding(held)
+        if holding is None:
+            lock_making()
+            holding = _holding(held)
+        book = holding.book if holding else find_book(held.facts, own_paths=held.own_paths)
+        outcome: Outcome = "same" if holding else "changed"
+        if book is None:
+            outcome = "new"
+            work = work_of(held.facts.title, rows_of(Author, held.facts.author_names))
+            book = new_book(work, offers_of(held.facts, held.facts.source), now=now, standing=held.standing)
+        else:
+            book = with_names(Book.objects.all()).get(pk=book.pk)
+            offers = _offers(held, holding, book, _speakers([book.pk]))
+            if apply(book, offers, why=f"read from {held.library}", now=now)[1] is not None:
+                outcome = "changed"
+        columns: dict[str, Any] = {"standing": higher(book.standing, held.standing)}
+        if held.has_files:
+            columns["missing_since"] = None
+        if any(getattr(book, name) != value for name, value in columns.items()):
+            Book.objects.filter(pk=book.pk).update(**columns)
+            outcome = "new" if outcome == "new" else "changed"
+        if holding is None:
+            holding = Holding(library=held.library, item=held.item)
+        elif not _is_as_before(held, holding):
+            outcome = "changed"
+        for name, value in held.columns().items():
+            setattr(holding, name, value)
+        holding.book, holding.seen_at = book, now
+        holding.missing_since = (holding.missing_since or now) if held.missing else None
+        holding.save()
+    return book, outcome
+
+
+def lock_making() -> None:
+    """Until the end of the transaction nobody else looks for a book and makes it: else both might make it.
+
+    SQLite has one writer at a time anyway.
+    """
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_MAKING_BOOKS])
+
+
+def known_holdings(helds: Collection[Held]) -> dict[tuple[str, str], Holding]:
+    """By library and item; one query."""
+    wanted = Holding.objects.filter(
+        library__in={held.library for held in helds}, item__in={held.item for held in helds}
+    )
+    return {(holding.library, holding.item): holding for holding in wanted}
+
+
+def _holding(held: Held) -> Holding | None:
+    return Holding.objects.filter(library=held.library, item=held.item).select_related("book").first()
+
+
+Speakers = dict[tuple[int, str], int]
+"""(book, source) -> the holding that speaks for the source."""
+
+
+def _speakers(books: Collection[int]) -> Speakers:
+    """The first that is there: where a source has a book twice, the two would else take turns; one query."""
+    speakers: Speakers = {}
+    rows = Holding.objects.filter(book__in=books, missing_since=None).order_by("pk")
+    for pk, book, library in rows.values_list("pk", "book", "library"):
+        speakers.setdefault((book, _source(library)), pk)
+    return speakers
+
+
+def _source(library: str) -> str:
+    return SERVER if library.startswith(SERVER) else library
+
+
+def _is_recorded(held: Held, holding: Holding, book: Book, speakers: Speakers) -> bool:
+    decision = decide(values_of(book), book.provenance, _offers(held, holding, book, speakers))
+    return (
+        _is_as_before(held, holding)
+        and higher(book.standing, held.standing) == book.standing
+        and not (held.has_files and book.missing_since)
+        and not decision.changes_something(book.provenance)
+    )
+
+
+def _is_as_before(held: Held, holding: Holding) -> bool:
+    as_before = all(getattr(holding, name) == value for name, value in held.columns().items())
+    return as_before and (holding.missing_since is not None) == held.missing
+
+
+def higher(one: str, other: str) -> str:
+    """Of two standings."""
+    return min(Book.Standing(one), Book.Standing(other), key=_HIGHEST.index)
+
+
+def _offers(held: Held, holding: Holding | None, book: Book, speakers: Speakers) -> dict[str, Offer]:
+    """What it says of a book that was there before.
+
+    A printed book says nothing of the recording; what we wrote there ourselves comes back as an echo, which is nobody's
+    word; and one that does not speak for its source only says what is not known.
+    """
+    written = holding.written if holding else {}
+    speaker = speakers.get((book.pk, _source(held.library)))
+    may_replace = speaker is None or (holding is not None and holding.pk <= speaker)
+    values = values_of(book)
+    return {
+        name: offer
+        for name, offer in offers_of(held.facts, held.facts.source).items()
+        if (held.is_a_recording or name not in OF_THE_RECORDING)
+        and written.get(name) != digest_of(offer.value)
+        and (may_replace or is_empty(values[name]))
+    }
+
+
+# --- finding ----------------------------------------------------------------------------------------------------------
+
+
+def find_book(facts: BookFacts, *, own_paths: tuple[str, ...] = (), among: QuerySet[Book] | None = None) -> Book | None:
     """The book these facts are of: by its place, its ASIN, or as a strong match of title, authors and the rest."""
-    if own_path and (book := Book.objects.filter(path=own_path).first()):
+    books = Book.objects.all() if among is None else among
+    if own_paths:
+        at = {book.path: book for book in books.filter(path__in=own_paths)}
+        for path in own_paths:
+            if path in at and _may_be(at[path], facts):
+                return at[path]
+    if facts.asin and (book := books.filter(asin=facts.asin).order_by("pk").first()):
         return book
-    if facts.asin and (book := Book.objects.filter(asin=facts.asin).order_by("pk").first()):
-        return book
-    alike = list(with_names(_of_title(facts))[:ALIKE])
+    if facts.is_audio is False:
+        # Whoever lists a printed book means the work: no recording of it is another book.
+        facts = replace(facts, is_audio=None)
+    alike = list(with_names(books.filter(work__key__in=_title_keys(facts)).order_by("pk"))[:ALIKE])
     matches = choose(facts, [replace(facts_of(book), source="book", id=str(book.pk)) for book in alike])
     for match in matches[:1]:
         if match.verdict is Verdict.STRONG and match.same_recording is not False:
@@ -75,30 +261,59 @@ def find_book(facts: BookFacts, *, own_path: str = "") -> Book | None:
     return None
 
 
-def _of_title(facts: BookFacts) -> QuerySet[Book]:
-    titles = {facts.title, facts.title.partition(":")[0], f"{facts.title} {facts.subtitle}"}
-    keys = {key for title in titles if (key := key_of(title))}
-    return Book.objects.filter(work__key__in=keys).order_by("pk")
+def held_at(path: str, facts: BookFacts) -> Book | None:
+    """The book without files of ours that a server has at this path of our library folder."""
+    if "/" not in path:
+        return None
+    there = Holding.objects.filter(library__startswith=SERVER, path__endswith=f"/{path}", book__path=None)
+    books = (holding.book for holding in there.select_related("book").order_by("pk")[:ALIKE])
+    return next((book for book in books if _may_be(book, facts)), None)
 
 
-def mark_missing(library: str, *, before: datetime) -> int:
-    """What a whole reading of the library that began at `before` did not name is missing there. Nothing is deleted."""
-    gone = Holding.objects.filter(library=library, seen_at__lt=before, missing_since=None)
-    count = gone.update(missing_since=before)
-    mark_books_missing(before)
-    return count
+def _may_be(book: Book, facts: BookFacts) -> bool:
+    """Two libraries may have different books at paths of one name."""
+    if book.asin and facts.asin and book.asin != facts.asin:
+        return False
+    if book.runtime is None or facts.runtime is None:
+        return True
+    seconds = book.runtime.total_seconds()
+    return abs(seconds - facts.runtime) <= OTHER_RUNTIME * max(seconds, facts.runtime)
+
+
+def _title_keys(facts: BookFacts) -> set[str]:
+    titles = (facts.title, facts.title.partition(":")[0], f"{facts.title} {facts.subtitle}")
+    return {key for title in titles if (key := key_of(title))}
+
+
+# --- absence ----------------------------------------------------------------------------------------------------------
+
+
+def mark_missing(libraries: Collection[str], named: Collection[tuple[str, str]], *, now: datetime) -> int:
+    """What a complete inventory of the libraries does not name, by (library, item), is missing there: returns how many.
+
+    Nothing is deleted.
+    """
+    there = Holding.objects.filter(library__in=libraries, missing_since=None)
+    gone = [pk for pk, *key in there.values_list("pk", "library", "item").iterator() if tuple(key) not in named]
+    for pks in _parts(gone):
+        Holding.objects.filter(pk__in=pks).update(missing_since=now)
+    mark_books_missing(now)
+    return len(gone)
 
 
 def mark_books_missing(now: datetime) -> None:
-    """Books that are owned, and in no library any more."""
-    files = LibraryFile.objects.filter(book=OuterRef("pk"), missing_since=None)
-    holdings = Holding.objects.filter(book=OuterRef("pk"), missing_since=None)
-    there = Book.objects.filter(standing=Book.Standing.OWNED, missing_since=None)
-    gone = there.exclude(Exists(files)).exclude(Exists(holdings)).values_list("pk", flat=True)
+    """Books that are owned, and whose files are in no library any more. Of one that only exports name, none ever were."""
+    files = LibraryFile.objects.filter(book=OuterRef("pk"))
+    holdings = Holding.objects.filter(book=OuterRef("pk"))
+    served = holdings.filter(library__startswith=SERVER)
+    there = Exists(files.filter(missing_since=None)) | Exists(served.filter(missing_since=None))
+    only_listed = Exists(holdings) & ~Exists(served) & ~Exists(files)
+    owned = Book.objects.filter(standing=Book.Standing.OWNED, missing_since=None)
+    gone = owned.exclude(Q(there) | Q(only_listed)).values_list("pk", flat=True)
     for pks in _parts(list(gone)):
         Book.objects.filter(pk__in=pks).update(missing_since=now)
 
 
-def _parts(values: list[int]) -> list[list[int]]:
+def _parts(values: list[T]) -> list[list[T]]:
     # SQLite takes a bounded number of parameters in a statement.
     return [values[start : start + 500] for start in range(0, len(values), 500)]

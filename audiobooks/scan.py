@@ -18,7 +18,7 @@ from django.utils import timezone
 from scheduling.context import TaskRun
 from scheduling.exceptions import TaskFailed
 
-from .fields import Offer, Value, apply, is_empty, new_book
+from .fields import Offer, Value, apply, facts_from, is_empty, new_book
 from .library.albums import ABRIDGED, book_keys, key_of, without_part
 from .library.base import (
     FileTags,
@@ -34,7 +34,7 @@ from .library.tags import read_tags
 from .matching.names import language_code
 from .models import Author, Book, LibraryFile
 from .names import rows_of, work_of
-from .owning import mark_books_missing
+from .owning import find_book, held_at, lock_making, mark_books_missing
 from .trust import FOLDER
 
 T = TypeVar("T")
@@ -294,6 +294,8 @@ def _record(scan: Scan, group: Group, owner: Book | None) -> None:
         tagged = next((file.tags for file in group.files if file.tags.duration), FileTags())
         offers = {name: Offer(value, FOLDER) for name, value in _values(group, tagged, place).items()}
         if owner is None:
+            owner = _without_files(group, offers)
+        if owner is None:
             book = _new_book(group, offers)
         else:
             book = owner
@@ -307,6 +309,13 @@ def _record(scan: Scan, group: Group, owner: Book | None) -> None:
         scan.summary.books_new += 1
     else:
         scan.summary.books_changed += 1
+
+
+def _without_files(group: Group, offers: dict[str, Offer]) -> Book | None:
+    """The book of these files, if it is known from elsewhere: it was wanted, or is in another library."""
+    lock_making()
+    facts = facts_from({name: offer.value for name, offer in offers.items()})
+    return held_at(group.path, facts) or find_book(facts, among=Book.objects.filter(path=None))
 
 
 def _new_book(group: Group, offers: dict[str, Offer]) -> Book:

@@ -154,6 +154,9 @@ STORAGES = {
 
 AUDIOBOOKS_LIBRARY = (BASE_DIR / Path(env.str("AUDIOBOOKS_LIBRARY", default="./library")).expanduser()).resolve()
 AUDIOBOOKS_COVERS = (BASE_DIR / Path(env.str("AUDIOBOOKS_COVERS", default="./covers")).expanduser()).resolve()
+AUDIOBOOKSHELF_URL = env.str("AUDIOBOOKSHELF_URL", default="")
+AUDIOBOOKSHELF_KEY = env.str("AUDIOBOOKSHELF_KEY", default="")
+AUDIOBOOKSHELF_WRITE = env.bool("AUDIOBOOKSHELF_WRITE", default=False)
 METADATA_GUARD_PERCENT = env.int("METADATA_GUARD_PERCENT", default=10)
 
 VERSION = "0.1.0"
@@ -183,7 +186,7 @@ SCHEDULING = {
             (
                 *(SECRET_KEY, urlsplit(_database_url).password, DATABASES["default"].get("PASSWORD")),
                 # A token may have been copied with the word Bearer before it.
-                *(GOOGLE_BOOKS_KEY, HARDCOVER_TOKEN, *HARDCOVER_TOKEN.split()[-1:]),
+                *(GOOGLE_BOOKS_KEY, HARDCOVER_TOKEN, *HARDCOVER_TOKEN.split()[-1:], AUDIOBOOKSHELF_KEY),
             ),
         )
     ),

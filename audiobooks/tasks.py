@@ -8,7 +8,8 @@ from scheduling.context import TaskRun
 from scheduling.exceptions import TaskFailed
 from scheduling.registry import task
 
-from . import refresh, scan
+from . import imports, refresh, scan, shelf, write_back
+from .exceptions import LibraryError
 from .models import MetadataRun
 
 
@@ -21,8 +22,40 @@ from .models import MetadataRun
     timeout=timedelta(hours=6),
 )
 def library_scan(run: TaskRun) -> None:
-    """Record the audio files of the library folder as books."""
+    """Record the audio files of the library folder, and what an Audiobookshelf server holds, as books."""
+    problems = []
+    for part in (_scan_folder, _scan_server):
+        if run.should_stop:
+            return
+        # What fails in one library is no reason to leave the other out.
+        try:
+            part(run)
+        except (TaskFailed, LibraryError) as error:
+            problems.append(str(error))
+    imports.forget_old_uploads()
+    if problems:
+        raise TaskFailed(" ".join(problems))
+
+
+def _scan_folder(run: TaskRun) -> None:
     scan.scan_library(run, root=settings.AUDIOBOOKS_LIBRARY)
+
+
+def _scan_server(run: TaskRun) -> None:
+    if (server := shelf.audiobookshelf()) is None:
+        return
+    items = shelf.scan_server(run, server)
+    if settings.AUDIOBOOKSHELF_WRITE and not run.should_stop:
+        write_back.write_back(run, server, items)
+
+
+@task("audiobooks.import_books", label="IMPORT")
+def import_books(run: TaskRun, upload: int) -> None:
+    """Import the books of a file that was uploaded on the page “Import books”.
+
+    upload: the key of the uploaded file.
+    """
+    imports.import_upload(run, upload)
 
 
 @task(

@@ -709,6 +709,23 @@ class Task(models.Model):
         fields.setdefault("arguments", job.arguments)
         return cls(job=job, function=job.function, task_name=label_of(job.function, job.name), **fields)
 
+    @classmethod
+    def queue(cls, function: TaskFunction, arguments: Mapping[str, Any], *, user: Any = None) -> Task:
+        """Queue one run of a function, with no Job.
+
+        Raises:
+            ArgumentError
+        """
+        function.check_arguments(arguments)
+        with transaction.atomic():
+            task = cls.objects.create(
+                **{"function": function.name, "task_name": function.label, "arguments": dict(arguments)},
+                cause=cls.Cause.MANUAL,
+                requested_by=user,
+            )
+            wakeups.announce()
+        return task
+
     @property
     def duration(self) -> timedelta | None:
         """How long it ran; so far, if it is running."""

@@ -69,5 +69,6 @@ def roles(db: None) -> None:
         "scheduling.migrations.0005_roles",
         "audiobooks.migrations.0002_roles",
         "audiobooks.migrations.0007_library_roles",
+        "audiobooks.migrations.0010_import_roles",
     ):
         importlib.import_module(app).make_roles(apps, Editor)

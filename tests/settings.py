@@ -44,6 +44,7 @@ os.environ.update(
         **dict.fromkeys(("CONTACT", "METADATA_PROVIDERS", "AUDIBLE_REGION", "GOOGLE_BOOKS_KEY", "HARDCOVER_TOKEN"), ""),
         **dict.fromkeys(("AUDNEXUS_URL", "AUDIBLE_URL", "OPEN_LIBRARY_URL"), ""),
         **dict.fromkeys(("GOOGLE_BOOKS_URL", "HARDCOVER_URL", "LIBRIVOX_URL"), ""),
+        **dict.fromkeys(("AUDIOBOOKSHELF_URL", "AUDIOBOOKSHELF_KEY", "AUDIOBOOKSHELF_WRITE"), ""),
         "DEBUG": "false",
     }
 )

@@ -51,6 +51,7 @@ from .book_list import (
     listed,
     searched,
 )
+from .imports import import_urls
 
 SHOWN_FILES = 100
 LONG = 300
@@ -124,6 +125,7 @@ class BookAdmin(LibraryAdmin):
     list_filter_sheet = True
     ordering = ["title"]
     change_form_template = "audiobooks/admin/book.html"
+    change_list_template = "audiobooks/admin/book_list.html"
     fields = ["title"]
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[BookList]:
@@ -146,7 +148,7 @@ class BookAdmin(LibraryAdmin):
             for step in ("edit", "take", "unlock", "refresh")
         ]
         cover = path("cover/<path:name>", wrap(self.cover_view, cacheable=True), name="audiobooks_book_cover")
-        return [cover, *steps, *super().get_urls()]
+        return [cover, *import_urls(self), *steps, *super().get_urls()]
 
     # --- the list ----------------------------------------------------------------------------------------------------
 

@@ -555,6 +555,16 @@ def _payload(record: Mapping[str, Any] | None, changes: Changes) -> dict[str, An
     return {"metadata": changed} if changed else {}
 
 
+def would_change(changes: Changes) -> bool:
+    """Whether the server's item would be another, if it is as `changes.was` says."""
+    was, becomes = changes.was, changes.becomes
+    for name, write in _WRITERS.items():
+        wanted, now = _comparable(name, becomes), _comparable(name, was)
+        if wanted and wanted != now and not (now and write(becomes, was) == write(was, was)):
+            return True
+    return False
+
+
 def _comparable(name: str, facts: BookFacts) -> Any:
     """Names without the ids that one source gives them."""
     value = getattr(facts, name)

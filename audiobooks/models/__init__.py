@@ -1,4 +1,5 @@
 from .books import Authorship, Book, Holding, LibraryFile, Reading, SeriesEntry, Work, with_names
+from .imports import Upload
 from .library import (
     Author,
     AuthorAlias,
@@ -37,6 +38,7 @@ __all__ = [
     "SeriesAlias",
     "SeriesEntry",
     "ServiceState",
+    "Upload",
     "Work",
     "with_names",
 ]

@@ -167,7 +167,12 @@ class Holding(models.Model):
     formats = models.JSONField(default=list, blank=True)
     size = models.BigIntegerField(null=True, blank=True, help_text="Bytes.")
     seen_at = models.DateTimeField(help_text="When the library last named it.")
-    missing_since = models.DateTimeField(null=True, blank=True)
+    missing_since = models.DateTimeField(
+        null=True, blank=True, help_text="Since when no recording of it is there; absence never deletes."
+    )
+    written = models.JSONField(
+        default=dict, blank=True, editable=False, help_text="Field -> digest of our value that was written there last."
+    )
 
     class Meta:
         ordering = ["library", "item"]
