@@ -11,15 +11,14 @@ import threading
 import traceback
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import Future, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from queue import SimpleQueue
 from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.models import User
-from django.db import connection, transaction
+from django.db import connections, transaction
 from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
@@ -27,13 +26,15 @@ from scheduling.context import TaskRun
 from scheduling.exceptions import NotAllowedNow, TaskFailed
 from scheduling.models import Job, Task
 
+from . import covers
 from .exceptions import ServiceError
 from .facts import BookFacts
 from .fields import OF_THE_RECORDING, Offer, apply, decide, facts_of, offers_of, undo, values_of
-from .http import Doorway, database
+from .http import Doorway
 from .matching.choose import choose
 from .matching.compare import Match, Verdict, compare
 from .metadata.base import Provider
+from .metadata.open_library import COVERS_REDIRECT_TO
 from .metadata.registry import ask, providers
 from .models import Book, MetadataRun, ProviderMatch, with_names
 from .trust import rank
@@ -220,10 +221,38 @@ def refresh_one(pk: int, *, by: User) -> Task:
     Raises:
         NotAllowedNow: the Job that would do it was deleted.
     """
-    job = Job.objects.filter(pk="metadata_new").first()
+    return _queue("metadata_new", by, book=pk)
+
+
+def _queue(job_id: str, by: User, **arguments: int) -> Task:
+    job = Job.objects.filter(pk=job_id).first()
     if job is None:
-        raise NotAllowedNow("The Job metadata_new was deleted; a refresh of one book runs as one of its Tasks.")
-    return job.run_now(arguments={"book": pk}, user=by)
+        raise NotAllowedNow(f"The Job {job_id} was deleted; this would be done by one of its Tasks.")
+    return job.run_now(arguments=arguments, user=by)
+
+
+def queue_undo(record: MetadataRun, *, by: User) -> Task:
+    """Queue the undoing of a run, which takes a while where it changed much.
+
+    Raises:
+        NotAllowedNow: the Job that would do it was deleted.
+    """
+    return _queue("metadata_full", by, undo=record.pk)
+
+
+def undo_refresh(run: TaskRun, pk: int) -> None:
+    """Raises:
+    TaskFailed: there is no such run, or it is not to be undone now.
+    """
+    record = MetadataRun.objects.filter(pk=pk).first()
+    if record is None:
+        raise TaskFailed(f"There is no refresh #{pk}.")
+    try:
+        undone, left = undo_run(record)
+    except NotAllowedNow as error:
+        raise TaskFailed(str(error)) from None
+    run.succeeded(undone)
+    run.result = {"run": pk, "changes undone": undone, "fields written again since and left": left}
 
 
 def let_go_on(record: MetadataRun) -> None:
@@ -233,6 +262,16 @@ def let_go_on(record: MetadataRun) -> None:
     asking = MetadataRun.objects.filter(pk=record.pk, state=MetadataRun.State.ASKS)
     if not asking.update(state=MetadataRun.State.RUNNING, may_change_much=True):
         raise NotAllowedNow(f"{record} does not wait for an answer.")
+
+
+def go_on(record: MetadataRun, *, by: User) -> Task:
+    """Let it change as much as it wants, and queue that it goes on.
+
+    Raises:
+        NotAllowedNow: it does not ask, or the Job that would do it was deleted.
+    """
+    let_go_on(record)
+    return _queue("metadata_new" if record.kind == MetadataRun.Kind.NEW else "metadata_full", by)
 
 
 def undo_run(record: MetadataRun) -> tuple[int, int]:
@@ -261,48 +300,58 @@ def undo_run(record: MetadataRun) -> tuple[int, int]:
 
 
 class _Askers:
-    """Threads that ask, each with a connection to the database for as long as the block lasts."""
+    """Threads that ask and fetch covers, each with a connection to the database for as long as the block lasts."""
 
     def __init__(self) -> None:
         self.http = Doorway()
         self.providers = providers()
-        self._wanted: SimpleQueue[tuple[Known, Future[list[Answer]]] | None] = SimpleQueue()
-        self._threads = [threading.Thread(target=self._work, name=f"ask-{number}") for number in range(ASKERS)]
         self._is_over = False
 
     def __enter__(self) -> _Askers:
-        for thread in self._threads:
-            thread.start()
+        self._pool = ThreadPoolExecutor(ASKERS, thread_name_prefix="ask")
         return self
 
     def __exit__(self, *exception: object) -> None:
         self._is_over = True
-        for _ in self._threads:
-            self._wanted.put(None)
-        for thread in self._threads:
-            thread.join()
+        together = threading.Barrier(ASKERS)
+        for _ in range(ASKERS):
+            self._pool.submit(_close_connection, together)
+        self._pool.shutdown()
 
     def ask(self, known: Known) -> Future[list[Answer]]:
-        """One answer a provider, which may be one that failed. Those that are waited for at the end of the block never come."""
-        future: Future[list[Answer]] = Future()
-        self._wanted.put((known, future))
-        return future
+        """One answer a provider, which may be one that failed; none once the block is over."""
+        return self._pool.submit(self._ask, known)
 
-    def _work(self) -> None:
-        with database():
-            while (wanted := self._wanted.get()) is not None:
-                known, future = wanted
-                connection.ensure_connection()
-                try:
-                    answers = []
-                    for provider in self.providers:
-                        if self._is_over:
-                            break
-                        answers.append(find(self.http, known, provider))
-                    else:
-                        future.set_result(answers)
-                except Exception as error:  # noqa: BLE001  Who waits for the answer is told.
-                    future.set_exception(error)
+    def _ask(self, known: Known) -> list[Answer]:
+        answers = []
+        for provider in self.providers:
+            if self._is_over:
+                break
+            answers.append(find(self.http, known, provider))
+        return answers
+
+    def fetch_cover(self, pk: int) -> Future[str]:
+        """Why there is none, or empty."""
+        return self._pool.submit(self._fetch_cover, pk)
+
+    def _fetch_cover(self, pk: int) -> str:
+        book = None if self._is_over else Book.objects.filter(pk=pk).only("cover_url", "cover").first()
+        if book is None:
+            return ""
+        try:
+            covers.fetch(book, self._download)
+        except (ServiceError, covers.CoverError) as error:
+            return str(error)
+        return ""
+
+    def _download(self, url: str) -> bytes:
+        return self.http.download(url, most_bytes=covers.LARGEST_BYTES, redirects_to=COVERS_REDIRECT_TO).body
+
+
+def _close_connection(together: threading.Barrier) -> None:
+    # Each thread has one of its own, and waits so that no other takes its turn.
+    connections.close_all()
+    together.wait(timeout=60)
 
 
 class _Refresh:
@@ -317,6 +366,7 @@ class _Refresh:
         self.changed = 0
         self.reviews = 0
         self.reasons: dict[str, str] = {}
+        self.covers: deque[Future[str]] = deque()
 
     def work(self) -> None:
         askers = _Askers()
@@ -341,9 +391,9 @@ class _Refresh:
         asked: deque[tuple[Known, Future[list[Answer]]]] = deque()
         for known in self._known():
             asked.append((known, askers.ask(known)))
-            if len(asked) >= AHEAD and not self._settle(*asked.popleft()):
+            if len(asked) >= AHEAD and not self._settle(askers, *asked.popleft()):
                 return False
-        return all(self._settle(*each) for each in asked)
+        return all(self._settle(askers, *each) for each in asked) and self._have_covers(0)
 
     def _left(self) -> QuerySet[Book]:
         return self.books.filter(Q(tried_at=None) | Q(tried_at__lt=self.record.started_at))
@@ -365,7 +415,17 @@ class _Refresh:
             moment, last = batch[-1].tried_at, batch[-1].pk
             yield from _with_matches(batch)
 
-    def _settle(self, known: Known, asked: Future[list[Answer]]) -> bool:
+    def _have_covers(self, most: int) -> bool:
+        """Wait until so many are on their way at most. False where it is to stop instead."""
+        while len(self.covers) > most:
+            while not wait([self.covers[0]], timeout=LOOK).done:
+                if self.run.should_stop:
+                    return False
+            if reason := self.covers.popleft().result():
+                self.run.warning("A cover could not be had: %s", reason)
+        return True
+
+    def _settle(self, askers: _Askers, known: Known, asked: Future[list[Answer]]) -> bool:
         """Wait for the answers about one book, and write them. False where it is to stop instead."""
         while True:
             if self.run.should_stop:
@@ -382,9 +442,10 @@ class _Refresh:
                 raise TaskFailed(self._nobody())
             return True
         self.unanswered = 0
-        self._write(known, answers)
+        if self._write(known, answers):
+            self.covers.append(askers.fetch_cover(known.book.pk))
         self.run.succeeded()
-        return True
+        return self._have_covers(AHEAD)
 
     def _answers(self, known: Known, asked: Future[list[Answer]]) -> list[Answer]:
         """None where asking broke: one book that an adapter cannot digest does not keep the others from being asked about."""
@@ -398,7 +459,8 @@ class _Refresh:
                 self.reasons[answer.provider] = str(answer.error)
         return answers
 
-    def _write(self, known: Known, answers: list[Answer]) -> None:
+    def _write(self, known: Known, answers: list[Answer]) -> bool:
+        """Whether the book now has the address of a cover, and no cover."""
         now = timezone.now()
         offers = offers_from(answers)
         would = decide(values_of(known.book), known.book.provenance, offers)
@@ -421,6 +483,8 @@ class _Refresh:
             MetadataRun.objects.filter(pk=self.record.pk).update(**counts)
             self.changed += bool(decision.accepted)
             self.reviews += any(answer.doubtful for answer in answers)
+            return "cover_url" in decision.accepted or bool(known.book.cover_url and not known.book.cover)
+        return False
 
     def _nobody(self) -> str:
         reasons = " ".join(f"{name}: {reason}" for name, reason in self.reasons.items())

@@ -95,9 +95,15 @@ def top10_discovery_task(run: TaskRun) -> None:
     retries=3,
     retry_delay=timedelta(hours=1),
 )
-def metadata_full_refresh_task(run: TaskRun) -> None:
-    """Refresh the metadata of every book."""
-    refresh.refresh_books(run, MetadataRun.Kind.FULL)
+def metadata_full_refresh_task(run: TaskRun, undo: int | None = None) -> None:
+    """Refresh the metadata of every book.
+
+    undo: the number of a refresh to take back, instead of refreshing.
+    """
+    if undo is None:
+        refresh.refresh_books(run, MetadataRun.Kind.FULL)
+    else:
+        refresh.undo_refresh(run, undo)
 
 
 @task(

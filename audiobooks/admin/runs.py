@@ -10,10 +10,11 @@ from django.urls import URLPattern, path, reverse
 from django.utils.safestring import SafeString
 
 from audiobooks.models import MetadataRun
-from audiobooks.refresh import undo_run
-from scheduling.admin.posting import post_action
+from audiobooks.refresh import go_on, queue_undo
+from scheduling.admin.posting import post_action, who
 from scheduling.display import NOTHING, label, moment
 from scheduling.exceptions import NotAllowedNow
+from scheduling.models import Task
 
 from .base import LibraryAdmin
 from .books import prepared
@@ -80,16 +81,11 @@ class MetadataRunAdmin(LibraryAdmin):
         return super().render_change_form(request, context, *args, **kwargs)
 
     @post_action("audiobooks.allow_metadatarun")
-    def allow_view(self, request: HttpRequest, run: MetadataRun) -> str:
-        asking = MetadataRun.objects.filter(pk=run.pk, state=State.ASKS)
-        if not asking.update(may_change_much=True, state=State.RUNNING):
-            raise NotAllowedNow("It does not ask to go on any more.")
-        return "It goes on, however much it changes."
+    def allow_view(self, request: HttpRequest, run: MetadataRun) -> Task:
+        return go_on(run, by=who(request))
 
-    @post_action("audiobooks.undo_metadatarun", atomic=False)
-    def undo_view(self, request: HttpRequest, run: MetadataRun) -> str:
-
+    @post_action("audiobooks.undo_metadatarun")
+    def undo_view(self, request: HttpRequest, run: MetadataRun) -> Task:
         if run.state not in MAY_BE_UNDONE:
             raise NotAllowedNow(f"It is {run.get_state_display()}.")
-        undo_run(run)
-        return "Undone."
+        return queue_undo(run, by=who(request))

@@ -16,7 +16,7 @@ def make_roles(apps, schema_editor):
 
 class Migration(migrations.Migration):
 
-    dependencies = [("audiobooks", "0008_merges_and_lists")]
+    dependencies = [("audiobooks", "0010_import_roles")]
 
     operations = [
         migrations.AlterModelOptions(
