@@ -23,6 +23,7 @@ from .fields import (
     digest_of,
     facts_of,
     is_empty,
+    is_same,
     new_book,
     offers_of,
     values_of,
@@ -232,8 +233,8 @@ def _offers(held: Held, holding: Holding | None, book: Book, speakers: Speakers)
         name: offer
         for name, offer in offers_of(held.facts, held.facts.source).items()
         if (held.is_a_recording or name not in OF_THE_RECORDING)
-        and written.get(name) != digest_of(offer.value)
         and (may_replace or is_empty(values[name]))
+        and (written.get(name) != digest_of(offer.value) or is_same(name, values[name], offer.value))
     }
 
 

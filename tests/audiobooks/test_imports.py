@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 from io import StringIO
 from pathlib import Path
@@ -20,7 +21,7 @@ from audiobooks import imports, owning
 from audiobooks.fields import Offer, new_book, values_of
 from audiobooks.imports import import_upload, preview, queue_import, store
 from audiobooks.library.albums import key_of
-from audiobooks.library.exports import UnreadableExport, read_export
+from audiobooks.library.exports import Export, UnreadableExport, read_export
 from audiobooks.models import Author, Book, Holding, Upload, Work
 from scheduling.context import TaskRun
 from scheduling.exceptions import NotAllowedNow, TaskFailed
@@ -180,10 +181,18 @@ def test_a_stop_leaves_whole_books_and_the_file_to_go_on_with() -> None:
     assert (run.result["new"], run.result["same"], Book.objects.count()) == (20, 10, 30)
 
 
+def _shortened(export: Export) -> Export:
+    return replace(export, rows=export.rows[:150])
+
+
 @pytest.mark.parametrize("path", sorted((RECORDED / "library_exports").glob("*")) or [None])
-def test_a_recorded_export_is_imported_twice_with_the_same_result(path: Path | None) -> None:
+def test_a_recorded_export_is_imported_twice_with_the_same_result(
+    path: Path | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     if path is None:
         pytest.skip("the recorded exports are not beside this checkout")
+    # Some have thousands of rows, which is minutes.
+    monkeypatch.setattr(imports, "read_export", lambda *given: _shortened(read_export(*given)))
     try:
         first = imported(path.read_bytes(), "wanted", path.name)
     except UnreadableExport as error:
