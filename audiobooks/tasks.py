@@ -11,6 +11,7 @@ from scheduling.registry import task
 from . import imports, refresh, scan, shelf, write_back
 from .exceptions import LibraryError
 from .models import MetadataRun
+from .models.network import forget_unused
 
 
 @task(
@@ -33,6 +34,7 @@ def library_scan(run: TaskRun) -> None:
         except (TaskFailed, LibraryError) as error:
             problems.append(str(error))
     imports.forget_old_uploads()
+    forget_unused()
     if problems:
         raise TaskFailed(" ".join(problems))
 

@@ -42,7 +42,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 'ordering': ['-pk'],
-                'permissions': [('allow_metadatarun', 'Can let a refresh go beyond the guard'), ('undo_metadatarun', 'Can undo a refresh')],
+                'verbose_name': 'refresh', 'verbose_name_plural': 'refreshes', 'permissions': [('allow_metadatarun', 'Can let a refresh go beyond the guard'), ('undo_metadatarun', 'Can undo a refresh')],
             },
         ),
         migrations.CreateModel(
@@ -240,7 +240,7 @@ class Migration(migrations.Migration):
                 ('decided_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, to=settings.AUTH_USER_MODEL)),
             ],
             options={
-                'verbose_name_plural': 'provider matches',
+                'verbose_name': 'doubtful match', 'verbose_name_plural': 'doubtful matches',
                 'ordering': ['distance', 'pk'],
                 'permissions': [('review_providermatch', 'Can decide doubtful matches')],
             },

@@ -36,7 +36,8 @@ class ProviderMatch(models.Model):
 
     class Meta:
         ordering = ["distance", "pk"]
-        verbose_name_plural = "provider matches"
+        verbose_name = "doubtful match"
+        verbose_name_plural = "doubtful matches"
         constraints = [models.UniqueConstraint(fields=["book", "provider", "record", "region"], name="matched_once")]
         indexes = [
             models.Index(fields=["book"], condition=models.Q(state="proposed"), name="match_to_review"),
@@ -74,6 +75,8 @@ class MetadataRun(models.Model):
 
     class Meta:
         ordering = ["-pk"]
+        verbose_name = "refresh"
+        verbose_name_plural = "refreshes"
         permissions = [
             ("allow_metadatarun", "Can let a refresh go beyond the guard"),
             ("undo_metadatarun", "Can undo a refresh"),

@@ -29,6 +29,8 @@ _NEWS = timedelta(minutes=1)
 _OFF_WHEN_PERMANENT = timedelta(hours=24)
 # No queue is longer: a slot or lease further ahead was made by a clock that has since been set back.
 _HORIZON = 600.0
+_KEPT = timedelta(days=90)
+"""Longer than a refresh of all books is away from the next: its copies are what stands in for a catalogue that is out of order."""
 
 
 class HostQuerySet(models.QuerySet["Host"]):
@@ -263,3 +265,10 @@ class ServiceState(models.Model):
         now = timezone.now()
         since = now - self.last_success if self.last_success is not None else _NEWS
         return not self.consecutive_failures and timedelta(0) <= since < _NEWS
+
+
+def forget_unused() -> None:
+    """Copies of answers and paces of hosts that nobody has needed for long."""
+    moment = timezone.now() - _KEPT
+    HttpCopy.objects.unused_since(moment).delete()
+    Host.objects.unused_since(moment).delete()

@@ -29,6 +29,7 @@ from django.utils import timezone
 from audiobooks.exceptions import BadAnswer, Forbidden, HttpError, LeftAlone, ServiceError, Unreachable
 from audiobooks.http import Doorway, Pace, Patience
 from audiobooks.models import Host, HttpCopy
+from audiobooks.models.network import forget_unused
 from audiobooks.transport import Transport, is_public
 from tests.audiobooks.outside import Outside, Reply
 
@@ -840,3 +841,15 @@ def test_processes_share_a_host(outside: Outside, process_env: dict[str, str]) -
     assert times[-1] - times[0] >= 1.5
     host = Host.objects.get(host=f"127.0.0.1:{outside.port}")
     assert (host.in_flight, host.consecutive_failures) == (0, 0)
+
+
+@pytest.mark.django_db
+def test_copies_and_hosts_that_nobody_needs_are_forgotten() -> None:
+    now = timezone.now()
+    for name, days in (("old", 100), ("kept", 80)):
+        moment = now - timedelta(days=days)
+        HttpCopy.objects.create(key=name, url=name, fetched_at=moment, checked_at=moment, body=b"")
+        Host.objects.create(host=name, next_slot=0, busy_until=moment.timestamp())
+    forget_unused()
+    assert [copy.key for copy in HttpCopy.objects.all()] == ["kept"]
+    assert [host.host for host in Host.objects.all()] == ["kept"]
