@@ -190,7 +190,9 @@ def decide(values: Mapping[str, Value], provenance: Mapping[str, Any], offers: M
         is_own = source == offer.source == FOLDER
         value = _joined(present, offer, source) if name == "series" and not is_own else offer.value
         if is_same(name, present, value):
-            if "offered" in known and rank(name, offer.source) <= rank(name, source):
+            offered = known.get("offered")
+            # Whoever said otherwise, or one more trusted than what stands, says it now.
+            if offered and (offered["source"] == offer.source or rank(name, offer.source) <= rank(name, source)):
                 decision.settled.add(name)
         elif is_empty(value) and not is_own:
             continue
