@@ -257,15 +257,17 @@ def apply(
     """
     values = values_of(book)
     offers = {name: _by_known_names(name, values[name], offer) for name, offer in offers.items()}
-    if not decide(values, book.provenance, offers).changes_something(book.provenance):
+    decision = decide(values, book.provenance, offers)
+    if not decision.changes_something(book.provenance):
         if columns and not Book.objects.filter(pk=book.pk).update(**columns):
             raise Book.DoesNotExist
-        return Decision(), None
+        return decision, None
     # Without a savepoint: nobody goes on within a transaction in which this failed.
     with transaction.atomic(savepoint=False):
         locked = _locked(book.pk, book)
-        values = values_of(locked)
-        decision = decide(values, locked.provenance, offers)
+        if locked is not book:
+            values = values_of(locked)
+            decision = decide(values, locked.provenance, offers)
         provenance = dict(locked.provenance)
         for name, offer in decision.accepted.items():
             provenance[name] = {"source": offer.source, "at": now.isoformat()}

@@ -112,6 +112,8 @@ class Doorway:
         self.covered: ServiceError | None = None
         self.as_of: datetime | None = None
         self.reached = False
+        self.well_until: dict[str, float] = {}
+        """Service -> time.monotonic() until which nobody looks whether it is well; shared by all views."""
         self._patience = patience or Patience()
         self._pace = pace or Pace()
         self._transport = transport or Transport()
@@ -163,7 +165,8 @@ class Doorway:
             most_bytes=most_bytes,
             final=final,
         )
-        return self._ask(request, _address(url, params or {}), fresh_for, found, or_last_good)
+        shown = _address(url, params or {}) if secret_params else request.url
+        return self._ask(request, shown, fresh_for, found, or_last_good)
 
     def post_json(
         self,
@@ -478,7 +481,7 @@ class _Copies:
 
     def find(self) -> _Copy | None:
         with database():
-            row = HttpCopy.objects.filter(key=self._key).first()
+            row = HttpCopy.objects.of(self._key)
         content = row.content() if row is not None else None
         return None if row is None or content is None else _Copy(row, json.loads(content))
 
@@ -500,9 +503,8 @@ class _Copies:
             status=status,
             body=zlib.compress(json.dumps(data).encode()),
         )
-        changing = ["url", "etag", "last_modified", "fetched_at", "checked_at", "nothing", "status", "body"]
         with database():
-            HttpCopy.objects.bulk_create([row], update_conflicts=True, unique_fields=["key"], update_fields=changing)
+            HttpCopy.objects.keep(row)
         return now
 
 
@@ -536,14 +538,15 @@ class _Copy:
 def _address(url: str, params: Mapping[str, str]) -> httpx.URL:
     """Raises Forbidden where it is none that can be asked."""
     try:
-        address = httpx.URL(url)
+        # Reading an address takes long, so it is read once where that is enough.
+        address = httpx.URL(url, params=params) if params and "?" not in url else httpx.URL(url)
         usable = address.scheme in ("http", "https") and bool(_host(address)) and not address.userinfo
-        address = address.copy_merge_params(params) if params else address
+        address = address.copy_merge_params(params) if params and "?" in url else address
     except (httpx.InvalidURL, UnicodeError, ValueError, TypeError):
         usable = False
     if not usable:
         raise Forbidden(f"“{clean(str(url)[:200])}” is no address of http or https.", permanent=True)
-    return address.copy_with(fragment=None)
+    return address.copy_with(fragment=None) if address.fragment else address
 
 
 def _host(url: httpx.URL) -> str:

@@ -463,8 +463,8 @@ class _Refresh:
         """Whether the book now has the address of a cover, and no cover."""
         now = timezone.now()
         offers = offers_from(answers)
-        would = decide(values_of(known.book), known.book.provenance, offers)
-        if would.replaces and not self.record.may_change_much and self.record.replaced >= self.limit:
+        is_full = self.record.replaced >= self.limit and not self.record.may_change_much
+        if is_full and decide(values_of(known.book), known.book.provenance, offers).replaces:
             MetadataRun.objects.filter(pk=self.record.pk).update(state=MetadataRun.State.ASKS)
             raise TaskFailed(_question(self.record))
         columns: dict[str, Any] = {"tried_at": now}

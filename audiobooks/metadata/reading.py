@@ -30,6 +30,7 @@ _ROLE = re.compile(
     r"|übersetz\w+|herausgeb\w+|traduct\w+|tradutt\w+|éditeur|prólogo|préface|vorwort)\s*$",
     re.IGNORECASE,
 )
+_CONTROL = re.compile(r"[^\n\t\r -\U0010ffff]")
 _BREAKS = re.compile(r"<\s*(?:br|/?p|/?div|/?li|/?ul|/?ol|/h\d)\b[^<>]*>", re.IGNORECASE)
 
 
@@ -71,8 +72,7 @@ def plain(value: Any) -> str:
 
 def _printable(value: str) -> str:
     """Without NUL and other control characters, which no database or page wants, and without half characters."""
-    kept = "".join(each for each in value if each >= " " or each in "\n\t\r")
-    return kept.replace("\r\n", "\n").encode("utf-8", "ignore").decode()
+    return _CONTROL.sub("", value).replace("\r\n", "\n").encode("utf-8", "ignore").decode()
 
 
 def whole(value: Any) -> int | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -43,6 +44,9 @@ _SETTINGS = {
     "hardcover": ("HARDCOVER_URL", "HARDCOVER_TOKEN"),
 }
 
+_WELL_FOR = 1.0
+"""Seconds in which what others find out about a service that is well is not looked at."""
+
 Question = Literal["look_up", "search"]
 
 
@@ -72,8 +76,10 @@ def providers() -> tuple[Provider, ...]:
 def ask(http: Doorway, provider: Provider, question: Question, wanted: BookFacts) -> Asked:
     """Ask one provider, unless it is to be left alone, and remember how it fared. Raises no ServiceError."""
     configured = _configured(provider.name)
-    with database():
-        state = ServiceState.objects.of(provider.name, configured)
+    is_well, state = time.monotonic() < http.well_until.get(configured, 0), None
+    if not is_well:
+        with database():
+            state = ServiceState.objects.of(provider.name, configured)
     if state is not None and state.off_until is not None and state.is_off:
         message = f"{provider.label} is off until {state.off_until:%Y-%m-%d %H:%M} UTC: {state.last_error}"
         return Asked(provider=provider.name, error=ServiceError(message, retry_after=state.off_until - timezone.now()))
@@ -89,11 +95,14 @@ def ask(http: Doorway, provider: Provider, question: Question, wanted: BookFacts
     error = error or view.covered
     # Where nothing was asked, because of a copy or for want of an identifier, nothing is known of its health.
     if error is not None:
+        http.well_until.pop(configured, None)
         with database():
             ServiceState.objects.record_failure(provider.name, configured, error)
-    elif view.reached and not (state is not None and state.is_known_well):
-        with database():
-            ServiceState.objects.record_success(provider.name, configured)
+    elif view.reached and not is_well:
+        if state is None or not state.is_known_well:
+            with database():
+                ServiceState.objects.record_success(provider.name, configured)
+        http.well_until[configured] = time.monotonic() + _WELL_FOR
     if error is not None:
         logger.warning("%s: %s", provider.label, error)
     return Asked(provider=provider.name, found=found, reason=reason, error=error, as_of=view.as_of)

@@ -79,6 +79,12 @@ WHERE (old.blocked_until IS NULL OR old.blocked_until <= %(moment)s OR old.block
 RETURNING next_slot
 """
 
+_SUCCEEDED = """
+UPDATE audiobooks_host SET
+    in_flight = CASE WHEN in_flight > 0 THEN in_flight - 1 ELSE 0 END, consecutive_failures = 0, last_success = %s
+WHERE host = %s
+"""
+
 
 class Host(models.Model):
     """One row per host, shared by all processes: its pace, and how long it is to be left alone."""
@@ -112,12 +118,12 @@ class Host(models.Model):
         A block stays: it may be newer than the request that has now been answered.
         """
         now = timezone.now()
-        cls.objects.filter(host=host).update(
-            in_flight=Greatest(models.F("in_flight") - 1, 0),
-            consecutive_failures=0,
-            last_success=now,
-            blocked_until=_blocked(now, leave_alone),
-        )
+        if leave_alone:
+            cls.objects.filter(host=host).update(blocked_until=_blocked(now, leave_alone))
+        # As text, for it comes with every request, and to compile it takes longer than to execute it.
+        stored = cls._meta.get_field("last_success").get_db_prep_value(now, connection)
+        with connection.cursor() as cursor:
+            cursor.execute(_SUCCEEDED, [stored, host])
 
     @classmethod
     def failed(cls, host: str, error: str, *, leave_alone: timedelta | None = None) -> None:
@@ -163,6 +169,23 @@ class HttpCopyQuerySet(models.QuerySet["HttpCopy"]):
     def unused_since(self, moment: datetime) -> HttpCopyQuerySet:
         """Those that no request has confirmed since; to be deleted by whoever cleans up."""
         return self.filter(checked_at__lt=moment)
+
+    # As text, for they come with every question, and to compile them takes longer than to execute them.
+
+    def of(self, key: str) -> HttpCopy | None:
+        return next(iter(self.raw("SELECT * FROM audiobooks_httpcopy WHERE key = %s", [key])), None)
+
+    def keep(self, copy: HttpCopy) -> None:
+        """In place of an older one of the same key."""
+        fields = [field for field in self.model._meta.concrete_fields if not field.primary_key]
+        names = [connection.ops.quote_name(field.column) for field in fields]
+        values = [field.get_db_prep_save(getattr(copy, field.attname), connection) for field in fields]
+        with connection.cursor() as cursor:
+            cursor.execute(
+                f"INSERT INTO audiobooks_httpcopy ({', '.join(names)}) VALUES ({', '.join(['%s'] * len(names))}) "
+                f"ON CONFLICT (key) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in names)}",
+                values,
+            )
 
 
 class HttpCopy(models.Model):

@@ -75,8 +75,8 @@ class Watch:
     def report_progress(self, run: TaskRun) -> None:
         self.note(run.processed)
 
-    def note(self, books: int) -> None:
-        if books - self.points[-1].books >= PART:
+    def note(self, books: int, *, at_least: int = PART) -> None:
+        if books - self.points[-1].books >= at_least:
             self.points.append(_point(books))
 
 
@@ -91,6 +91,7 @@ def first_import(count: int) -> Passage:
     for number, facts in enumerate(owned(count), 1):
         owning.record(owning.Held(library="list", item=str(number), facts=facts), now=now)
         watch.note(number)
+    watch.note(number, at_least=PART // 2)
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE")
     return Passage("first import", watch.points)
@@ -100,6 +101,7 @@ def full_refresh(name: str) -> Passage:
     watch = Watch()
     run = TaskRun(task_id=0, attempt=1, channel=watch)
     refresh.refresh_books(run, MetadataRun.Kind.FULL)
+    watch.note(run.processed, at_least=PART // 2)
     record = MetadataRun.objects.latest("pk")
     assert record.state == MetadataRun.State.FINISHED and run.items_failed == 0, (record.state, run.result)
     print(f"{name}: {run.result}", flush=True)

@@ -137,8 +137,8 @@ def test_how_open_library_fails(outside: Outside, http: Doorway, library: OpenLi
 
 def test_open_library_goes_faster_for_those_it_can_reach() -> None:
     assert (
-        OpenLibrary(url="https://x", identified=True)._pace.every
-        < OpenLibrary(url="https://x", identified=False)._pace.every
+        OpenLibrary(url="https://openlibrary.org", identified=True)._pace.every
+        < OpenLibrary(url="https://openlibrary.org", identified=False)._pace.every
     )
 
 

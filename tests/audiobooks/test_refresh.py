@@ -1,0 +1,701 @@
+"""The metadata refresh against a stand-in provider: what it writes, what it refuses, how it fails, goes on and is undone."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.utils import timezone
+
+from audiobooks import refresh
+from audiobooks.facts import BookFacts, Contributor, SeriesPlace
+from audiobooks.fields import edit, new_book, offers_of, values_of
+from audiobooks.http import Doorway, Patience
+from audiobooks.metadata import audnexus, open_library
+from audiobooks.metadata.base import OWN_PACE, pace_at
+from audiobooks.models import Book, BookChange, HttpCopy, MetadataRun, ProviderMatch, ServiceState, Work, with_names
+from scheduling.context import TaskRun
+from scheduling.exceptions import NotAllowedNow, TaskFailed
+from scheduling.models import Job, Task
+from tests.audiobooks.outside import Outside, Reply
+from tests.fakes.catalogue import FakeCatalogue
+from tests.scheduling.processes import running_scheduler, wait_until
+from tests.scheduling.test_running import ended
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("roles")]
+
+FULL, NEW = MetadataRun.Kind.FULL, MetadataRun.Kind.NEW
+STATE = ProviderMatch.State
+NUMBERS = ["One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine", "Ten"]
+
+
+def facts(number: int, **changes: Any) -> BookFacts:
+    """What the catalogue knows of a book. Titles are words: numbers would be volumes."""
+    title = f"The {NUMBERS[number // 100 % 10]} {NUMBERS[number // 10 % 10]} {NUMBERS[number % 10]} Lamps"
+    said: dict[str, Any] = {
+        "title": title,
+        "subtitle": "A Novel",
+        "authors": (Contributor(name=f"Ilse Varga {NUMBERS[number % 7]}"),),
+        "narrators": ("Mara Quill",),
+        "series": (SeriesPlace(name="The Salt Cartographers", position=str(number + 1)),),
+        "genres": ("Fantasy",),
+        "description": f"About {title}.",
+        "language": "en",
+        "abridged": False,
+        "runtime": 36_000,
+        "publisher": "Lantern Audio",
+        "released": "2020-03-05",
+        "asin": f"B0{number:08d}",
+        "cover_url": f"https://images.example/{number}.jpg",
+    }
+    return BookFacts(**{**said, **changes})
+
+
+def own(number: int, *, source: str = "folder", **changes: Any) -> Book:
+    """The book in the library: title, author and ASIN, unless told otherwise."""
+    known = facts(number)
+    said = {"title": known.title, "authors": known.authors, "asin": known.asin, "language": "en", **changes}
+    offers = offers_of(BookFacts(**said), source)
+    return new_book(Work.objects.create(title=known.title, key=str(number)), offers, now=timezone.now())
+
+
+@pytest.fixture
+def outside(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeCatalogue]:
+    """The only provider that is turned on; our patience with it is short."""
+    patience = Patience(read=2, total=3, first_pause=0.01, busy_pause=0.02, longest_pause=1)
+    monkeypatch.setattr(refresh, "Doorway", lambda: Doorway(patience=patience, contact=""))
+    with FakeCatalogue(facts(number) for number in range(300)) as fake:
+        settings.METADATA_PROVIDERS = ["audnexus"]
+        for name, value in fake.settings.items():
+            setattr(settings, name, value)
+        yield fake
+
+
+class Channel:
+    """`at`: called with the run at each report."""
+
+    def __init__(self, at: Callable[[TaskRun], object] = lambda run: None) -> None:
+        self.at = at
+        self.stop = False
+
+    def stop_wanted(self) -> bool:
+        return self.stop
+
+    def report_progress(self, run: TaskRun) -> None:
+        self.at(run)
+
+
+def run(kind: str = FULL, channel: Channel | None = None) -> TaskRun:
+    task = TaskRun(task_id=1, attempt=1, channel=channel or Channel())
+    refresh.refresh_books(task, kind)
+    return task
+
+
+def later() -> None:
+    """So much that copies of answers and pauses of providers are over."""
+    HttpCopy.objects.update(checked_at=timezone.now() - timedelta(days=40))
+    refresh_all_hosts()
+
+
+def refresh_all_hosts() -> None:
+    from audiobooks.models import Host
+
+    Host.objects.all().delete()
+    ServiceState.objects.all().delete()
+
+
+def read(book: Book) -> Book:
+    return with_names(Book.objects.all()).get(pk=book.pk)
+
+
+def everything() -> dict[int, Any]:
+    """All fields of all books and what is known of their origin."""
+    return {book.pk: (values_of(book), book.provenance) for book in with_names(Book.objects.all())}
+
+
+def said(run: TaskRun) -> dict[str, Any]:
+    assert isinstance(run.result, dict)
+    return run.result
+
+
+# --- what is written --------------------------------------------------------------------------------------------------
+
+
+def test_a_book_known_by_its_asin_is_filled_in_and_each_value_knows_its_source_and_time(outside: FakeCatalogue) -> None:
+    book, before = own(1), timezone.now()
+    assert said(run()) == {
+        "run": MetadataRun.objects.get().pk, "books": 1, "changed": 1, "to review": 0, "without an answer": 0,
+        "finished": True,
+    }  # fmt: skip
+    book = read(book)
+    known = facts(1)
+    assert (book.narrator_names, book.publisher, book.description) == (
+        ["Mara Quill"],
+        "Lantern Audio",
+        known.description,
+    )
+    assert values_of(book)["series"] == [["The Salt Cartographers", "2"]]
+    assert book.provenance["title"]["source"] == "folder", "the same as it was"
+    told = book.provenance["publisher"]
+    assert told["source"] == "audnexus" and told["at"] >= before.isoformat()
+    assert book.tried_at is not None and book.refreshed_at == book.tried_at
+    match = ProviderMatch.objects.get()
+    assert (match.state, match.record, match.region) == (STATE.AUTOMATIC, known.asin, "us")
+    record = MetadataRun.objects.get()
+    assert (record.state, record.checked, record.changed, record.replaced) == ("finished", 1, 1, 0)
+
+
+def test_a_book_without_asin_is_found_by_search_and_only_the_work_is_written(outside: FakeCatalogue) -> None:
+    book = own(1, asin="")
+    run()
+    book = read(book)
+    assert book.description == facts(1).description
+    assert (book.narrator_names, book.asin) == ([], ""), "nobody knows whether it is this recording"
+    assert outside.asked == {facts(1).title: 1}
+
+
+def test_a_doubtful_record_is_proposed_and_nothing_is_written(outside: FakeCatalogue) -> None:
+    book = own(1, asin="", authors=())
+    before = everything()
+    assert said(run())["to review"] == 1
+    assert everything() == before
+    match = ProviderMatch.objects.get()
+    assert (match.state, match.record) == (STATE.PROPOSED, facts(1).asin)
+    assert match.evidence["doubts"] and match.facts["title"] == facts(1).title
+    assert read(book).tried_at is not None and read(book).refreshed_at is None
+
+
+def test_a_rejected_record_never_comes_back(outside: FakeCatalogue) -> None:
+    own(1)
+    ProviderMatch.objects.create(
+        book=Book.objects.get(), provider="audnexus", record=facts(1).asin, region="us", state=STATE.REJECTED,
+        verdict="strong", distance=0,
+    )  # fmt: skip
+    before = everything()
+    for _ in range(2):
+        run()
+        later()
+    assert everything() == before
+    assert ProviderMatch.objects.get().state == STATE.REJECTED
+
+
+def test_an_accepted_record_is_used_whatever_asin_the_files_say(outside: FakeCatalogue) -> None:
+    """Found: the record was asked for by the book's own ASIN, so that of the accepted one nothing ever came."""
+    book = own(1, asin=facts(2).asin)
+    ProviderMatch.objects.create(
+        book=book, provider="audnexus", record=facts(1).asin, region="us", state=STATE.ACCEPTED, verdict="low",
+        distance=0.4, same_recording=True,
+    )  # fmt: skip
+    run()
+    assert outside.asked == {facts(1).asin: 1}
+    assert read(book).description == facts(1).description
+
+
+def test_a_doubt_is_over_once_the_record_is_certain(outside: FakeCatalogue, admin_user: User) -> None:
+    book = own(1, asin="", authors=())
+    run()
+    edit(read(book), {"authors": list(facts(1).author_names)}, by=admin_user)
+    later()
+    run()
+    assert [match.state for match in ProviderMatch.objects.all()] == [STATE.AUTOMATIC]
+    assert read(book).description == facts(1).description
+
+
+def test_what_a_person_edits_while_the_provider_is_asked_is_kept(outside: FakeCatalogue, admin_user: User) -> None:
+    book = own(1, publisher="Old", source="audnexus")
+    outside.latency = 0.5
+
+    def meanwhile() -> None:
+        wait_until(lambda: bool(outside.asked), seconds=10)
+        edit(read(book), {"publisher": "Mine", "subtitle": "Mine too"}, by=admin_user)
+
+    thread = threading.Thread(target=in_thread, args=(meanwhile,))
+    thread.start()
+    run()
+    thread.join()
+    book = read(book)
+    assert (book.publisher, book.subtitle, book.description) == ("Mine", "Mine too", facts(1).description)
+    assert book.provenance["publisher"]["locked"]
+    assert book.provenance["publisher"]["offered"]["value"] == "Lantern Audio", "the source now says ..."
+
+
+def in_thread(step: Callable[[], None]) -> None:
+    from django.db import connection
+
+    try:
+        step()
+    finally:
+        connection.close()
+
+
+@pytest.mark.parametrize("knows_asin", [True, False])
+def test_a_book_deleted_while_the_provider_is_asked_stays_deleted(outside: FakeCatalogue, knows_asin: bool) -> None:
+    """Found: a new match of a book that was gone, and of which nothing else was to be written, broke the Task."""
+    own(2)
+    doomed = own(1) if knows_asin else own(1, asin="", authors=())
+    outside.latency = 0.5
+
+    def meanwhile() -> None:
+        wait_until(lambda: len(outside.asked) == 2, seconds=10)
+        Book.objects.filter(pk=doomed.pk).delete()
+
+    thread = threading.Thread(target=in_thread, args=(meanwhile,))
+    thread.start()
+    run()
+    thread.join()
+    assert Book.objects.count() == 1
+    assert MetadataRun.objects.get().state == MetadataRun.State.FINISHED
+
+
+# --- what is refused --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("fault", ["blank", "series gone", "wrong language", "other book"])
+def test_a_record_that_says_less_or_other_things_than_before_changes_nothing(
+    outside: FakeCatalogue, fault: str
+) -> None:
+    """Found: a record once taken was written whatever it had turned into."""
+    own(1)
+    own(2, asin="")
+    run()
+    before = everything()
+    later()
+    outside.fault = fault
+    run()
+    assert everything() == before
+
+
+def test_a_record_that_turned_into_another_book_goes_back_to_review(outside: FakeCatalogue) -> None:
+    own(1)
+    run()
+    later()
+    outside.fault = "other book"
+    assert said(run())["to review"] == 1
+    match = ProviderMatch.objects.get()
+    assert (match.state, match.facts["title"]) == (STATE.PROPOSED, "Gardening for Cats")
+
+
+@pytest.mark.parametrize("fault", ["wrong language", "other book"])
+def test_another_book_under_our_asin_is_not_ours(outside: FakeCatalogue, fault: str) -> None:
+    book = own(1)
+    before = everything()
+    outside.fault = fault
+    run()
+    assert everything() == before
+    assert not ProviderMatch.objects.filter(book=book, state=STATE.AUTOMATIC).exists()
+
+
+def test_absence_never_deletes(outside: FakeCatalogue) -> None:
+    own(1)
+    run()
+    before = everything()
+    outside.books.clear()
+    later()
+    run()
+    assert everything() == before
+    assert ProviderMatch.objects.get().state == STATE.AUTOMATIC
+
+
+# --- how it fails -----------------------------------------------------------------------------------------------------
+
+WHY = {
+    "down": "could not be reached|peer closed",
+    "busy": "429",
+    "busy without saying how long": "429|left alone",
+    "html": "not JSON.*Just a moment",
+    "half": "could not be reached|peer closed",
+    "error": "500",
+}
+
+
+@pytest.mark.parametrize("fault", WHY)
+def test_a_provider_that_does_not_answer_ends_the_task_early_with_the_reason_and_no_book_changed(
+    outside: FakeCatalogue, fault: str
+) -> None:
+    for number in range(60):
+        own(number)
+    before = everything()
+    outside.fault = fault
+    with pytest.raises(TaskFailed, match=f"No provider answers.*({WHY[fault]})"):
+        run()
+    assert everything() == before
+    assert not Book.objects.exclude(tried_at=None).exists()
+    assert len(outside.seen) <= 3 * refresh.AHEAD
+    assert MetadataRun.objects.get().state == MetadataRun.State.RUNNING
+    outside.fault = ""
+    later()
+    assert said(run())["books"] == 60
+    assert MetadataRun.objects.get().state == MetadataRun.State.FINISHED
+
+
+def test_a_storm_of_429_in_the_middle_costs_no_book(outside: FakeCatalogue) -> None:
+    for number in range(80):
+        own(number)
+
+    def at(task: TaskRun) -> None:
+        outside.fault = "busy" if task.processed >= 20 else ""
+
+    with pytest.raises(TaskFailed, match="429"):
+        run(channel=Channel(at))
+    done = Book.objects.exclude(tried_at=None).count()
+    assert 20 <= done < 80
+    assert Book.objects.exclude(description="").count() == done
+    seen = len(outside.seen)
+    with pytest.raises(TaskFailed, match="is off until"):
+        run()
+    assert len(outside.seen) == seen, "it asked for an hour of quiet"
+    outside.fault = ""
+    later()
+    assert said(run())["books"] == 80 - done
+    assert not Book.objects.filter(description="").exists()
+
+
+def test_of_two_providers_one_is_down_and_costs_only_its_own_answers(outside: FakeCatalogue, settings: Any) -> None:
+    with Outside() as broken:
+        broken.otherwise = lambda seen: Reply(503, b"down")
+        settings.METADATA_PROVIDERS = ["open_library", "audnexus"]
+        settings.OPEN_LIBRARY_URL = broken.url
+        for number in range(30):
+            own(number)
+        task = run()
+    assert said(task)["without an answer"] == 0 and said(task)["changed"] == 30
+    assert not Book.objects.filter(description="").exists()
+
+
+def test_every_provider_is_down(outside: FakeCatalogue, settings: Any) -> None:
+    settings.METADATA_PROVIDERS = ["open_library", "audnexus"]
+    with Outside() as gone:
+        settings.OPEN_LIBRARY_URL = settings.AUDNEXUS_URL = settings.AUDIBLE_URL = gone.url
+    for number in range(30):
+        own(number)
+    before = everything()
+    with pytest.raises(TaskFailed, match=r"open_library: .*audnexus: "):
+        run()
+    assert everything() == before
+
+
+def test_a_book_that_an_adapter_cannot_digest_does_not_stop_the_others_and_is_first_the_next_time(
+    outside: FakeCatalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Found: it would have ended every run, being the oldest."""
+    for number in range(20):
+        own(number)
+    right = audnexus.parse
+
+    def wrong(data: dict[str, Any], region: str) -> BookFacts | None:
+        if data["asin"] == facts(7).asin:
+            raise KeyError("a bug")
+        return right(data, region)
+
+    monkeypatch.setattr(audnexus, "parse", wrong)
+    assert said(run()) | {"run": 0} == {
+        "run": 0, "books": 20, "changed": 19, "to review": 0, "without an answer": 1, "finished": True,
+    }  # fmt: skip
+    monkeypatch.setattr(audnexus, "parse", right)
+    texts: list[str] = []
+    run(channel=Channel(lambda task: texts.append(task.text)))
+    assert next(filter(None, texts)) == facts(7).title
+    assert not Book.objects.filter(description="").exists()
+
+
+def test_without_a_provider_it_says_so(settings: Any) -> None:
+    settings.METADATA_PROVIDERS = []
+    with pytest.raises(TaskFailed, match="METADATA_PROVIDERS"):
+        run()
+
+
+# --- a run over several Tasks -----------------------------------------------------------------------------------------
+
+
+def test_cancel_ends_it_soon_and_it_goes_on_where_it_was(outside: FakeCatalogue) -> None:
+    for number in range(100):
+        own(number)
+    channel = Channel()
+
+    def at(task: TaskRun) -> None:
+        channel.stop = task.processed >= 30
+
+    channel.at = at
+    assert said(run(channel=channel)) | {"run": 0} == {
+        "run": 0, "books": 30, "changed": 30, "to review": 0, "without an answer": 0, "finished": False,
+    }  # fmt: skip
+    assert Book.objects.exclude(tried_at=None).count() == 30
+    assert said(run())["books"] == 70
+    assert max(outside.asked.values()) == 1 and len(outside.asked) == 100
+    assert (MetadataRun.objects.get().checked, MetadataRun.objects.get().changed) == (100, 100)
+
+
+def test_cancel_does_not_wait_for_a_slow_provider(outside: FakeCatalogue) -> None:
+    for number in range(100):
+        own(number)
+    outside.latency = 1.5
+    channel = Channel()
+    timer = threading.Timer(0.3, lambda: setattr(channel, "stop", True))
+    timer.start()
+    assert said(run(channel=channel))["books"] == 0
+    assert len(outside.seen) <= refresh.ASKERS
+
+
+def test_the_oldest_come_first_the_never_asked_before_them(outside: FakeCatalogue) -> None:
+    now = timezone.now()
+    ages: dict[int, timedelta | None] = {
+        0: timedelta(days=1), 1: timedelta(days=90), 2: None, 3: timedelta(days=30), 4: None
+    }  # fmt: skip
+    for number, age in ages.items():
+        Book.objects.filter(pk=own(number).pk).update(tried_at=age and now - age)
+    texts: list[str] = []
+    run(channel=Channel(lambda task: texts.append(task.text)))
+    assert list(dict.fromkeys(filter(None, texts))) == [facts(number).title for number in (2, 4, 1, 3, 0)]
+
+
+def test_batches_that_end_within_one_moment_lose_no_book(
+    outside: FakeCatalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(refresh, "BATCH", 7)
+    for number in range(40):
+        own(number)
+    Book.objects.update(tried_at=timezone.now() - timedelta(days=30))
+    assert said(run())["changed"] == 40
+    assert max(outside.asked.values()) == 1
+
+
+def test_the_new_books_run_takes_the_last_seven_days_only(outside: FakeCatalogue) -> None:
+    new, old = own(1), own(2)
+    for book, days in ((new, 6.9), (old, 7.1)):
+        Book.objects.filter(pk=book.pk).update(added_at=timezone.now() - timedelta(days=days))
+    assert said(run(NEW))["books"] == 1
+    assert read(new).description and not read(old).description
+
+
+def test_a_run_that_was_never_finished_gives_way_to_a_new_one(outside: FakeCatalogue) -> None:
+    own(1)
+    for kind, days in ((FULL, 26), (NEW, 6.5)):
+        stale = MetadataRun.objects.create(kind=kind, started_at=timezone.now() - timedelta(days=days))
+        task = run(kind)
+        assert said(task)["run"] != stale.pk
+        stale.refresh_from_db()
+        assert stale.state == MetadataRun.State.ABANDONED
+
+
+def test_one_book_alone_can_be_refreshed(outside: FakeCatalogue, admin_user: User) -> None:
+    book, other = own(1), own(2)
+    Job(id="metadata_new", name="x", function="audiobooks.metadata_new", cron="0 0 1 1 *").save_definition()
+    task = refresh.refresh_one(book.pk, by=admin_user)
+    assert task.arguments == {"book": book.pk}
+    refresh.refresh_book(TaskRun(task_id=task.pk, attempt=1, channel=Channel()), book.pk)
+    assert read(book).description and not read(other).description
+    with pytest.raises(TaskFailed, match="no book"):
+        refresh.refresh_book(TaskRun(task_id=task.pk, attempt=1, channel=Channel()), 10**6)
+
+
+# --- the guard, and the undo ------------------------------------------------------------------------------------------
+
+
+def publishers_change(outside: FakeCatalogue, count: int) -> None:
+    outside.add(*(facts(number, publisher="Another House") for number in range(count)))
+
+
+def test_the_guard_stops_a_mass_change_asks_and_lets_it_go_on(outside: FakeCatalogue, settings: Any) -> None:
+    settings.METADATA_GUARD_PERCENT = 10
+    for number in range(40):
+        own(number)
+    run()
+    assert MetadataRun.objects.get().replaced == 0, "what was unknown does not count"
+    later()
+    publishers_change(outside, 40)
+    with pytest.raises(TaskFailed, match="more than the guard allows"):
+        run()
+    record = MetadataRun.objects.latest("pk")
+    assert (record.state, record.replaced) == ("asks", refresh.LEAST_GUARDED)
+    assert Book.objects.filter(publisher="Another House").count() == refresh.LEAST_GUARDED
+    with pytest.raises(TaskFailed, match="more than the guard allows"):
+        run()
+    assert Book.objects.filter(publisher="Another House").count() == refresh.LEAST_GUARDED
+    refresh.let_go_on(record)
+    run()
+    assert Book.objects.filter(publisher="Another House").count() == 40
+    record.refresh_from_db()
+    assert (record.state, record.replaced) == ("finished", 40)
+    with pytest.raises(NotAllowedNow):
+        refresh.let_go_on(record)
+
+
+def test_what_replaces_nothing_goes_on_beyond_the_guard(outside: FakeCatalogue) -> None:
+    for number in range(30):
+        own(number)
+    run()
+    later()
+    publishers_change(outside, refresh.LEAST_GUARDED)
+    assert said(run())["finished"], "as many as the guard allows"
+
+
+def test_the_undo_of_a_run_restores_every_field_and_its_origin_byte_for_byte(
+    outside: FakeCatalogue, admin_user: User
+) -> None:
+    """Found: what a run noted beside a value that it did not write was not undone."""
+    for number in range(8):
+        own(number, asin="" if number % 3 == 0 else facts(number).asin, publisher="Old" if number % 2 else "")
+    edit(read(Book.objects.all()[0]), {"description": "Mine"}, by=admin_user)
+    fresh = everything()
+    run()
+    first = MetadataRun.objects.latest("pk")
+    once = everything()
+    later()
+    outside.add(*(facts(n, publisher="Another House", narrators=("Someone",), series=()) for n in range(8)))
+    run()
+    second = MetadataRun.objects.latest("pk")
+    assert everything() != once != fresh
+    assert any("offered" in told for _, known in everything().values() for told in known.values())
+    undone, left = refresh.undo_run(second)
+    assert undone > 0 and left == 0
+    assert everything() == once
+    refresh.undo_run(first)
+    assert everything() == fresh
+    assert not BookChange.objects.filter(run__isnull=False, undone_at=None).exists()
+    with pytest.raises(NotAllowedNow, match="undone already"):
+        refresh.undo_run(first)
+
+
+def test_an_undo_leaves_what_was_written_since_and_says_how_much(outside: FakeCatalogue, admin_user: User) -> None:
+    """Found: a value that a person had chosen again was taken back as if the run had written it."""
+    book, other = own(1), own(2)
+    before = everything()[other.pk]
+    run()
+    edit(read(book), {"publisher": "Mine"}, by=admin_user)
+    edit(read(book), {"publisher": "Lantern Audio", "subtitle": "Mine"}, by=admin_user)
+    assert refresh.undo_run(MetadataRun.objects.get()) == (2, 2)
+    book = read(book)
+    assert (book.publisher, book.subtitle, book.description) == ("Lantern Audio", "Mine", "")
+    assert everything()[other.pk] == before
+
+
+def test_an_undo_that_broke_off_can_be_gone_on_with(outside: FakeCatalogue, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Found: it was refused as done, with half of its changes still there."""
+    for number in range(5):
+        own(number)
+    before = everything()
+    run()
+    right, calls = refresh.undo, []
+
+    def breaks(change: BookChange) -> list[str]:
+        calls.append(change)
+        if len(calls) == 3:
+            raise OSError("the power is gone")
+        return right(change)
+
+    monkeypatch.setattr(refresh, "undo", breaks)
+    with pytest.raises(OSError):
+        refresh.undo_run(MetadataRun.objects.get())
+    assert everything() != before
+    assert refresh.undo_run(MetadataRun.objects.get()) == (3, 0)
+    assert everything() == before
+
+
+def test_a_run_at_work_cannot_be_undone_and_an_undone_one_is_not_gone_on_with(outside: FakeCatalogue) -> None:
+    own(1)
+    job = Job(id="x", name="x", function="audiobooks.metadata_full", cron="0 0 1 1 *")
+    job.save_definition()
+    task = Task.objects.create(job=job, status=Task.Status.RUNNING)
+    record = MetadataRun.objects.create(kind=FULL, started_at=timezone.now(), task_id=task.pk)
+    with pytest.raises(NotAllowedNow, match="at work"):
+        refresh.undo_run(record)
+    Task.objects.filter(pk=task.pk).update(status=Task.Status.LOST)
+    refresh.undo_run(record)
+    assert said(run())["run"] != record.pk
+
+
+# --- pace -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("url", "own"),
+    [
+        ("https://api.audnex.us", False),
+        ("https://api.audible.{domain}", False),
+        ("https://audnexus.example.org", False),
+        ("http://8.8.8.8:3000", False),
+        ("http://127.0.0.1:3000", True),
+        ("http://192.168.1.4", True),
+        ("http://[fd00::4]:3000", True),
+        ("http://audnexus:3000", True),
+        ("http://nas.lan", True),
+    ],
+)
+def test_only_what_is_in_our_own_network_is_asked_without_pace(url: str, own: bool) -> None:
+    assert (pace_at(url, audnexus.PACE) is OWN_PACE) == own
+
+
+def test_the_pace_of_a_provider_is_kept_whatever_the_number_of_threads(
+    outside: FakeCatalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from audiobooks.http import Pace
+
+    for module in (audnexus, open_library):
+        monkeypatch.setattr(module, "pace_at", lambda url, public: Pace(every=0.1, at_once=2))
+    for number in range(12):
+        own(number)
+    run()
+    times = sorted(seen.at for seen in outside.seen if seen.path.startswith("/books/"))
+    assert len(times) == 12
+    assert times[-1] - times[0] >= 11 * 0.1 - 0.05
+    assert all(later - earlier >= 0.04 for earlier, later in zip(times, times[1:], strict=False))
+
+
+# --- with real processes ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.timeout(300)
+def test_a_killed_refresh_goes_on_without_repeating_a_book(
+    outside: FakeCatalogue, process_env: dict[str, str], tmp_path: Path
+) -> None:
+    count = 240
+    for number in range(count):
+        own(number)
+    outside.latency = 0.1
+    environment = {**process_env, **outside.settings, "METADATA_PROVIDERS": "audnexus"}
+    with running_scheduler(environment, tmp_path) as scheduler:
+        task = Job.objects.get(pk="metadata_full").run_now()
+        wait_until(
+            lambda: Book.objects.exclude(tried_at=None).count() >= 60, seconds=60, otherwise=lambda: scheduler.output
+        )
+        for pid in (*scheduler.descendants, scheduler.pid):
+            os.kill(pid, signal.SIGKILL)
+        scheduler.process.wait()
+    done = Book.objects.exclude(tried_at=None).count()
+    asked_before = set(outside.asked)
+    assert 60 <= done < count
+    assert len(asked_before) - done <= refresh.AHEAD, "what was under way"
+    with running_scheduler(environment, tmp_path):
+        assert ended(task, 90).status == Task.Status.LOST
+        again = Job.objects.get(pk="metadata_full").run_now()
+        assert ended(again, 60).status == Task.Status.COMPLETED, again.error_message
+    assert again.items_succeeded == count - done
+    assert len(outside.asked) == count
+    twice = {asin for asin, times in outside.asked.items() if times > 1}
+    assert len(twice) <= refresh.ASKERS and max(outside.asked.values()) <= 2
+    assert not Book.objects.filter(description="").exists()
+    record = MetadataRun.objects.get()
+    assert (record.state, record.checked, record.changed) == ("finished", count, count)
+
+
+@pytest.mark.timeout(120)
+def test_the_task_of_a_provider_that_is_down_says_why(
+    outside: FakeCatalogue, process_env: dict[str, str], tmp_path: Path
+) -> None:
+    for number in range(30):
+        own(number)
+    before = everything()
+    outside.fault = "html"
+    environment = {**process_env, **outside.settings, "METADATA_PROVIDERS": "audnexus"}
+    with running_scheduler(environment, tmp_path):
+        task = ended(Job.objects.get(pk="metadata_full").run_now(), 60)
+    assert task.status == Task.Status.FAILED
+    assert "No provider answers" in task.error_message and "Just a moment" in task.error_message
+    assert everything() == before
