@@ -279,14 +279,15 @@ class JobAdmin(SchedulingAdmin):
     @admin.display(description="next runs")
     def preview(self, job: Job) -> SafeString:
         url = reverse("admin:scheduling_job_preview")
-        return format_html('<div data-schedule-preview="{}">{}</div>', url, preview_of(job))
+        return format_html('<div data-schedule-preview="{}" data-job="{}">{}</div>', url, job.pk, preview_of(job))
 
     def preview_view(self, request: HttpRequest) -> HttpResponse:
         """The preview of a schedule that is being typed, as a piece of HTML."""
         if not (self.has_view_permission(request) or self.has_add_permission(request)):
             raise PermissionDenied
         try:
-            job = ScheduleForm(request.GET).job()
+            stored = Job.objects.filter(pk=request.GET.get("job")).first()
+            job = ScheduleForm(request.GET, stored=stored).job()
         except ValidationError as error:
             return TemplateResponse(request, "scheduling/admin/preview.html", {"problem": " ".join(error.messages)})
         return HttpResponse(preview_of(job))
