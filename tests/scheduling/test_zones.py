@@ -142,7 +142,9 @@ def posted(client: Client, page: str) -> dict[str, str]:
     return {name: found[1] for name, found in values.items() if found}
 
 
-@pytest.mark.parametrize("zones", [("Europe/Berlin", "America/New_York"), ("", "Europe/Berlin"), ("Europe/Berlin",) * 2])
+@pytest.mark.parametrize(
+    "zones", [("Europe/Berlin", "America/New_York"), ("", "Europe/Berlin"), ("Europe/Berlin",) * 2]
+)
 @pytest.mark.parametrize("moment", [TWICE, TWICE - timedelta(hours=1), datetime(2027, 1, 10, 2, tzinfo=UTC)])
 @pytest.mark.parametrize("trigger", ["interval", "once"])
 def test_renaming_a_job_moves_none_of_its_times(
