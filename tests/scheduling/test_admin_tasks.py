@@ -18,8 +18,8 @@ from django.urls import reverse
 from django.utils import timezone
 from django_apscheduler.models import DjangoJob
 
-from scheduling.admin.task_texts import laid_out
 from scheduling.admin.task_log import LogQuestion, shown_log
+from scheduling.admin.task_texts import laid_out
 from scheduling.models import Job, SchedulerProcess, Task, TaskLog
 from tests.scheduling.making import make_job, messages_of, person
 
