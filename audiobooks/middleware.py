@@ -20,5 +20,7 @@ def refuse_nul(next_one: Next) -> Next:
 
 def address_behind_proxy(request: HttpRequest) -> str:
     """Of the person: what the proxy itself added at the end. What stands before that was sent by the visitor."""
+    # Kept as .env.example says: a proxy that adds nothing lets the visitor choose what is counted. It cannot be told from
+    # one that does, and the proxy's own address beside the header would narrow nothing, being the same for everybody.
     forwarded: str = request.META.get("HTTP_X_FORWARDED_FOR", "")
     return forwarded.rpartition(",")[2].strip() or request.META["REMOTE_ADDR"]

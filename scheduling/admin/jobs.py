@@ -279,14 +279,15 @@ class JobAdmin(SchedulingAdmin):
     @admin.display(description="next runs")
     def preview(self, job: Job) -> SafeString:
         url = reverse("admin:scheduling_job_preview")
-        return format_html('<div data-schedule-preview="{}">{}</div>', url, preview_of(job))
+        return format_html('<div data-schedule-preview="{}" data-job="{}">{}</div>', url, job.pk, preview_of(job))
 
     def preview_view(self, request: HttpRequest) -> HttpResponse:
         """The preview of a schedule that is being typed, as a piece of HTML."""
         if not (self.has_view_permission(request) or self.has_add_permission(request)):
             raise PermissionDenied
         try:
-            job = ScheduleForm(request.GET).job()
+            stored = Job.objects.filter(pk=request.GET.get("job")).first()
+            job = ScheduleForm(request.GET, stored=stored).job()
         except ValidationError as error:
             return TemplateResponse(request, "scheduling/admin/preview.html", {"problem": " ".join(error.messages)})
         return HttpResponse(preview_of(job))
@@ -328,8 +329,7 @@ class JobAdmin(SchedulingAdmin):
 
     @post_action("scheduling.pause_job")
     def pause_view(self, request: HttpRequest, job: Job) -> str:
-        job.pause(**checked(PauseForm(request.POST)), by=who(request))
-        return f"Paused {pause_in_words(job)}."
+        return _pause(job, **checked(PauseForm(request.POST)), by=who(request))
 
     @post_action("scheduling.pause_job")
     def resume_view(self, request: HttpRequest, job: Job) -> str:
@@ -337,11 +337,10 @@ class JobAdmin(SchedulingAdmin):
 
     @post_action("scheduling.change_job")
     def restore_view(self, request: HttpRequest, job: Job) -> str:
-        names = ", ".join(label_of(name) for name in job.differences_from_default())
+        names = job.restore_default(by=who(request))
         if not names:
             raise NotAllowedNow("It does not differ from what code declares.")
-        job.restore_default(by=who(request))
-        return f"Brought back to what code declares: {names}."
+        return f"Brought back to what code declares: {', '.join(map(label_of, names))}."
 
     # --- in bulk -----------------------------------------------------------------------------------------------------
 
@@ -364,11 +363,11 @@ class JobAdmin(SchedulingAdmin):
         return request.user.has_perm("scheduling.pause_job")
 
 
-def _pause(job: Job, *, by: User) -> str:
-    """Of many at once: one that is paused already keeps its reason and its end."""
-    if job.is_paused:
-        raise NotAllowedNow("It is paused already.")
-    job.pause(by=by)
+def _pause(job: Job, *, by: User, **how: Any) -> str:
+    """One that is paused already keeps its reason and its end; somebody's page, or list, may be an old one."""
+    if (stored := Job.objects.locked(job.pk)).is_paused:
+        raise NotAllowedNow(f"It is paused already, {pause_in_words(stored)}. Resume it first.")
+    job.pause(**how, by=by)
     return f"Paused {pause_in_words(job)}."
 
 

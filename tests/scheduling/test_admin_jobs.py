@@ -640,3 +640,15 @@ def test_the_form_says_what_becomes_of_a_run_in_progress(admin_client: Client) -
     second = Task.objects.create(job=job, task_name="t", status="running", started_at=timezone.now())
     assert f"Tasks {first.pk}, {second.pk} are running" in admin_client.get(url).content.decode()
     assert "as they began" not in person("view_job").get(url).content.decode()
+
+
+# --- old pages ----------------------------------------------------------------------------------------------------
+
+
+def test_an_old_page_does_not_replace_the_reason_of_a_pause(admin_client: Client) -> None:
+    until = timezone.now() + timedelta(days=1)
+    make_job("x").pause(reason="disk is full", until=until)
+    response = admin_client.post("/admin/scheduling/job/x/pause/", {"reason": "", "until": ""}, follow=True)
+    assert "It is paused already" in messages_of(response)[0] and "(disk is full)" in messages_of(response)[0]
+    job = Job.objects.by_id("x")
+    assert (job.paused_reason, job.paused_until) == ("disk is full", until)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tracemalloc
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlencode
@@ -17,6 +18,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django_apscheduler.models import DjangoJob
 
+from scheduling.admin.task_log import LogQuestion, shown_log
 from scheduling.admin.task_texts import laid_out
 from scheduling.models import Job, SchedulerProcess, Task, TaskLog
 from tests.scheduling.making import make_job, messages_of, person
@@ -675,6 +677,24 @@ def test_only_the_end_of_a_long_log_is_read(admin_client: Client) -> None:
         page_of(admin_client, task)
     read = [query["sql"] for query in seen if "LIMIT" in query["sql"] and "scheduling_tasklog" in query["sql"]]
     assert len(read) == 1
+
+
+@pytest.mark.parametrize("of_one_entry", [True, False])
+def test_a_long_log_is_searched_without_being_held(*, of_one_entry: bool) -> None:
+    task = make_task(status="completed")
+    if of_one_entry:
+        text = "no time of its own\n" * 2_000
+        TaskLog.objects.bulk_create([TaskLog(task=task, seq=seq, text=text) for seq in range(400)])
+    else:
+        fill_log(task, 400, 400)
+    tracemalloc.start()
+    try:
+        found = shown_log(task, LogQuestion.asked("", "own" if of_one_entry else "399-"))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert (len(found.entries), found.lines_above, found.last) == (1 if of_one_entry else 400, 0, 399)
+    assert peak < 8_000_000, "of a log of 15 MB"
 
 
 def test_lines_of_a_megabyte_are_cut_on_the_page(admin_client: Client) -> None:

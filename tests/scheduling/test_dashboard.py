@@ -21,6 +21,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from audiobooks.models import Author, Book, LibraryFile
+from scheduling import history
 from scheduling.admin import dashboard, pictures
 from scheduling.admin.pictures import cell, outcomes_in_words, picture
 from scheduling.admin.task_list import SKEW
@@ -169,7 +170,7 @@ def fill(jobs: int, tasks: int) -> None:
 def test_queries_are_bounded_with_200_jobs_and_2000_tasks(django_assert_max_num_queries: Any, url: str) -> None:
     fill(200, 2000)
     client = person("view_task", "view_job", "view_daycount", "view_schedulerprocess", "view_book", "retry_task")
-    with django_assert_max_num_queries(12):
+    with django_assert_max_num_queries(15):
         page = client.get(url).content
     assert len(page) < 600_000
     with django_assert_max_num_queries(9):
@@ -511,6 +512,51 @@ def test_counts_that_are_kept_for_a_while_stay_right_when_a_day_is_rolled_up(adm
     assert picture() == before
     cache.clear()
     assert picture() == before
+
+
+def test_what_is_rolled_up_is_added_up_once_and_today_each_time() -> None:
+    job, other = make_job("x"), make_job("y")
+    for days in (1, 2):
+        make("failed", timedelta(days=days), job=job)
+        make("completed", timedelta(days=days), job=other)
+    roll_up()
+    before = pictures._draw()
+    make("lost", timedelta(0), job=other)
+    with CaptureQueriesContext(connection) as asked:
+        after = pictures._draw()
+    of_days = [one["sql"] for one in asked if "scheduling_daycount" in one["sql"]]
+    assert len(of_days) == 1 and '"job_key" IN' in of_days[0]
+    words = {row.name: row.words.split(";")[0] for row in after.rows}
+    assert words == {"Job x": "2 failed", "Job y": "2 completed, 1 lost"}
+    assert after.total.words.startswith("2 completed, 2 failed, 1 lost")
+    assert [one.kind for one in after.total.cells[-3:]] == ["bad"] * 3
+    assert before.rows[0] == after.rows[0] and after.usual["y"] == before.usual["y"] == timedelta(seconds=10)
+
+
+def test_more_tasks_than_can_be_counted_are_said_to_be(admin_client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    for days in (3, 2, 1, 0):
+        make("completed", timedelta(days=days))
+        make("completed", timedelta(days=days))
+    monkeypatch.setattr(history, "COUNTED_AT_MOST", 4)
+    found = picture()
+    assert found.uncounted == (today() - timedelta(days=29), today() - timedelta(days=2))
+    assert found.total.words.startswith("4 completed")
+    assert "Not counted yet:" in text(admin_client)
+    roll_up()
+    cache.clear()
+    assert picture().uncounted is None and picture().total.words.startswith("8 completed")
+
+
+def test_what_took_long_to_count_is_kept_for_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([0.0, 10.0, 10.0, 10.0])
+    monkeypatch.setattr(pictures, "monotonic", lambda: next(clock))
+    drawn = iter([1, 2])
+    start = timezone.now()
+    kept = []
+    for seconds in (0, 190, 210):
+        with time_machine.travel(start + timedelta(seconds=seconds), tick=False):
+            kept.append(pictures._fresh("test", lambda: next(drawn)))
+    assert kept == [1, 1, 2]
 
 
 def test_who_may_not_see_tasks_is_given_no_links_to_them() -> None:
