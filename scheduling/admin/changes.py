@@ -54,6 +54,7 @@ class JobChangeAdmin(ReadOnly, SchedulingAdmin):
     list_filter = ["kind"]
     search_fields = ["job_key"]
     search_help_text = "job id"
+    linked_lookups = ["job_key__exact"]
     list_select_related = ["by"]
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER

@@ -238,3 +238,36 @@ def test_a_one_off_job_is_the_way_round_the_right_to_run() -> None:
     data = {**EDIT, "trigger": "once", "run_at_0": f"{soon:%Y-%m-%d}", "run_at_1": f"{soon:%H:%M:%S}"}
     assert client.post(f"{LIST}x/change/", data).status_code == 302
     assert the_job().next_run_time is not None
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "arguments__password__startswith=hu",
+        "arguments__icontains=hunter2",
+        "after__arguments__password__startswith=hu",
+        "runtime__job_state__isnull=False",
+        "runtime__job__arguments__password__startswith=hu",
+        "tasks__arguments__password__startswith=hu",
+        "book__path__startswith=x",
+        "password__startswith=pbkdf2",
+        "groups__user__password__startswith=pbkdf2",
+    ],
+)
+def test_no_list_can_be_asked_letter_by_letter_for_what_is_blanked_out(query: str) -> None:
+    client = signed_in("superuser")
+    for page in ("scheduling/job", "scheduling/task", "scheduling/jobchange", "scheduling/schedulerprocess", "scheduling/pauseofall",
+                 "audiobooks/book", "audiobooks/libraryfile", "audiobooks/author", "auth/user", "auth/group"):  # fmt: skip
+        assert client.get(f"/admin/{page}/?{query}").status_code == 400, page
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "scheduling/job/?state=active&trigger__exact=cron", "scheduling/jobchange/?kind__exact=edited&job_key__exact=x",
+        "audiobooks/book/?abridged__exact=1&missing_since__isempty=0", "audiobooks/libraryfile/?book__id__exact=1",
+        "audiobooks/libraryfile/?error__isempty=0", "auth/user/?is_staff__exact=1&groups__id__exact=1",
+    ],
+)  # fmt: skip
+def test_the_filters_and_our_own_links_work(address: str) -> None:
+    assert signed_in("superuser").get(f"/admin/{address}").status_code == 200
