@@ -20,7 +20,7 @@ from unfold.views import ChangeList
 from scheduling.changes import label_of, permission_to_undo, undo
 from scheduling.display import NOTHING, author_of, change_url, length, moment, short
 from scheduling.models import DURATION_FIELDS, MOMENT_FIELDS, Job, JobChange
-from scheduling.redaction import redact
+from scheduling.redaction import blanked, redact
 
 from .posting import ReadOnly, SchedulingAdmin, perform, where_from, who
 
@@ -146,5 +146,5 @@ def shown(name: str, value: Any) -> str:
         return short(datetime.fromisoformat(value))
     if isinstance(value, bool):
         return "yes" if value else "no"
-    text = redact(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+    text = redact(value if isinstance(value, str) else json.dumps(blanked(value), ensure_ascii=False))
     return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}…"

@@ -41,7 +41,7 @@ from scheduling.exceptions import NotAllowedNow, UnknownJob
 from scheduling.forms import JobForm, PauseEverythingForm, PauseForm, ScheduleForm, checked
 from scheduling.models import DECLARED_FIELDS, Job, Task
 from scheduling.recent import recent_of
-from scheduling.redaction import redact
+from scheduling.redaction import blanked, redact
 from scheduling.registry import registry
 from scheduling.triggers import TriggerError, dst_note, fire_times
 
@@ -147,7 +147,7 @@ class JobAdmin(SchedulingAdmin):
 
     @admin.display(description="arguments")
     def arguments_shown(self, job: Job) -> str:
-        return redact(json.dumps(job.arguments, ensure_ascii=False)) if job.arguments else NOTHING
+        return redact(json.dumps(blanked(job.arguments), ensure_ascii=False)) if job.arguments else NOTHING
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[JobChangeList]:
         return JobChangeList

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -271,3 +272,21 @@ def test_no_list_can_be_asked_letter_by_letter_for_what_is_blanked_out(query: st
 )  # fmt: skip
 def test_the_filters_and_our_own_links_work(address: str) -> None:
     assert signed_in("superuser").get(f"/admin/{address}").status_code == 200
+
+
+def test_no_page_shows_a_viewer_what_nested_arguments_and_results_keep_secret() -> None:
+    held = {"password": ["hunter2"], "token": {"value": "hunter2"}, "plain": {"pwd": 12345678}}
+    job = make_job(declared={"arguments": held})
+    job.arguments = held
+    job.save_definition()
+    job.arguments = {}
+    job.save_definition()
+    flat = {"passwords": "hunter2", "pin_token": 12345678}
+    client = signed_in("Viewer")
+    for result in (held, flat):
+        task = Task.objects.create(
+            job=job, task_name="t", status="failed", arguments=held, result=result, checkpoint=held
+        )
+        for url in (f"{LIST}x/change/", "/admin/scheduling/jobchange/", f"/admin/scheduling/task/{task.pk}/change/"):
+            html = client.get(url).content.decode()
+            assert "[secret]" in html and not re.search("hunter2|12345678|12,345,678", html), url
