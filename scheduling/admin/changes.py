@@ -9,7 +9,7 @@ from typing import Any
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.db.models import Exists, OuterRef, QuerySet
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.loader import render_to_string
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
@@ -22,7 +22,7 @@ from scheduling.display import NOTHING, author_of, change_url, length, moment, s
 from scheduling.models import DURATION_FIELDS, MOMENT_FIELDS, Job, JobChange
 from scheduling.redaction import blanked, redact
 
-from .posting import ReadOnly, SchedulingAdmin, perform, where_from, who
+from .posting import ReadOnly, SchedulingAdmin, nothing_done, perform, where_from, who
 
 SHOWN = 20
 LONGEST_VALUE = 300
@@ -79,14 +79,17 @@ class JobChangeAdmin(ReadOnly, SchedulingAdmin):
         return [undo_url, *super().get_urls()]
 
     def undo_view(self, request: HttpRequest, change_id: int) -> HttpResponse:
-        if request.method != "POST":
-            return HttpResponseNotAllowed(["POST"])
         change = self.get_object(request, str(change_id))
         if change is None:
             raise Http404
         permission = permission_to_undo(change)
         if not request.user.has_perm(permission or "scheduling.change_job"):
             raise PermissionDenied
+        if request.method != "POST":
+            may_look = self.has_view_permission(request)
+            return nothing_done(
+                request, reverse("admin:scheduling_jobchange_changelist" if may_look else "admin:index")
+            )
         # In the Job's own history, also where the Job is made again.
         job = Job(pk=change.job_key, name=((change.before or change.after or {}).get("name") or change.job_key)[:255])
         perform(self, request, job, lambda _, request, job: undo(change, by=who(request)))

@@ -16,7 +16,7 @@ from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Right
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
@@ -26,6 +26,7 @@ from scheduling.display import length
 from scheduling.models import Job, SchedulerProcess, Task, everything_is_paused
 
 from .pictures import picture
+from .posting import nothing_done
 from .task_list import UNSEEN
 from .tasks import time_left
 
@@ -239,11 +240,9 @@ def _refused(request: HttpRequest) -> HttpResponse | None:
     Raises:
         PermissionDenied
     """
-    if request.method != "POST":
-        return HttpResponseNotAllowed(["POST"])
     if not (may(request, "view_task") and may(request, "retry_task")):
         raise PermissionDenied
-    return None
+    return nothing_done(request, reverse("admin:index")) if request.method != "POST" else None
 
 
 # --- live ---------------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from unittest import mock
 
 import pytest
 from django.contrib.admin.models import ADDITION, CHANGE, DELETION, LogEntry
@@ -14,6 +15,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django_apscheduler.models import DjangoJob
 
+from scheduling.admin.jobs import JobAdmin
 from scheduling.display import change_url, step_url
 from scheduling.models import Job, SchedulerProcess, Task
 from tests.scheduling.making import form_data, make_job, messages_of, person
@@ -61,7 +63,7 @@ def test_nothing_is_done_by_get_without_a_token_or_by_strangers(step: str, admin
     client.force_login(User.objects.create_user("no staff"))
     assert client.post(url_of(step)).status_code in (302, 403)
     client.force_login(admin_user)
-    assert client.get(url_of(step)).status_code == 405
+    assert client.get(url_of(step)).status_code == 302
     assert client.post(url_of(step)).status_code == 403
     assert not LogEntry.objects.exists()
     assert not Task.objects.exists()
@@ -640,3 +642,29 @@ def test_the_form_says_what_becomes_of_a_run_in_progress(admin_client: Client) -
     second = Task.objects.create(job=job, task_name="t", status="running", started_at=timezone.now())
     assert f"Tasks {first.pk}, {second.pk} are running" in admin_client.get(url).content.decode()
     assert "as they began" not in person("view_job").get(url).content.decode()
+
+
+def test_a_job_that_is_deleted_while_its_edit_is_saved(admin_client: Client) -> None:
+    job = make_job()
+    data = form_data(name="other", seen=admin_client.get(f"{LIST}x/change/").context["adminform"].form.initial["seen"])
+    found = JobAdmin.get_object
+
+    def get_object(*args: Any) -> Any:
+        row = found(*args)
+        job.remove()
+        return row
+
+    with mock.patch.object(JobAdmin, "get_object", get_object):
+        response = admin_client.post(f"{LIST}x/change/", data, follow=True)
+    assert response.redirect_chain == [(LIST, 302)]
+    assert messages_of(response) == ["Somebody has deleted this Job meanwhile."]
+
+
+def test_moments_of_the_schedule_are_shown_to_a_viewer_with_seconds_and_zone() -> None:
+    moment = datetime(2026, 11, 25, 1, 52, 7, tzinfo=UTC)
+    make_job(trigger="interval", cron="", interval=timedelta(minutes=7), anchor=moment)
+    make_job("once", trigger="once", cron="", run_at=moment.replace(year=2099))
+    client = person("view_job")
+    assert "Wed 25 Nov 2026, 01:52:07 UTC" in client.get(f"{LIST}x/change/").content.decode()
+    for page in ("x", "once"):
+        assert "a.m." not in client.get(f"{LIST}{page}/change/").content.decode()

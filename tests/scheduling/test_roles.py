@@ -19,7 +19,7 @@ from django.utils import timezone
 from scheduling.models import Job, JobChange, Task
 from scheduling.pauses import current_pause, pause_everything
 from tests.conftest import Editor
-from tests.scheduling.making import make_job
+from tests.scheduling.making import make_job, messages_of, person
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("roles")]
 
@@ -290,3 +290,72 @@ def test_no_page_shows_a_viewer_what_nested_arguments_and_results_keep_secret() 
         for url in (f"{LIST}x/change/", "/admin/scheduling/jobchange/", f"/admin/scheduling/task/{task.pk}/change/"):
             html = client.get(url).content.decode()
             assert "[secret]" in html and not re.search("hunter2|12345678|12,345,678", html), url
+
+
+def test_the_arguments_of_a_job_are_not_put_into_the_fields_of_who_may_not_change_it() -> None:
+    make_job(function="sample.fail", arguments={"message": "password=hunter2"})
+    url = reverse("admin:scheduling_job_run_with", args=["x"])
+    assert person("run_with_arguments_job").get(url).status_code == 403
+    client = person("run_with_arguments_job", "view_job")
+    html = client.get(url).content.decode()
+    assert "hunter2" not in html and "what the function takes by itself" in html
+    client.post(url, {"argument-message": "mine"})
+    assert Task.objects.get().arguments == {"message": "mine"}
+    html = person("run_with_arguments_job", "view_job", "change_job").get(url).content.decode()
+    assert "hunter2" in html and "by itself" not in html
+
+
+def test_who_sees_jobs_alone_sees_no_tasks_and_no_changes_with_them() -> None:
+    job = make_job()
+    job.retries = 3
+    job.save_definition()
+    job.pause(reason="some holiday")
+    job.resume()
+    now = timezone.now()
+    Task.objects.create(job=job, task_name="t", status="failed", started_at=now, finished_at=now)
+    pages = [LIST, f"{LIST}x/change/"]
+
+    def shown(*permissions: str) -> list[bool]:
+        client = person(*permissions)
+        texts = [client.get(page).content.decode() for page in pages]
+        runs = [
+            bool(re.search('/scheduling/task/1?[0-9]*/change/|<svg class="scheduling-sparkline', html))
+            for html in texts
+        ]
+        return [*runs, "some holiday" in texts[1]]
+
+    assert shown("view_job") == [False, False, False]
+    assert shown("view_job", "view_task") == [True, True, False]
+    assert shown("view_job", "view_jobchange") == [False, False, True]
+
+
+def test_many_at_once_are_told_in_one_message_and_too_many_not_done() -> None:
+    for number in range(101):
+        make_job(f"j{number:03}")
+    client = signed_in("Operator")
+    data = {"action": "pause_selected", "select_across": "1", "_selected_action": "j000"}
+    told = messages_of(client.post(LIST, data, follow=True))
+    assert told == ["These are more than 100 Jobs, the most at once; nothing was done."]
+    assert not Job.objects.exclude(paused_at=None).exists()
+    Job.objects.by_id("j000").remove()
+    for number in range(1, 8):
+        Job.objects.by_id(f"j{number:03}").pause()
+    told = messages_of(client.post(LIST, {**data, "_selected_action": "j001"}, follow=True))
+    assert sorted(told)[0] == "Done for 93 of 100 Jobs." and "Refused as well: 2 more Jobs." in told
+    assert len(told) == 7 and "Job j001: It is paused already." in told
+    assert Job.objects.exclude(paused_at=None).count() == 100
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, step in STEPS.items() if not step.data.keys() & {"action", "name", "post"}]
+)
+def test_a_step_that_was_pressed_after_the_session_ended_leads_back_after_signing_in(name: str) -> None:
+    url = STEPS[name].prepare()
+    client = Client(enforce_csrf_checks=True)
+    assert client.get(url).headers["Location"] == f"/admin/login/?next={url}"
+    client.force_login(User.objects.create_superuser("somebody"))
+    # As a browser comes from the page of signing in.
+    response = client.get(url, follow=True, headers={"referer": f"http://testserver/admin/login/?next={url}"})
+    assert response.status_code == 200 and not STEPS[name].is_done()
+    if not name.startswith("run with arguments"):
+        assert messages_of(response) == ["Nothing was done yet. Press the button again."]
