@@ -32,19 +32,7 @@ _PATTERNS = (
     # name=value, "name": "value", Name: value.
     (
         (
-            *(
-                "authorization",
-                "password",
-                "passwd",
-                "pwd",
-                "cookie",
-                "secret",
-                "token",
-                "apikey",
-                "api key",
-                "api_key",
-                "api-key",
-            ),
+            *("authorization", "passw", "pwd", "cookie", "secret", "token", "apikey", "api key", "api_key", "api-key"),
             *("mam_id", "passkey", "passphrase", "torrent_pass", "rsskey", "rss_key", "authkey", "auth_key"),
         ),
         re.compile(

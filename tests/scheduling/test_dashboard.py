@@ -362,7 +362,7 @@ def test_nothing_is_marked_by_get_or_without_a_token(admin_user: User) -> None:
     client = Client(enforce_csrf_checks=True)
     client.force_login(admin_user)
     for url in (f"{SEEN_ALL}{task.pk}/", SEEN_ALL):
-        assert client.get(url).status_code == 405
+        assert client.get(url).status_code == 302
         assert client.post(url, {"newest": str(task.pk)}).status_code == 403
     assert dashboard.unseen().exists()
 
@@ -659,3 +659,9 @@ def test_every_address_of_the_dashboard_is_under_the_admin() -> None:
     assert reverse("admin:scheduling_dashboard_live") == LIVE
     assert reverse("admin:scheduling_dashboard_seen_all") == SEEN_ALL
     assert reverse("admin:scheduling_dashboard_timeline") == TIMELINE
+
+
+def test_the_coming_hours_are_no_year_of_runs(admin_client: Client) -> None:
+    assert "The coming 24 hours" in text(admin_client, TIMELINE)
+    header = text(admin_client, TIMELINE).partition('id="header-inner"')[2].partition('id="content"')[0]
+    assert "year of runs" not in header.lower() and "/admin/scheduling/job/" in header
