@@ -16,8 +16,12 @@ from django.utils import timezone
 from django_apscheduler.models import DjangoJob
 
 from scheduling.admin.jobs import JobAdmin
+from scheduling.changes import undo
 from scheduling.display import change_url, step_url
-from scheduling.models import Job, SchedulerProcess, Task
+from scheduling.exceptions import SchedulingError
+from scheduling.models import Job, JobChange, SchedulerProcess, Task
+from scheduling.scheduler import initialize_scheduler
+from tests.sampleapp.tasks import count
 from tests.scheduling.making import form_data, make_job, messages_of, person
 
 pytestmark = pytest.mark.django_db
@@ -668,3 +672,32 @@ def test_moments_of_the_schedule_are_shown_to_a_viewer_with_seconds_and_zone() -
     assert "Wed 25 Nov 2026, 01:52:07 UTC" in client.get(f"{LIST}x/change/").content.decode()
     for page in ("x", "once"):
         assert "a.m." not in client.get(f"{LIST}{page}/change/").content.decode()
+
+
+HOSTILE_IDS = ["..", ".", "-", "-x", "x\ny", "x\n", "x\x07", "x y ", "?", "x#y", "../x", "<b>", "x%", "a\u2028b"]
+
+
+@pytest.mark.parametrize("id", HOSTILE_IDS)
+def test_a_new_job_of_an_id_that_breaks_addresses_is_refused_with_what_is_allowed(
+    admin_client: Client, id: str
+) -> None:
+    with pytest.raises(SchedulingError, match="begins with a letter"):
+        initialize_scheduler().add_job(count, "cron", hour=3, id=id)
+    if id == id.strip():  # The form takes blanks off the ends.
+        response = admin_client.post(f"{LIST}add/", form_data(id=id))
+        assert "begins with a letter" in str(response.context["adminform"].form.errors["id"])
+    assert not Job.objects.exists() and not DjangoJob.objects.exists()
+
+
+@pytest.mark.parametrize("id", ["mam_scraping", "_x", "7", "tests.tasks:count", "Ärger mit 2/3 a@b+c-d"])
+def test_a_new_job_may_have_such_an_id(admin_client: Client, id: str) -> None:
+    assert admin_client.post(f"{LIST}add/", form_data(id=id)).status_code == 302
+    assert admin_client.get(change_url(Job.objects.get(pk=id))).status_code == 200
+
+
+def test_a_job_that_has_an_id_of_before_the_rule_is_edited_and_brought_back(admin_client: Client) -> None:
+    job = make_job("<b>-?")
+    assert admin_client.post(change_url(job), form_data(name="other")).status_code == 302
+    Job.objects.by_id("<b>-?").remove()
+    undo(JobChange.objects.latest("pk"))
+    assert Job.objects.by_id("<b>-?").name == "other"
