@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 from django.apps import apps
 from django.contrib.auth.models import Group, Permission, User
+from django.core.cache import cache
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from scheduling.models import Job, JobChange, Task
+from scheduling.models import Job, JobChange, SchedulerProcess, Task
 from scheduling.pauses import current_pause, pause_everything
 from tests.conftest import Editor
 from tests.scheduling.making import make_job, messages_of, person
@@ -359,3 +360,36 @@ def test_a_step_that_was_pressed_after_the_session_ended_leads_back_after_signin
     assert response.status_code == 200 and not STEPS[name].is_done()
     if not name.startswith("run with arguments"):
         assert messages_of(response) == ["Nothing was done yet. Press the button again."]
+
+
+FILTERS = (
+    "status=failed&cause=manual&date_from=2020-01-01&date_to=2099-01-01&duration=under_1s&q=t"
+    "&since=2020-01-01T00:00:00Z&until=2099-01-01T00:00:00Z&unseen=yes&before=100"
+)
+
+
+@pytest.mark.parametrize("who", ["Viewer", "Operator", "Administrator"])
+@pytest.mark.parametrize("is_alive", [True, False])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "/admin/", "/admin/scheduling/daycount/live/", "/admin/scheduling/daycount/", "/admin/scheduling/daycount/timeline/",
+        LIST, f"{LIST}x/change/", "/admin/scheduling/jobchange/", f"/admin/scheduling/task/?job=x&{FILTERS}",
+        f"/admin/scheduling/task/?job=job+x&{FILTERS}", "/admin/scheduling/pauseofall/", "/admin/audiobooks/book/",
+    ],
+)  # fmt: skip
+def test_a_page_costs_a_role_twelve_queries_at_most_also_in_a_pause_with_a_cold_cache(
+    url: str, is_alive: bool, who: str, django_assert_max_num_queries: Any
+) -> None:
+    job, now = make_job(), timezone.now()
+    if is_alive:
+        SchedulerProcess.objects.create(kind="scheduler", host="h", pid=1)
+    Task.objects.create(job=job, task_name="t", status="running", started_at=now)
+    Task.objects.create(job=job, task_name="t", status="failed", started_at=now, finished_at=now, cause="manual")
+    pause_everything(reason="some disk", by=User.objects.create_user("anna"))
+    client = signed_in(who)
+    cache.clear()
+    with django_assert_max_num_queries(12):
+        response = client.get(url)
+    if url in ("/admin/", LIST):
+        assert re.search(r"since [^<]* by anna \(some disk\)", response.content.decode())
