@@ -404,23 +404,23 @@ def test_hostile_texts_are_escaped(admin_client: Client) -> None:
 
 @pytest.mark.parametrize("jobs", [5, 50])
 def test_the_list_costs_the_same_queries_at_any_length(
-    admin_client: Client, django_assert_max_num_queries: Any, jobs: int
+    administrator_client: Client, django_assert_max_num_queries: Any, jobs: int
 ) -> None:
     for number in range(jobs):
         job = make_job(f"j{number}")
         for _ in range(3):
             Task.objects.create(job=job, task_name="t", status="completed", started_at=timezone.now())
     with django_assert_max_num_queries(11):
-        html = admin_client.get(LIST).content.decode()
+        html = administrator_client.get(LIST).content.decode()
     assert html.count("COMPLETED") + html.count("completed") >= jobs
 
 
-def test_the_page_of_a_job_costs_few_queries(admin_client: Client, django_assert_max_num_queries: Any) -> None:
+def test_the_page_of_a_job_costs_few_queries(administrator_client: Client, django_assert_max_num_queries: Any) -> None:
     job = make_job()
     for _ in range(20):
         Task.objects.create(job=job, task_name="t", status="completed", started_at=timezone.now())
     with django_assert_max_num_queries(12):
-        assert admin_client.get(f"{LIST}x/change/").status_code == 200
+        assert administrator_client.get(f"{LIST}x/change/").status_code == 200
 
 
 def test_the_last_run_is_the_newest_that_began_and_links_to_it(admin_client: Client) -> None:
