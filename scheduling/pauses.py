@@ -34,9 +34,9 @@ def current_pause() -> PauseOfAll | None:
 def with_pause(rows: QuerySet[Any]) -> QuerySet[Any]:
     """Rows that tell of the pause as well, by `pause_told_by`: a page that reads some need not ask for it."""
     on = PauseOfAll.objects.filter(ended_at=None)
-    return rows.annotate(
-        **{f"pause_{name}": Subquery(on.values(name)) for name in ("began_at", "began_by__username", "reason")}
-    )
+    told = {f"pause_{name}": Subquery(on.values(name)) for name in ("began_at", "began_by__username", "reason")}
+    annotated: QuerySet[Any] = rows.annotate(**told)
+    return annotated
 
 
 def pause_told_by(row: Any) -> PauseOfAll | None:
