@@ -2,20 +2,27 @@
 
 from collections.abc import Callable
 
-from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest
+from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest, QueryDict
 
 Next = Callable[[HttpRequest], HttpResponse]
 
 
 def refuse_nul(next_one: Next) -> Next:
-    """PostgreSQL takes no NUL in a text, and Django passes one in a query on to it, which ends as an error page."""
+    """PostgreSQL takes no NUL in a text, and Django passes one that is sent on to it, which ends as an error page."""
 
     def middleware(request: HttpRequest) -> HttpResponse:
-        if "\0" in request.path or any("\0" in text for values in request.GET.lists() for text in values[1]):
+        if "\0" in request.path or _has_nul(request.GET):
             return HttpResponseBadRequest("A NUL character can stand in no address.")
+        # Of a POST the fields; files that are sent are not among them.
+        if _has_nul(request.POST):
+            return HttpResponseBadRequest("A NUL character can stand in no field.")
         return next_one(request)
 
     return middleware
+
+
+def _has_nul(fields: QueryDict) -> bool:
+    return any("\0" in text for _, values in fields.lists() for text in values)
 
 
 def address_behind_proxy(request: HttpRequest) -> str:

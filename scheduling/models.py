@@ -20,7 +20,7 @@ from . import wakeups
 from .conf import scheduling_settings
 from .exceptions import ArgumentError, NotAllowedNow, SchedulingError, UnknownJob, UnknownTaskFunction
 from .records import DayCount, JobChange, PauseOfAll
-from .registry import JobDefaults, TaskFunction, policy_problems, registry
+from .registry import JobDefaults, TaskFunction, job_id_rule, policy_problems, registry
 from .triggers import CronTrigger, IntervalTrigger, OnceTrigger, Trigger, TriggerError, check_moment
 
 if TYPE_CHECKING:
@@ -172,6 +172,7 @@ class Job(models.Model):
     id = models.CharField(
         max_length=255,
         primary_key=True,
+        validators=[job_id_rule],
         help_text="A short name for commands, e.g. mam_scraping. It cannot be changed later.",
     )
     # PROTECT: whatever deletes rows of django-apscheduler, as its own job store does, cannot take a Job with it.

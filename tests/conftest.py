@@ -8,7 +8,9 @@ from collections.abc import Iterator
 
 import pytest
 from django.apps import apps
+from django.contrib.auth.models import Group, User
 from django.db import connections
+from django.test import Client
 
 from scheduling import presence
 from tests.postgres import PostgresCluster
@@ -67,3 +69,13 @@ def roles(db: None) -> None:
     """The groups that migrations make, also where a test of real processes has emptied the database."""
     for app in ("scheduling.migrations.0005_roles", "audiobooks.migrations.0002_roles"):
         importlib.import_module(app).make_roles(apps, Editor)
+
+
+@pytest.fixture
+def administrator_client(roles: None) -> Client:
+    """Of somebody in the role of that name. Pages cost a role two queries more than a superuser."""
+    user = User.objects.create_user("role", is_staff=True)
+    user.groups.add(Group.objects.get(name="Administrator"))
+    client = Client()
+    client.force_login(user)
+    return client
