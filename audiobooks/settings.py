@@ -94,11 +94,14 @@ CONTENT_SECURITY_POLICY = {
     }
 }
 
+CSRF_FAILURE_VIEW = "audiobooks.views.stale_form"
 ROOT_URLCONF = "audiobooks.urls"
 WSGI_APPLICATION = "audiobooks.wsgi.application"
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
+        # Before those of Unfold, whose app stands before ours.
+        "DIRS": [BASE_DIR / "audiobooks" / "templates_first"],
         "APP_DIRS": True,
         "OPTIONS": {
             "context_processors": [

@@ -178,9 +178,13 @@ class DayField(_EmptyMeans, forms.DateField):
 
 
 class MomentField(_EmptyMeans, forms.DateTimeField):
-    """In the time zone of the person who looks, to the second."""
+    """In the time zone of the person who looks, to the second.
+
+    Left as it was shown, it is what is stored, also where the clocks show that time twice.
+    """
 
     def __init__(self, *, initial: Any, help_text: str, **options: Any) -> None:
+        self._stored = initial
         super().__init__(
             widget=_input("datetime-local", step="1"),
             initial=_shown_moment(initial) if initial else "",
@@ -190,7 +194,10 @@ class MomentField(_EmptyMeans, forms.DateTimeField):
 
     def has_changed(self, initial: Any, data: Any) -> bool:
         # Browsers leave seconds out where there are none.
-        return super().has_changed(self.to_python(initial), data)
+        return (data or "") not in (initial, initial.removesuffix(":00"))
+
+    def clean(self, value: Any) -> Any:
+        return self._stored if self._stored and not self.has_changed(self.initial, value) else super().clean(value)
 
     @staticmethod
     def as_json(found: Any) -> Any:

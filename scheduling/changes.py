@@ -49,6 +49,9 @@ def _bring_back(change: JobChange, *, by: User | None) -> str:
             f"Changed again since then: {', '.join(again)}. Undo the later change first, or edit the Job."
         )
     before = {name: change.before[name] for name in change.changed}
+    resumed = bool(before.get("paused_at")) and change.after["paused_at"] is None
+    if resumed and not Job.from_snapshot(job.pk, {**now, **before}).is_paused:
+        raise NotAllowedNow("That pause would be over already: its end has gone by.")
     if not before.keys().isdisjoint({"trigger", "run_at"}):
         _refuse_a_time_gone_by(Job.from_snapshot(job.pk, {**now, **before}))
     job.put_back(before, by=by)
@@ -67,6 +70,7 @@ def _make_again(change: JobChange, *, by: User | None) -> str:
     if not runtime_holder._state.adding:
         raise NotAllowedNow(f"There is a Job {change.job_key} again.")
     job = Job.from_snapshot(change.job_key, change.before)
+    job.declared = change.before.get("declared")
     _refuse_a_time_gone_by(job)
     job.clean()
     job.save_definition(by=by, kind=JobChange.Kind.UNDONE)

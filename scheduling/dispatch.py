@@ -127,7 +127,7 @@ class Dispatcher:
             except (TriggerError, OverflowError) as error:
                 # Set past the forms. Paused rather than tried again with every turn.
                 logger.error("Job %s is paused: its schedule cannot be read: %s", job.pk, error)
-                _pause_unreadable(job, now, f"Its schedule cannot be read: {error}"[:255])
+                _set_pause(job, JobChange.Kind.PAUSED, at=now, reason=f"Its schedule cannot be read: {error}"[:255])
                 next_time = None
             moves[next_time].append(job.pk)
             for task in planned:
@@ -196,7 +196,7 @@ class Dispatcher:
             tasks.append(task)
         if job.paused_at is not None:
             # Due in spite of a pause: its until-date has passed.
-            Job.objects.filter(pk=job.pk).update(paused_at=None, paused_until=None, paused_reason="")
+            _set_pause(job, JobChange.Kind.RESUMED, at=None, reason="")
         return trigger.next_after(now)
 
     @staticmethod
@@ -332,11 +332,11 @@ class DueJobs:
         return Counter(job_id for (job_id,) in self._active.rows(now))
 
 
-def _pause_unreadable(job: Job, now: datetime, reason: str) -> None:
+def _set_pause(job: Job, kind: str, *, at: datetime | None, reason: str) -> None:
     before = job.snapshot()
-    job.paused_at, job.paused_until, job.paused_reason = now, None, reason
+    job.paused_at, job.paused_until, job.paused_reason = at, None, reason
     job.save(update_fields=PAUSE_FIELDS)
-    JobChange.note(job.pk, JobChange.Kind.PAUSED, by=None, before=before, after=job.snapshot())
+    JobChange.note(job.pk, kind, by=None, before=before, after=job.snapshot())
 
 
 def _planned_time(trigger: Trigger) -> Callable[[datetime], datetime]:

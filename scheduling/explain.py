@@ -93,10 +93,18 @@ class _Inquiry:
     now: datetime
 
     def answer(self) -> Explanation:
-        for look in (self._at_tasks, self._at_runs_by_hand, self._at_the_definition):
-            if (found := look()) is not None:
-                return found
-        return self._by_the_schedule()
+        by_schedule = self._at_tasks() or self._definition.absent or self._by_the_schedule()
+        by_hand = None if by_schedule.verdict == Verdict.RAN else self._at_runs_by_hand()
+        if by_hand is None:
+            return by_schedule
+        if by_schedule.verdict in (Verdict.NOT_DUE, Verdict.NO_JOB, Verdict.DELETED):
+            return by_hand
+        return Explanation(
+            by_hand.verdict,
+            f"{by_hand.sentence} By its schedule: {by_schedule.sentence}",
+            (*by_hand.facts, *by_schedule.facts),
+            (*by_hand.task_ids, *by_schedule.task_ids),
+        )
 
     # --- the time asked for --------------------------------------------------------------------------------------
 
@@ -173,14 +181,14 @@ class _Inquiry:
 
     # --- the Job as it was -----------------------------------------------------------------------------------------
 
-    def _at_the_definition(self) -> Explanation | None:
-        return self._definition.absent
-
     @cached_property
     def _definition(self) -> _Definition:
+        return self._definition_at(self.moment)
+
+    def _definition_at(self, moment: datetime) -> _Definition:
         changes = JobChange.objects.filter(job_key=self.key).select_related("by")
-        before = changes.filter(at__lte=self.moment).order_by("-pk").first()
-        after = changes.filter(at__gt=self.moment).order_by("pk").first()
+        before = changes.filter(at__lte=moment).order_by("-pk").first()
+        after = changes.filter(at__gt=moment).order_by("pk").first()
         if before is not None:
             if before.after is None:
                 return _absent(Verdict.DELETED, f"There was no Job: it was deleted at {short(before.at)}.", before)
@@ -252,6 +260,7 @@ class _Inquiry:
             self._counted_in_another(job, fire_time, facts)
             or self._paused(fire_time, facts)
             or self._forgotten(fire_time, facts)
+            or self._deleted_since(fire_time, facts)
             or self._unstarted(job, fire_time, facts)
         )
 
@@ -278,8 +287,8 @@ class _Inquiry:
         return Explanation(Verdict.ALL_PAUSED, "It did not run: everything was paused.", facts)
 
     def _pause_at(self, fire_time: datetime) -> Job | None:
-        """The Job as it was, or is, if it was paused then."""
-        for job in (self._definition.job, self.row):
+        """The Job as it was then, if it was paused; for what is to come, also as it is."""
+        for job in (self._definition_at(fire_time).job, self.row if fire_time > self.now else None):
             if job is None or job.paused_at is None or job.paused_at > fire_time:
                 continue
             if job.paused_until is None or job.paused_until > fire_time:
@@ -306,6 +315,16 @@ class _Inquiry:
             f"It was due then. Whether it ran cannot be said any more: records older than {days} days are deleted."
         )
         return Explanation(Verdict.FORGOTTEN, sentence, facts)
+
+    def _deleted_since(self, fire_time: datetime, facts: tuple[Fact, ...]) -> Explanation | None:
+        deletions = JobChange.objects.filter(job_key=self.key, kind=JobChange.Kind.DELETED, at__gt=fire_time)
+        if (deletion := deletions.order_by("pk").first()) is None:
+            return None
+        sentence = (
+            "It was due then. Whether it ran cannot be said from here: the Job was deleted at "
+            f"{short(deletion.at)}, and its Tasks of before are kept without it."
+        )
+        return Explanation(Verdict.UNKNOWN, sentence, facts)
 
     def _unstarted(self, job: Job, fire_time: datetime, facts: tuple[Fact, ...]) -> Explanation:
         if self._is_down(fire_time):

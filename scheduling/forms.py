@@ -50,6 +50,20 @@ class ArgumentsField(forms.JSONField):
         return "" if value is None else super().prepare_value(value)
 
 
+class KeptMomentField(forms.SplitDateTimeField):
+    """Left as it was shown, it is what is stored: with its microseconds, and of an hour that the clocks show twice."""
+
+    stored: datetime | None = None
+
+    def compress(self, data_list: Any) -> datetime | None:
+        if self.stored is not None and data_list:
+            shown = timezone.localtime(self.stored).replace(microsecond=0, tzinfo=None)
+            if datetime.combine(*data_list) == shown:
+                return self.stored
+        found: datetime | None = super().compress(data_list)
+        return found
+
+
 class JobForm(forms.ModelForm):  # type: ignore[type-arg]
     """What runs, when, under which policy. Everything is checked by `Job.clean`."""
 
@@ -67,6 +81,7 @@ class JobForm(forms.ModelForm):  # type: ignore[type-arg]
     class Meta:
         model = Job
         exclude = ()
+        field_classes = {"anchor": KeptMomentField, "run_at": KeptMomentField}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -77,6 +92,7 @@ class JobForm(forms.ModelForm):  # type: ignore[type-arg]
             function.choices = self._function_choices()  # type: ignore[attr-defined]
         for name in ("anchor", "run_at"):
             if field := self.fields.get(name):
+                field.stored = self.initial.get(name)  # type: ignore[attr-defined]
                 field.help_text = f"{field.help_text} In the time zone {timezone.get_current_timezone_name()}."
 
     def _function_choices(self) -> list[tuple[str, str]]:
@@ -131,9 +147,14 @@ class ScheduleForm(forms.Form):
     trigger = forms.ChoiceField(choices=Job.TriggerKind.choices)
     cron = forms.CharField(required=False, max_length=255)
     interval = forms.DurationField(required=False)
-    anchor = forms.SplitDateTimeField(required=False, widget=UnfoldAdminSplitDateTimeWidget)
-    run_at = forms.SplitDateTimeField(required=False, widget=UnfoldAdminSplitDateTimeWidget)
+    anchor = KeptMomentField(required=False, widget=UnfoldAdminSplitDateTimeWidget)
+    run_at = KeptMomentField(required=False, widget=UnfoldAdminSplitDateTimeWidget)
     timezone = forms.CharField(required=False, max_length=64)
+
+    def __init__(self, data: Any, *, stored: Job | None = None) -> None:
+        super().__init__(data)
+        for name in ("anchor", "run_at"):
+            self.fields[name].stored = getattr(stored, name, None)  # type: ignore[attr-defined]
 
     def job(self) -> Job:
         """An unsaved Job with this schedule.

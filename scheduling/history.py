@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, NamedTuple
 
-from django.db.models import Case, Count, F, FloatField, Func, IntegerField, Max, Min, Sum, Value, When
+from django.db.models import Case, Count, F, FloatField, Func, IntegerField, Max, Min, Subquery, Sum, Value, When
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
@@ -25,6 +25,9 @@ SETTLED_AFTER = timedelta(minutes=10)
 """After midnight: by then what was made before it is committed, also by a process with a slow clock."""
 NOT_WAITED_LONGER = timedelta(days=7)
 """A Task that is active for so long after its day does not keep that day from being rolled up."""
+
+COUNTED_AT_MOST = 250_000
+"""Tasks that are counted for a page: a database counts some 100,000 in a second. It may be a few more, of one day."""
 
 
 @dataclass
@@ -211,6 +214,30 @@ def rolled_since(since: date, job_key: str | None = None, *, by_job: bool = True
     if job_key is None:
         newest = max((row.day for row in rows), default=None)
     return Rolled(newest, rows)
+
+
+def rolled_by_job(since: date, newest: date) -> list[Counted]:
+    """The sums over the days that were rolled up, each as of `newest`."""
+    counts = DayCount.objects.filter(day__gte=since, day__lte=newest).order_by()
+    sums = counts.values_list("job_key", "status").annotate(Sum("count"), Sum("seconds"), Max("longest"))
+    return [Counted(key, newest, status, number, seconds, most) for key, status, number, seconds, most in sums]
+
+
+def rolled_of(job_keys: Iterable[str], days: Iterable[date]) -> list[Counted]:
+    """Of some Jobs and days, as they were rolled up."""
+    # The days one by one, as they stand in the index before the Jobs.
+    counts = DayCount.objects.filter(day__in=list(days), job_key__in=list(job_keys)).order_by()
+    return list(map(Counted._make, counts.values_list("job_key", "day", "status", "count", "seconds", "longest")))
+
+
+def countable_from(first: date) -> date:
+    """The day from `first` on from which the Tasks can be counted while somebody waits; today always can."""
+    if first >= today():
+        return first
+    newest = Subquery(Task.objects.order_by("-pk").values("pk")[:1])
+    before = Task.objects.filter(pk__lte=newest - COUNTED_AT_MOST).order_by("-pk")
+    left_out: datetime | None = before.values_list("date_created", flat=True).first()
+    return first if left_out is None else min(max(first, day_of(left_out) + DAY), today())
 
 
 def counted_since(

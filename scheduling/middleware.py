@@ -10,16 +10,22 @@ from django.utils import timezone
 
 COOKIE = "timezone"
 """Set by static/scheduling/zone.js to the browser's zone, e.g. Europe/Berlin."""
+FIELD = "in_zone"
+"""Of a form: the zone it was shown in, in which the times in it are meant. Set by templates/scheduling/admin/in_zone.html.
+
+A page may be older than the cookie, which its own script, or another page, has replaced.
+"""
 LONGEST_NAME = 64
 
 Next = Callable[[HttpRequest], HttpResponseBase]
 
 
 def zone_of_person(next_one: Next) -> Next:
-    """Times are read and shown in the browser's zone; without one, or a real one, in the project's TIME_ZONE."""
+    """Times are read and shown in the form's zone, else the browser's; without a real one in the project's TIME_ZONE."""
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
-        with timezone.override(zone_named(request.COOKIES.get(COOKIE, ""))):
+        name = request.POST.get(FIELD) or request.GET.get(FIELD) or ""
+        with timezone.override(zone_named(name) or zone_named(request.COOKIES.get(COOKIE, ""))):
             return next_one(request)
 
     return middleware

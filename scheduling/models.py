@@ -20,7 +20,7 @@ from . import wakeups
 from .conf import scheduling_settings
 from .exceptions import ArgumentError, NotAllowedNow, SchedulingError, UnknownJob, UnknownTaskFunction
 from .records import DayCount, JobChange, PauseOfAll
-from .registry import JobDefaults, TaskFunction, policy_problems, registry
+from .registry import JobDefaults, TaskFunction, job_id_rule, policy_problems, registry
 from .triggers import CronTrigger, IntervalTrigger, OnceTrigger, Trigger, TriggerError, check_moment
 
 if TYPE_CHECKING:
@@ -172,6 +172,7 @@ class Job(models.Model):
     id = models.CharField(
         max_length=255,
         primary_key=True,
+        validators=[job_id_rule],
         help_text="A short name for commands, e.g. mam_scraping. It cannot be changed later.",
     )
     # PROTECT: whatever deletes rows of django-apscheduler, as its own job store does, cannot take a Job with it.
@@ -373,8 +374,9 @@ class Job(models.Model):
                 self.save(force_insert=True)
                 self.reschedule(now)
             else:
-                # A pause is not part of the definition: one made since this object was read stays.
-                for name in PAUSE_FIELDS:
+                # Neither a pause nor what code declares is part of the definition: one made since this object was read
+                # stays.
+                for name in PAUSE_FIELDS if kind == JobChange.Kind.CODE else (*PAUSE_FIELDS, "declared"):
                     setattr(self, name, getattr(before, name))
                 self.save(update_fields=[*DECLARED_FIELDS, "anchor", "declared", "changed_at"])
                 if _schedule_of(before) != _schedule_of(self):
@@ -463,7 +465,9 @@ class Job(models.Model):
     def remove(self, *, by: User | None = None) -> None:
         """Delete the Job; its Tasks stay, without it."""
         with transaction.atomic():
-            before = Job.objects.locked(self.pk).snapshot()
+            stored = Job.objects.locked(self.pk)
+            # With what code declares, so that a Job which is made again is known to differ from it.
+            before = {**stored.snapshot(), "declared": stored.declared}
             JobChange.note(self.pk, JobChange.Kind.DELETED, by=by, before=before, after=None)
             self.delete()
             wakeups.announce()
@@ -493,10 +497,16 @@ class Job(models.Model):
         self.declared = dict(wanted)
         self.save_definition(kind=JobChange.Kind.CODE)
 
-    def restore_default(self, *, by: User | None = None) -> None:
-        """Take back what code declares, whatever was changed since."""
-        self._take(self.declared or {}, (*_SCHEDULE, *DECLARED_FIELDS))
-        self.save_definition(by=by, kind=JobChange.Kind.RESTORED)
+    def restore_default(self, *, by: User | None = None) -> list[str]:
+        """Take back what code declares, whatever was changed since. Returns the names of the fields that differed."""
+        with transaction.atomic():
+            # What was changed since this object was read and is declared nowhere stays.
+            job = Job.objects.locked(self.pk)
+            if names := list(job.differences_from_default()):
+                job._take(job.declared or {}, (*_SCHEDULE, *DECLARED_FIELDS))
+                job.save_definition(by=by, kind=JobChange.Kind.RESTORED)
+        self.refresh_from_db()
+        return names
 
     def _take(self, wanted: Mapping[str, Any], names: Iterable[str]) -> None:
         if "interval" in names and wanted.get("interval") != as_json(self.interval):

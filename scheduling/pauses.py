@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import logging
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import Any
 
+from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
+from django.db.models import QuerySet, Subquery
 from django.utils import timezone
 from django_apscheduler.models import DjangoJob
 
@@ -18,9 +20,6 @@ from . import wakeups
 from .exceptions import NotAllowedNow
 from .models import Job, PauseOfAll, Task, not_by_a_person
 from .triggers import TriggerError
-
-if TYPE_CHECKING:
-    from django.contrib.auth.models import User
 
 logger = logging.getLogger(__name__)
 
@@ -30,6 +29,22 @@ AT_A_TIME = 500
 def current_pause() -> PauseOfAll | None:
     """The pause of everything that is on, with who began it."""
     return PauseOfAll.objects.filter(ended_at=None).select_related("began_by").first()
+
+
+def with_pause(rows: QuerySet[Any]) -> QuerySet[Any]:
+    """Rows that tell of the pause as well, by `pause_told_by`: a page that reads some need not ask for it."""
+    on = PauseOfAll.objects.filter(ended_at=None)
+    told = {f"pause_{name}": Subquery(on.values(name)) for name in ("began_at", "began_by__username", "reason")}
+    annotated: QuerySet[Any] = rows.annotate(**told)
+    return annotated
+
+
+def pause_told_by(row: Any) -> PauseOfAll | None:
+    """The pause of everything that is on, for its words; not to be saved."""
+    if row.pause_began_at is None:
+        return None
+    by = row.pause_began_by__username
+    return PauseOfAll(began_at=row.pause_began_at, began_by=User(username=by) if by else None, reason=row.pause_reason)
 
 
 def pause_everything(*, by: User | None = None, reason: str = "") -> PauseOfAll:

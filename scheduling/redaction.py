@@ -16,6 +16,13 @@ BLANK = "[secret]"
 # A shorter value would blank out ordinary words.
 _SHORTEST_SECRET = 6
 
+# Behind it may stand a number, and in JSON an s: "3 tokens: all valid" is no secret.
+_NAMES = (
+    r"authorization | passwords? | passwd | pwd | secret (?:[_-]?(?:access[_-]?)?key)? | token | api[ _-]?key | cookie"
+    r" | mam_id | pass(?:key|phrase) | torrent_pass | rss_?key | auth_?key"
+)
+_SECRET_KEY = re.compile(rf"(?: {_NAMES} ) s?\d*\Z", re.VERBOSE | re.IGNORECASE)
+
 # Every pattern takes what it has read or stops at the next of its own beginnings, so that a long line costs linear time.
 # Before it stand texts of which each of its matches holds one, caseless: to look for those first makes the log of a Task
 # that logs much several times cheaper.
@@ -25,18 +32,18 @@ _PATTERNS = (
     # name=value, "name": "value", Name: value.
     (
         (
-            *("authorization", "password", "passwd", "secret", "token", "apikey", "api key", "api_key", "api-key"),
+            *("authorization", "passw", "pwd", "cookie", "secret", "token", "apikey", "api key", "api_key", "api-key"),
             *("mam_id", "passkey", "passphrase", "torrent_pass", "rsskey", "rss_key", "authkey", "auth_key"),
         ),
         re.compile(
-            r"""
-            ( (?: authorization | password | passwd | secret (?:[_-]?key)? | token | api[ _-]?key | mam_id | pass(?:key|phrase)
-              | torrent_pass | rss_?key | auth_?key )
-              \\{0,3}["']? [ \t]* [=:] [ \t]* )
-            (?: (\\{1,3}["']) (?:(?!\2).)*+           # in escaped quotes, as in JSON within JSON
+            rf"""
+            ( (?: {_NAMES} ) \d{{0,3}} (?: s (?=\\{{0,3}}["']) )?
+              \\{{0,3}}["']? [ \t]* [=:] [ \t]* )
+            (?: (\\{{1,3}}["']) (?:(?!\2).)*+           # in escaped quotes, as in JSON within JSON
               | (b?") (?:[^"\\\n]|\\.)*+
               | (b?') (?:[^'\\\n]|\\.)*+
-              | (?:(?:bearer|basic)[ ]+)? [^\s"'&,;)}]+
+              | (?:(?:bearer|basic)[ ]+)? [^\s"'&,;)}}\[{{][^\s"'&,;)}}]*
+              | [\[{{] [^\]}}\n]*+ [^\s"'&,;)}}]*    # a list or an object, up to its end
             )
             """,
             re.VERBOSE | re.IGNORECASE,
@@ -58,10 +65,21 @@ def redact(text: str) -> str:
         if len(secret) >= _SHORTEST_SECRET:
             text = text.replace(secret, BLANK)
     caseless = _caseless(text)
-    for signs, pattern, blanked in _PATTERNS:
+    for signs, pattern, put in _PATTERNS:
         if any(sign in caseless for sign in signs):
-            text = pattern.sub(blanked, text)
+            text = pattern.sub(put, text)
     return text
+
+
+def blanked(value: Any) -> Any:
+    """A JSON value without what stands behind such names, whatever it is. Texts in it are still to pass `redact`."""
+    if isinstance(value, dict):
+        found = {}
+        for name, held in value.items():
+            is_secret = held and not isinstance(held, bool) and _SECRET_KEY.search(name)
+            found[name] = BLANK if is_secret else blanked(held)
+        return found
+    return list(map(blanked, value)) if isinstance(value, list) else value
 
 
 def _caseless(text: str) -> str:

@@ -9,11 +9,30 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
+from django.core.exceptions import ValidationError
+from django.core.validators import RegexValidator
+
 from .arguments import Parameter, converted, from_words, parameters_of
 from .exceptions import SchedulingError, UnknownTaskFunction
 from .triggers import LONGEST_INTERVAL, CronTrigger, IntervalTrigger, TriggerError
 
 Overlap = Literal["skip", "queue"]
+
+# Others fold an address away ("..") or break one, or mean something in a filter ("-").
+job_id_rule = RegexValidator(
+    r"\A\w(?:[\w .:@+/-]*[\w.:@+/-])?\Z",
+    "The id of a Job begins with a letter, a digit or _; letters, digits, blanks and . : @ + / - _ may follow.",
+)
+
+
+def check_job_id(job_id: str) -> None:
+    """Raises:
+    SchedulingError: no new Job may have this id.
+    """
+    try:
+        job_id_rule(job_id)
+    except ValidationError as error:
+        raise SchedulingError(f"{error.message} Not {job_id!r}.") from None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,6 +212,7 @@ def task(
                 raise SchedulingError(
                     f"@task({task_name!r}) has a schedule, so its Job needs an id: @task(..., id='...')."
                 )
+            check_job_id(id)
             declared = JobDefaults(id=id, name=name or task_name, cron=cron, interval=interval, **defaults)
             _check_schedule(declared, task_name)
         elif defaults or id:

@@ -35,7 +35,7 @@ from .exceptions import SchedulingError, UnknownJob
 from .jobstore import JobStore, ScheduledJob
 from .loop import Loop
 from .models import BY_CALL, Job, SchedulerProcess, Task, as_json, declared_definition
-from .registry import JobDefaults, TaskFunction, registry
+from .registry import JobDefaults, TaskFunction, check_job_id, registry
 from .runner import create_task_record, update_task_failure, update_task_success
 from .triggers import CronTrigger, IntervalTrigger, OnceTrigger, Trigger, TriggerError, from_apscheduler
 
@@ -226,6 +226,8 @@ class Scheduler(BackgroundScheduler):  # type: ignore[misc]
             job = Job.objects.locked_or_new(job_id)
             if not (job._state.adding or replace_existing):
                 raise ConflictingIdError(job_id)
+            if job._state.adding:
+                check_job_id(job_id)
             job.take_over(wanted)
         self._dispatch_event(JobEvent(EVENT_JOB_ADDED, job_id, "default"))
         found = self.get_job(job_id)

@@ -80,6 +80,7 @@ class LibraryFileAdmin(ReadOnly, SchedulingAdmin):
     list_display = ["path", "book", "format", "size", "duration", "error"]
     list_select_related = ["book"]
     search_fields = ["path"]
+    linked_lookups = ["book__id__exact"]
     list_filter = [("error", admin.EmptyFieldListFilter), ("missing_since", admin.EmptyFieldListFilter)]
     list_per_page = 50
     show_full_result_count = False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from datetime import datetime, timedelta
+from typing import Any, cast
 
 from django.db import connection, models
 from django.db.models.functions import Greatest
@@ -121,7 +122,8 @@ class Host(models.Model):
         if leave_alone:
             cls.objects.filter(host=host).update(blocked_until=_blocked(now, leave_alone))
         # As text, for it comes with every request, and to compile it takes longer than to execute it.
-        stored = cls._meta.get_field("last_success").get_db_prep_value(now, connection)
+        column = cast(models.DateTimeField[Any, Any], cls._meta.get_field("last_success"))
+        stored = column.get_db_prep_value(now, connection)
         with connection.cursor() as cursor:
             cursor.execute(_SUCCEEDED, [stored, host])
 
@@ -178,7 +180,7 @@ class HttpCopyQuerySet(models.QuerySet["HttpCopy"]):
     def keep(self, copy: HttpCopy) -> None:
         """In place of an older one of the same key."""
         fields = [field for field in self.model._meta.concrete_fields if not field.primary_key]
-        names = [connection.ops.quote_name(field.column) for field in fields]
+        names = [connection.ops.quote_name(str(field.column)) for field in fields]
         values = [field.get_db_prep_save(getattr(copy, field.attname), connection) for field in fields]
         with connection.cursor() as cursor:
             cursor.execute(

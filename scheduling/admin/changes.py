@@ -9,7 +9,7 @@ from typing import Any
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.db.models import Exists, OuterRef, QuerySet
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.loader import render_to_string
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
@@ -20,9 +20,9 @@ from unfold.views import ChangeList
 from scheduling.changes import label_of, permission_to_undo, undo
 from scheduling.display import NOTHING, author_of, change_url, length, moment, short
 from scheduling.models import DURATION_FIELDS, MOMENT_FIELDS, Job, JobChange
-from scheduling.redaction import redact
+from scheduling.redaction import blanked, redact
 
-from .posting import ReadOnly, SchedulingAdmin, perform, where_from, who
+from .posting import ReadOnly, SchedulingAdmin, nothing_done, perform, where_from, who
 
 SHOWN = 20
 LONGEST_VALUE = 300
@@ -54,6 +54,7 @@ class JobChangeAdmin(ReadOnly, SchedulingAdmin):
     list_filter = ["kind"]
     search_fields = ["job_key"]
     search_help_text = "job id"
+    linked_lookups = ["job_key__exact"]
     list_select_related = ["by"]
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
@@ -78,14 +79,17 @@ class JobChangeAdmin(ReadOnly, SchedulingAdmin):
         return [undo_url, *super().get_urls()]
 
     def undo_view(self, request: HttpRequest, change_id: int) -> HttpResponse:
-        if request.method != "POST":
-            return HttpResponseNotAllowed(["POST"])
         change = self.get_object(request, str(change_id))
         if change is None:
             raise Http404
         permission = permission_to_undo(change)
         if not request.user.has_perm(permission or "scheduling.change_job"):
             raise PermissionDenied
+        if request.method != "POST":
+            may_look = self.has_view_permission(request)
+            return nothing_done(
+                request, reverse("admin:scheduling_jobchange_changelist" if may_look else "admin:index")
+            )
         # In the Job's own history, also where the Job is made again.
         job = Job(pk=change.job_key, name=((change.before or change.after or {}).get("name") or change.job_key)[:255])
         perform(self, request, job, lambda _, request, job: undo(change, by=who(request)))
@@ -145,5 +149,5 @@ def shown(name: str, value: Any) -> str:
         return short(datetime.fromisoformat(value))
     if isinstance(value, bool):
         return "yes" if value else "no"
-    text = redact(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+    text = redact(value if isinstance(value, str) else json.dumps(blanked(value), ensure_ascii=False))
     return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}…"

@@ -16,16 +16,18 @@ from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Right
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 
 from scheduling.display import length
-from scheduling.models import Job, SchedulerProcess, Task, everything_is_paused
+from scheduling.models import Job, SchedulerProcess, Task
+from scheduling.pauses import current_pause, pause_told_by, with_pause
 
 from .pictures import picture
+from .posting import nothing_done
 from .task_list import UNSEEN
 from .tasks import time_left
 
@@ -81,12 +83,12 @@ def context(request: HttpRequest) -> dict[str, Any]:
 def live_context(request: HttpRequest) -> dict[str, Any]:
     """The part that changes by itself."""
     schedulers: QuerySet[Any] = SchedulerProcess.objects.alive().schedulers().order_by("pk")
-    alive = list(schedulers.annotate(all_paused=everything_is_paused())[: PROCESSES_SHOWN + 1])
+    alive = list(with_pause(schedulers)[: PROCESSES_SHOWN + 1])
     jobs = upcoming() if may(request, "view_job") else None
+    told_by = alive or jobs
     return {
         "is_alive": bool(alive),
-        # Told with other rows, so that the banner asks only where there is something to say.
-        "may_be_paused": all(row.all_paused for row in (alive or jobs or [])[:1]),
+        "pause": pause_told_by(told_by[0]) if told_by else current_pause(),
         "processes": _shown(alive, PROCESSES_SHOWN) if may(request, "view_schedulerprocess") else None,
         "running": running() if may(request, "view_task") else None,
         "upcoming": jobs,
@@ -148,10 +150,9 @@ def _rounded(span: timedelta) -> timedelta:
 
 
 def upcoming() -> list[Any]:
-    """The Jobs that run next, each with `countdown`, and `all_paused`: whether everything is paused."""
+    """The Jobs that run next, each with `countdown`, and the pause of everything."""
     jobs = Job.objects.filter(runtime__next_run_time__isnull=False).select_related("runtime")
-    jobs = jobs.annotate(all_paused=everything_is_paused())
-    rows: list[Any] = list(jobs.order_by("runtime__next_run_time", "pk")[:NEXT_SHOWN])
+    rows: list[Any] = list(with_pause(jobs).order_by("runtime__next_run_time", "pk")[:NEXT_SHOWN])
     for job in rows:
         job.countdown = countdown(job.next_run_time - timezone.now())
     return rows
@@ -239,11 +240,9 @@ def _refused(request: HttpRequest) -> HttpResponse | None:
     Raises:
         PermissionDenied
     """
-    if request.method != "POST":
-        return HttpResponseNotAllowed(["POST"])
     if not (may(request, "view_task") and may(request, "retry_task")):
         raise PermissionDenied
-    return None
+    return nothing_done(request, reverse("admin:index")) if request.method != "POST" else None
 
 
 # --- live ---------------------------------------------------------------------------------------------------------

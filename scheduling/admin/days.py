@@ -77,7 +77,8 @@ class DayCountAdmin(ReadOnly, SchedulingAdmin):
         context = {
             **self.admin_site.each_context(request),
             "title": "The coming 24 hours",
-            "opts": self.opts,
+            # The way to it: it is about Jobs, no year of runs.
+            "opts": Job._meta,
             "is_fullwidth": "1",
             "jobs_left_out": len(soonest) > JOBS_DRAWN,
             **_drawn(coming),

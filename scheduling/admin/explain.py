@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import Any
 
@@ -18,9 +19,12 @@ from scheduling.explain import Explanation, explain
 from scheduling.models import Job, JobChange, Task
 from scheduling.triggers import TriggerError, check_moment
 
+_FITS = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d)?")
+"""What an input of the type datetime-local takes."""
+
 
 class MomentForm(forms.Form):
-    """A time in the person's zone; with seconds, that very second."""
+    """A time in the person's zone, or with an offset of its own; with seconds, that very second."""
 
     at = forms.DateTimeField(
         label="At",
@@ -29,6 +33,12 @@ class MomentForm(forms.Form):
         ),
         error_messages={"invalid": "This is not a date and time. Write e.g. 2026-12-24T08:00."},
     )
+
+    def __init__(self, at: str) -> None:
+        super().__init__({"at": at})
+        if not (self.is_valid() and _FITS.fullmatch(at)):
+            # The other kind of input would show nothing.
+            self.fields["at"].widget.attrs["type"] = "text"
 
     def clean_at(self) -> datetime:
         at: datetime = self.cleaned_data["at"]
@@ -50,8 +60,11 @@ def explain_view(model_admin: Any, request: HttpRequest, object_id: str) -> Http
     if job is None and not JobChange.objects.filter(job_key=key).exists():
         raise Http404
     now = timezone.localtime().replace(second=0, microsecond=0, tzinfo=None)
-    form = MomentForm({"at": request.GET.get("at") or now.isoformat(timespec="seconds")})
-    explanation = explain(job or key, form.cleaned_data["at"]) if form.is_valid() else None
+    form = MomentForm(request.GET.get("at") or now.isoformat(timespec="seconds"))
+    explanation = None
+    if form.is_valid():
+        at = form.cleaned_data["at"]
+        form, explanation = MomentForm(_typed(at)), explain(job or key, at)
     context = {
         **model_admin.admin_site.each_context(request),
         "opts": Job._meta,
@@ -66,6 +79,13 @@ def explain_view(model_admin: Any, request: HttpRequest, object_id: str) -> Http
         "media": model_admin.media,
     }
     return TemplateResponse(request, "scheduling/admin/task_why.html", context)
+
+
+def _typed(at: datetime) -> str:
+    """As a person of this zone would write it: with its offset where the clocks show that time twice."""
+    local = timezone.localtime(at)
+    is_twice = local.utcoffset() != local.replace(fold=1 - local.fold).utcoffset()
+    return (local if is_twice else local.replace(tzinfo=None)).isoformat()
 
 
 def _facts(explanation: Explanation) -> list[tuple[str, str | SafeString]]:

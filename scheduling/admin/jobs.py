@@ -41,7 +41,7 @@ from scheduling.exceptions import NotAllowedNow, UnknownJob
 from scheduling.forms import JobForm, PauseEverythingForm, PauseForm, ScheduleForm, checked
 from scheduling.models import DECLARED_FIELDS, Job, Task
 from scheduling.recent import recent_of
-from scheduling.redaction import redact
+from scheduling.redaction import blanked, redact
 from scheduling.registry import registry
 from scheduling.triggers import TriggerError, dst_note, fire_times
 
@@ -87,12 +87,16 @@ class JobChangeList(ChangeList):  # type: ignore[misc]
         super().get_results(request)
         jobs: list[Any] = list(self.result_list)  # type: ignore[has-type]
         self.result_list = jobs
-        recent = recent_of([job.pk for job in jobs])
+        recent = recent_of([job.pk for job in jobs]) if may_see_tasks(request) else {}
         may_run = self.model_admin.has_run_permission(request)
         may_pause = self.model_admin.has_pause_permission(request)
         for job in jobs:
-            job.recent = recent[job.pk]
+            job.recent = recent.get(job.pk)
             job.steps = _row_steps(job, may_run=may_run, may_pause=may_pause)
+
+
+def may_see_tasks(request: HttpRequest) -> bool:
+    return request.user.has_perm("scheduling.view_task")
 
 
 def _row_steps(job: Job, *, may_run: bool, may_pause: bool) -> list[tuple[str, str]]:
@@ -116,7 +120,7 @@ class JobAdmin(SchedulingAdmin):
     actions = ["run_selected", "pause_selected", "resume_selected"]
     change_form_template = "admin/scheduling/job/change_form.html"
     change_list_template = "admin/scheduling/job/change_list.html"
-    readonly_fields = ["preview", "arguments_shown"]
+    readonly_fields = ["preview", "arguments_shown", "anchor_shown", "run_at_shown"]
     fieldsets = [
         ("What runs", {"fields": ["id", "name", "function", "arguments"], "description": WHAT_CHANGING_MEANS}),
         ("When", {"fields": ["trigger", "cron", "interval", "anchor", "run_at", "timezone", "preview"]}),
@@ -147,7 +151,19 @@ class JobAdmin(SchedulingAdmin):
 
     @admin.display(description="arguments")
     def arguments_shown(self, job: Job) -> str:
-        return redact(json.dumps(job.arguments, ensure_ascii=False)) if job.arguments else NOTHING
+        return redact(json.dumps(blanked(job.arguments), ensure_ascii=False)) if job.arguments else NOTHING
+
+    @admin.display(description="anchor")
+    def anchor_shown(self, job: Job) -> str:
+        return moment(job.anchor)
+
+    @admin.display(description="run at")
+    def run_at_shown(self, job: Job) -> str:
+        return moment(job.run_at)
+
+    def get_list_display(self, request: HttpRequest) -> list[str]:
+        hidden = () if may_see_tasks(request) else ("last_run", "trend")
+        return [name for name in self.list_display if name not in hidden]
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[JobChangeList]:
         return JobChangeList
@@ -159,7 +175,8 @@ class JobAdmin(SchedulingAdmin):
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
         """`?copy=id`: as that Job, but for its id and its pause."""
         original = None
-        if (job_id := request.GET.get("copy")) and self.has_view_or_change_permission(request):
+        # A copy shows what only those see who may change the original: its arguments as they are.
+        if (job_id := request.GET.get("copy")) and self.has_change_permission(request):
             original = self.get_queryset(request).filter(pk=job_id).first()
         if original is None:
             return {
@@ -173,8 +190,8 @@ class JobAdmin(SchedulingAdmin):
         may_save = self.has_change_permission(request, obj) if obj else self.has_add_permission(request)
         if may_save:
             return fieldsets
-        # Arguments may hold secrets, which are for those who may change them.
-        shown = {"arguments": "arguments_shown"} if obj else {}
+        # Arguments may hold secrets, which are for those who may change them; moments are in our words.
+        shown = {name: f"{name}_shown" for name in ("arguments", "anchor", "run_at")} if obj else {}
         return [
             (heading, {**options, "description": "", "fields": [shown.get(name, name) for name in options["fields"]]})
             for heading, options in fieldsets
@@ -222,14 +239,17 @@ class JobAdmin(SchedulingAdmin):
     def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
         if (job := kwargs.get("obj")) is not None:
             # The form has put what was typed into the row given; what holds is in the database.
-            stored = self.get_queryset(request).get(pk=job.pk)
+            stored = self.get_queryset(request).filter(pk=job.pk).first()
+            if stored is None:
+                messages.error(request, "Somebody has deleted this Job meanwhile.")
+                return HttpResponseRedirect(reverse("admin:scheduling_job_changelist"))
             context.update(
                 stored=stored,
                 # Not `stored.task_function` in the template: templates call what can be called, which would run it.
                 is_runnable=stored.task_function is not None,
                 differences=_differences(stored),
-                recent=list(stored.tasks.all()[:RECENT]),
-                changes=changes_of(stored, request),
+                recent=list(stored.tasks.all()[:RECENT]) if may_see_tasks(request) else [],
+                changes=changes_of(stored, request) if request.user.has_perm("scheduling.view_jobchange") else [],
                 running=running_in_words(stored),
             )
         return super().render_change_form(request, context, *args, **kwargs)
@@ -279,14 +299,15 @@ class JobAdmin(SchedulingAdmin):
     @admin.display(description="next runs")
     def preview(self, job: Job) -> SafeString:
         url = reverse("admin:scheduling_job_preview")
-        return format_html('<div data-schedule-preview="{}">{}</div>', url, preview_of(job))
+        return format_html('<div data-schedule-preview="{}" data-job="{}">{}</div>', url, job.pk, preview_of(job))
 
     def preview_view(self, request: HttpRequest) -> HttpResponse:
         """The preview of a schedule that is being typed, as a piece of HTML."""
         if not (self.has_view_permission(request) or self.has_add_permission(request)):
             raise PermissionDenied
         try:
-            job = ScheduleForm(request.GET).job()
+            stored = Job.objects.filter(pk=request.GET.get("job")).first()
+            job = ScheduleForm(request.GET, stored=stored).job()
         except ValidationError as error:
             return TemplateResponse(request, "scheduling/admin/preview.html", {"problem": " ".join(error.messages)})
         return HttpResponse(preview_of(job))
@@ -299,12 +320,16 @@ class JobAdmin(SchedulingAdmin):
 
     def run_with_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Asks for the arguments of one run."""
-        if not request.user.has_perm("scheduling.run_with_arguments_job"):
+        if not (request.user.has_perm("scheduling.run_with_arguments_job") and self.has_view_permission(request)):
             raise PermissionDenied
         job = self.get_object(request, unquote(object_id))
         if job is None or (function := job.task_function) is None:
             raise Http404
-        form = ArgumentsForm(function, job.arguments, request.POST if request.method == "POST" else None)
+        # They may hold secrets, as on the Job's page.
+        is_shown = self.has_change_permission(request, job)
+        form = ArgumentsForm(
+            function, job.arguments if is_shown else {}, request.POST if request.method == "POST" else None
+        )
         if form.is_valid():
             done: list[Task] = []
 
@@ -320,6 +345,7 @@ class JobAdmin(SchedulingAdmin):
             "job": job,
             "opts": self.opts,
             "form": form,
+            "is_shown": is_shown,
             "media": self.media,
             # Not the function itself: templates call what can be called.
             "summary": function.summary,
@@ -328,8 +354,7 @@ class JobAdmin(SchedulingAdmin):
 
     @post_action("scheduling.pause_job")
     def pause_view(self, request: HttpRequest, job: Job) -> str:
-        job.pause(**checked(PauseForm(request.POST)), by=who(request))
-        return f"Paused {pause_in_words(job)}."
+        return _pause(job, **checked(PauseForm(request.POST)), by=who(request))
 
     @post_action("scheduling.pause_job")
     def resume_view(self, request: HttpRequest, job: Job) -> str:
@@ -337,11 +362,10 @@ class JobAdmin(SchedulingAdmin):
 
     @post_action("scheduling.change_job")
     def restore_view(self, request: HttpRequest, job: Job) -> str:
-        names = ", ".join(label_of(name) for name in job.differences_from_default())
+        names = job.restore_default(by=who(request))
         if not names:
             raise NotAllowedNow("It does not differ from what code declares.")
-        job.restore_default(by=who(request))
-        return f"Brought back to what code declares: {names}."
+        return f"Brought back to what code declares: {', '.join(map(label_of, names))}."
 
     # --- in bulk -----------------------------------------------------------------------------------------------------
 
@@ -364,11 +388,11 @@ class JobAdmin(SchedulingAdmin):
         return request.user.has_perm("scheduling.pause_job")
 
 
-def _pause(job: Job, *, by: User) -> str:
-    """Of many at once: one that is paused already keeps its reason and its end."""
-    if job.is_paused:
-        raise NotAllowedNow("It is paused already.")
-    job.pause(by=by)
+def _pause(job: Job, *, by: User, **how: Any) -> str:
+    """One that is paused already keeps its reason and its end; somebody's page, or list, may be an old one."""
+    if (stored := Job.objects.locked(job.pk)).is_paused:
+        raise NotAllowedNow(f"It is paused already, {pause_in_words(stored)}. Resume it first.")
+    job.pause(**how, by=by)
     return f"Paused {pause_in_words(job)}."
 
 

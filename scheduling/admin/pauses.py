@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied, ValidationError
-from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
 
 from scheduling.display import moment
@@ -15,7 +15,7 @@ from scheduling.forms import PauseEverythingForm, checked
 from scheduling.models import PauseOfAll
 from scheduling.pauses import pause_everything, resume_everything
 
-from .posting import ReadOnly, SchedulingAdmin, where_from, who
+from .posting import ReadOnly, SchedulingAdmin, nothing_done, where_from, who
 
 
 @admin.register(PauseOfAll)
@@ -60,10 +60,10 @@ class PauseOfAllAdmin(ReadOnly, SchedulingAdmin):
 
 
 def _switch(request: HttpRequest, verb: Callable[[], str]) -> HttpResponse:
-    if request.method != "POST":
-        return HttpResponseNotAllowed(["POST"])
     if not request.user.has_perm("scheduling.pause_everything"):
         raise PermissionDenied
+    if request.method != "POST":
+        return nothing_done(request, reverse("admin:index"))
     try:
         messages.success(request, verb())
     except SchedulingError as error:

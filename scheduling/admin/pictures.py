@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, timedelta
 from functools import cache as cache_forever
 from functools import lru_cache
+from time import monotonic
 from typing import Any, TypeVar
 from urllib.parse import urlencode
 
@@ -22,8 +23,11 @@ from scheduling.history import (
     Rolled,
     by_day,
     by_job_and_day,
+    countable_from,
     counted_since,
     days_between,
+    rolled_by_job,
+    rolled_of,
     rolled_since,
     start_of,
     today,
@@ -38,7 +42,9 @@ PICTURED_JOBS = 12
 KEPT_SECONDS = 15
 """How old the counts of a picture may be. Counting the Tasks of a busy day takes longer than the rest of a page."""
 LAST_KEPT_SECONDS = 60
-"""How old they may be while another request counts anew."""
+"""How much older they may be while another request counts anew."""
+SHARE_OF_TIME = 20
+"""Counts are kept for so many times as long as they took, so that counting takes no process more than a twentieth."""
 ROLLED_KEPT_SECONDS = 600
 
 WITHOUT_JOB = "Without a Job"
@@ -85,10 +91,12 @@ class Picture:
     """Jobs that had runs and are not shown."""
     usual: dict[str, timedelta]
     """Job id -> how long its completed runs took on average."""
+    uncounted: tuple[date, date] | None
+    """The first and the last day of which there are too many Tasks to count; a scheduler does so."""
 
 
 def picture() -> Picture:
-    """The last 30 days; at most three queries and one for the names, none while it is fresh."""
+    """The last 30 days; a handful of queries, however many Jobs, and none while it is fresh."""
     return _fresh(f"scheduling.picture.{today()}", _draw)
 
 
@@ -102,42 +110,65 @@ def _fresh(key: str, draw: Callable[[], T]) -> T:
     is_mine = cache.add(f"{key}.fresh", True, KEPT_SECONDS)
     if last is not None and not is_mine:
         return last
+    began = monotonic()
     found = draw()
-    cache.set(key, found, LAST_KEPT_SECONDS)
+    seconds = max(KEPT_SECONDS, round(SHARE_OF_TIME * (monotonic() - began)))
+    cache.set(key, found, seconds + LAST_KEPT_SECONDS)
+    if seconds > KEPT_SECONDS:
+        cache.set(f"{key}.fresh", True, seconds)
     return found
 
 
 def _draw() -> Picture:
     days = days_between(today() - DAY * (PICTURED_DAYS - 1), today())
-    counted = counted_since(days[0], rolled=rolled(days[0]))
+    by_days = rolled(days[0])
+    first = by_days.newest + DAY if by_days.newest else days[0]
+    counted_from = countable_from(first)
+    # What is rolled up changes once a day, so it is added up once: by day, and by Job.
+    recent = counted_since(counted_from, rolled=Rolled(None, []))
+    counted = [*_sums_by_job(days[0], by_days.newest), *recent]
     by_job = by_job_and_day(counted)
     shown = sorted(by_job, key=lambda key: _badness(by_job[key]), reverse=True)[:PICTURED_JOBS]
+    rolled_days = [day for day in days if day < first]
+    of_shown = by_job_and_day([*rolled_of(shown, rolled_days), *(row for row in recent if row.job_key in shown)])
     names = dict(Job.objects.filter(pk__in=shown).order_by().values_list("pk", "name"))
-    rows = [_row(key, _name_of(key, names), by_job[key], days) for key in shown]
+    rows = [_row(key, _name_of(key, names), of_shown.get(key, {}), days) for key in shown]
     rows.sort(key=lambda row: (row.key == "", row.name.casefold()))
-    total = _row(None, "All together", by_day(counted), days)
-    return Picture(days, total, rows, len(by_job) - len(shown), usual_lengths(counted))
+    total = _row(None, "All together", by_day([*by_days.rows, *recent]), days)
+    uncounted = (first, counted_from - DAY) if counted_from > first else None
+    return Picture(days, total, rows, len(by_job) - len(shown), usual_lengths(counted), uncounted)
 
 
 def all_days(since: date) -> dict[date, Outcomes]:
     """Day -> the outcomes of all Jobs together; as fresh as the picture."""
 
     def draw() -> dict[date, Outcomes]:
-        return by_day(counted_since(since, by_job=False, rolled=rolled(since, by_job=False)))
+        return by_day(counted_since(since, by_job=False, rolled=rolled(since)))
 
     return _fresh(f"scheduling.days.{since}.{today()}", draw)
 
 
-def rolled(since: date, *, by_job: bool = True) -> Rolled:
-    """Of all Jobs, from the cache if it is there."""
-    cache_key = f"scheduling.rolled.{since}.{by_job}"
-    kept: tuple[date | None, list[tuple[Any, ...]]] | None = cache.get(cache_key)
-    if kept is not None:
-        return Rolled(kept[0], list(map(Counted._make, kept[1])))
-    found = rolled_since(since, by_job=by_job)
-    # As plain tuples, which are pickled many times quicker.
-    cache.set(cache_key, (found.newest, list(map(tuple, found.rows))), ROLLED_KEPT_SECONDS)
+def rolled(since: date) -> Rolled:
+    """Of all Jobs together, from the cache if it is there."""
+    key = f"scheduling.rolled.{since}"
+    found: Rolled | None = cache.get(key)
+    if found is None:
+        found = rolled_since(since, by_job=False)
+        cache.set(key, found, ROLLED_KEPT_SECONDS)
     return found
+
+
+def _sums_by_job(since: date, newest: date | None) -> list[Counted]:
+    """Of the days that were rolled up until `newest`, from the cache if it is there."""
+    if newest is None:
+        return []
+    key = f"scheduling.rolled_by_job.{since}.{newest}"
+    kept: list[tuple[Any, ...]] | None = cache.get(key)
+    if kept is None:
+        # As plain tuples, which are pickled many times quicker.
+        kept = list(map(tuple, rolled_by_job(since, newest)))
+        cache.set(key, kept, ROLLED_KEPT_SECONDS)
+    return list(map(Counted._make, kept))
 
 
 def _badness(days: Mapping[date, Outcomes]) -> tuple[int, int]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from contextlib import nullcontext
+from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any
 
@@ -12,7 +11,8 @@ from django.contrib.admin.utils import unquote
 from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import models, transaction
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.http import url_has_allowed_host_and_scheme
@@ -25,17 +25,30 @@ from scheduling.triggers import TriggerError
 
 Verb = Callable[[Any, HttpRequest, Any], str | Task]
 """Does it and returns the sentence that is shown and kept in the history; or the Task that it queued."""
+MOST_AT_ONCE = 100
+"""Rows that one action in bulk takes; more than a page holds."""
+TOLD_ONE_BY_ONE = 5
+"""Of an action in bulk; of more, the sum is told."""
 
 
 class SchedulingAdmin(ModelAdmin):  # type: ignore[misc]
     """A ModelAdmin whose pages say that no scheduler is alive, or that everything is paused."""
 
     list_per_page = 50
+    linked_lookups: Sequence[str] = ()
+    """What links of ours ask a list for, beside its filters."""
     change_list_template = "scheduling/admin/change_list.html"
     change_form_template = "scheduling/admin/change_form.html"
 
     class Media:
         css = {"all": ["scheduling/admin.css"]}
+
+    def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest) -> bool:
+        """Django lets an address ask for any field, by which what pages blank out is guessed letter by letter."""
+        filters = (one[0] if isinstance(one, list | tuple) else one for one in self.get_list_filter(request))
+        names = {getattr(one, "parameter_name", one) for one in filters}
+        asked = {f"{name}{kind}" for name in names for kind in ("", "__exact", "__id__exact", "__isnull", "__isempty")}
+        return lookup in asked or lookup in self.linked_lookups
 
 
 class ReadOnly:
@@ -51,25 +64,32 @@ class ReadOnly:
         return False
 
 
-def post_action(permission: str, *, atomic: bool = True) -> Callable[[Verb], Callable[..., HttpResponse]]:
-    """A view method of a ModelAdmin for one row; `atomic=False` where it waits for others, as for an answer from a network."""
+def post_action(permission: str) -> Callable[[Verb], Callable[..., HttpResponse]]:
+    """A view method of a ModelAdmin for one row."""
 
     def decorate(verb: Verb) -> Callable[..., HttpResponse]:
         @wraps(verb)
         def view(self: Any, request: HttpRequest, object_id: str) -> HttpResponse:
-            if request.method != "POST":
-                return HttpResponseNotAllowed(["POST"])
             if not request.user.has_perm(permission):
                 raise PermissionDenied
             row = self.get_object(request, unquote(object_id))
             if row is None:
                 raise Http404
-            perform(self, request, row, verb, atomic=atomic)
+            if request.method != "POST":
+                may_look = self.has_view_or_change_permission(request, row)
+                return nothing_done(request, change_url(row) if may_look else reverse("admin:index"))
+            perform(self, request, row, verb)
             return HttpResponseRedirect(_back(self, request, row))
 
         return view
 
     return decorate
+
+
+def nothing_done(request: HttpRequest, url: str) -> HttpResponse:
+    """The answer to GET: who pressed a button after the session had ended is sent here by the sign-in."""
+    messages.warning(request, "Nothing was done yet. Press the button again.")
+    return HttpResponseRedirect(url)
 
 
 def who(request: HttpRequest) -> User:
@@ -78,33 +98,47 @@ def who(request: HttpRequest) -> User:
     return request.user
 
 
-def perform(model_admin: Any, request: HttpRequest, row: models.Model, verb: Verb, *, atomic: bool = True) -> bool:
+def perform(model_admin: Any, request: HttpRequest, row: models.Model, verb: Verb) -> bool:
     """Do it together with its line in the row's history. False: it was refused, and the person was told why."""
+    is_done, told = _tried(model_admin, request, row, verb)
+    (messages.success if is_done else messages.error)(request, told)
+    return is_done
+
+
+def _tried(model_admin: Any, request: HttpRequest, row: models.Model, verb: Verb) -> tuple[bool, str]:
+    """Whether it was done, and what the person is told."""
     try:
-        with transaction.atomic() if atomic else nullcontext():
+        with transaction.atomic():
             done = verb(model_admin, request, row)
             sentence = f"Queued Task {done.pk}." if isinstance(done, Task) else done
             model_admin.log_change(request, row, sentence)
     except (SchedulingError, TriggerError) as error:
-        messages.error(request, f"{row}: {error}")
-        return False
+        return False, f"{row}: {error}"
     except ValidationError as error:
-        messages.error(request, f"{row}: {' '.join(error.messages)}")
-        return False
+        return False, f"{row}: {' '.join(error.messages)}"
     if isinstance(done, Task):
         url = change_url(done)
-        messages.success(
-            request, format_html('{}: queued <a href="{}" class="underline">Task {}</a>.', row, url, done.pk)
-        )
-    else:
-        messages.success(request, f"{row}: {sentence}")
-    return True
+        return True, format_html('{}: queued <a href="{}" class="underline">Task {}</a>.', row, url, done.pk)
+    return True, f"{row}: {sentence}"
 
 
-def perform_each(model_admin: Any, request: HttpRequest, rows: Iterable[models.Model], verb: Verb) -> None:
+def perform_each(model_admin: Any, request: HttpRequest, rows: QuerySet[Any], verb: Verb) -> None:
     """Each by itself: one that is refused does not keep the others from it."""
-    for row in rows:
-        perform(model_admin, request, row, verb)
+    chosen = list(rows[: MOST_AT_ONCE + 1])
+    kind = f"{model_admin.opts.object_name}s"
+    if len(chosen) > MOST_AT_ONCE:
+        messages.error(request, f"These are more than {MOST_AT_ONCE} {kind}, the most at once; nothing was done.")
+        return
+    tried = [_tried(model_admin, request, row, verb) for row in chosen]
+    done, refused = ([told for is_done, told in tried if is_done == wanted] for wanted in (True, False))
+    if len(done) > TOLD_ONE_BY_ONE:
+        done = [f"Done for {len(done)} of {len(tried)} {kind}."]
+    if (more := len(refused) - TOLD_ONE_BY_ONE) > 0:
+        refused[TOLD_ONE_BY_ONE:] = [f"Refused as well: {more} more {kind}."]
+    for sentence in done:
+        messages.success(request, sentence)
+    for sentence in refused:
+        messages.error(request, sentence)
 
 
 def _back(model_admin: Any, request: HttpRequest, row: models.Model) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
-from django.db.models import BooleanField, F, Q, QuerySet
+from django.db.models import BooleanField, ExpressionWrapper, F, Q, QuerySet
 from django.db.models.expressions import RawSQL
 from django.http import HttpRequest
 from django.utils import timezone
@@ -134,11 +134,17 @@ class TaskFilterForm(forms.Form):
         self.fields["status"].choices = choices  # type: ignore[attr-defined]
 
     def clean_job(self) -> str:
-        """The Job's id."""
+        """The Job's id. Whether the search is the id of one, `q_is_job`, is asked with it."""
         asked: str = self.cleaned_data["job"]
-        if not asked or asked == WITHOUT_JOB or Job.objects.filter(pk=asked).exists():
+        search: str = self.cleaned_data.get("q", "")
+        is_named = Q(name__iexact=asked) if asked else Q(pk__in=[])
+        jobs = Job.objects.filter(Q(pk__in=[asked, search]) | is_named) if asked or search else Job.objects.none()
+        named = ExpressionWrapper(is_named, output_field=BooleanField())
+        known: dict[str, bool] = dict(jobs.order_by().values_list("pk", named))
+        self.cleaned_data["q_is_job"] = search in known
+        if not asked or asked == WITHOUT_JOB or asked in known:
             return asked
-        found = list(Job.objects.filter(name__iexact=asked).values_list("pk", flat=True)[:2])
+        found = [pk for pk, has_name in known.items() if has_name]
         if len(found) != 1:
             problem = "Several Jobs have this name; write the id." if found else "There is no Job of this id or name."
             raise ValidationError(problem)
@@ -184,7 +190,7 @@ def narrowing_of(wanted: dict[str, Any]) -> Narrowing:
     since = max(filter(None, (wanted["date_from"], wanted["since"])), default=None)
     until = min(filter(None, (wanted["date_to"], wanted["until"])), default=None)
     _between(since, until, found)
-    _search(wanted["q"], found)
+    _search(wanted["q"], found, is_job=wanted["q_is_job"])
     return found
 
 
@@ -206,10 +212,10 @@ def _between(since: datetime | None, until: datetime | None, found: Narrowing) -
 _NUMBER = re.compile(r"#?([0-9]{1,18})")
 
 
-def _search(text: str, found: Narrowing) -> None:
+def _search(text: str, found: Narrowing, *, is_job: bool) -> None:
     if not text:
         return
-    if Job.objects.filter(pk=text).exists():
+    if is_job:
         found.indexed &= Q(job_id=text)
     elif number := _NUMBER.fullmatch(text):
         found.indexed &= Q(pk=int(number[1]))

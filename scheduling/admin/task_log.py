@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -18,6 +19,7 @@ LONGEST_ENTRY = 20_000
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 _CHUNKS_FIRST = 25
+_CHUNKS_AT_A_TIME = 25
 _HEAD = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z (\S+) ")
 
 
@@ -69,7 +71,7 @@ def shown_log(task: Task, question: LogQuestion) -> ShownLog:
     """The end of the log; with a question, the end of what is found in all of it."""
     chunks = task.log_chunks.order_by("-seq")
     if question:
-        return _found(list(chunks.values_list("seq", "text")), question)
+        return _found(chunks, question)
     tail = _tail(chunks)
     lines = _lines_of(tail)
     kept = _last_lines(lines)
@@ -113,34 +115,43 @@ def _lines_before(task: Task, seq: int) -> int:
     return task.log_chunks.filter(seq__lt=seq).aggregate(lines=Sum(breaks))["lines"] or 0
 
 
-def _found(chunks: list[tuple[int, str]], question: LogQuestion) -> ShownLog:
-    found = [entry for entry in entries_of(_lines_of(chunks)) if question.fits(entry)]
-    shown = found[-LINES_SHOWN:]
-    while sum(len(entry.text) for entry in shown) > CHARACTERS_SHOWN and len(shown) > 1:
-        shown = shown[len(shown) // 2 :]
-    return ShownLog(
-        entries=shown,
-        lines_above=len(found) - len(shown),
-        last=chunks[0][0] if chunks else -1,
-        is_narrowed=True,
-    )
+def _found(chunks: QuerySet[TaskLog], question: LogQuestion) -> ShownLog:
+    """Reads all of the log, which may be larger than what a process should hold."""
+    last = -1
+
+    def lines() -> Iterator[str]:
+        nonlocal last
+        for last, text in chunks.order_by("seq").values_list("seq", "text").iterator(_CHUNKS_AT_A_TIME):  # noqa: B007
+            yield from io.StringIO(text)
+
+    shown = deque[Entry]()
+    found = characters = 0
+    for entry in filter(question.fits, entries_of(lines())):
+        shown.append(entry)
+        found, characters = found + 1, characters + len(entry.text)
+        while len(shown) > LINES_SHOWN or (characters > CHARACTERS_SHOWN and len(shown) > 1):
+            characters -= len(shown.popleft().text)
+    return ShownLog(entries=list(shown), lines_above=found - len(shown), last=last, is_narrowed=True)
 
 
 def entries_of(lines: Iterable[str]) -> Iterator[Entry]:
     """Lines that begin with no time of their own belong to the one above."""
-    level, held = "", list[str]()
+    level, held, size = "", list[str](), 0
     for line in lines:
         if head := _HEAD.match(line):
             if held:
-                yield _entry(level, held)
-            level, held = head[1], []
-        held.append(line)
+                yield _entry(level, held, size)
+            level, held, size = head[1], [], 0
+        if size <= LONGEST_ENTRY:
+            held.append(line)
+        size += len(line)
     if held:
-        yield _entry(level, held)
+        yield _entry(level, held, size)
 
 
-def _entry(level: str, lines: list[str]) -> Entry:
+def _entry(level: str, lines: list[str], size: int) -> Entry:
+    """`lines` are as many as are shown of it, `size` the characters that it has."""
     text = "".join(lines)
-    if len(text) > LONGEST_ENTRY:
-        text = f"{text[:LONGEST_ENTRY]}… {len(text) - LONGEST_ENTRY:,} characters more in the downloaded log\n"
+    if size > LONGEST_ENTRY:
+        text = f"{text[:LONGEST_ENTRY]}… {size - LONGEST_ENTRY:,} characters more in the downloaded log\n"
     return Entry(level if level in LEVELS else "", text if text.endswith("\n") else f"{text}\n")

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from scheduling.redaction import redact
+from scheduling.redaction import blanked, redact
 
 MOST_FIELDS = 100
 """Of a result that is shown as a table."""
@@ -38,7 +38,7 @@ class ErrorText:
 
 
 def pretty(value: Any) -> str:
-    return redact(json.dumps(value, indent=2, ensure_ascii=False))
+    return redact(json.dumps(blanked(value), indent=2, ensure_ascii=False))
 
 
 def table_of(result: Any) -> list[tuple[str, str]]:
@@ -47,7 +47,7 @@ def table_of(result: Any) -> list[tuple[str, str]]:
         return []
     if any(isinstance(value, dict | list) for value in result.values()):
         return []
-    return [(redact(str(name)), _plain(value)) for name, value in result.items()]
+    return [(redact(str(name)), _plain(value)) for name, value in blanked(result).items()]
 
 
 def _plain(value: Any) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.contrib.admin.utils import quote, unquote
 from django.contrib.auth import get_user_model
 from django.core.exceptions import PermissionDenied
@@ -22,7 +22,7 @@ from django.utils.text import slugify
 from scheduling.display import NOTHING, change_url, length, moment, status_label, two_lines, zone_of
 from scheduling.models import Task
 
-from .posting import ReadOnly, SchedulingAdmin, perform_each, post_action
+from .posting import MOST_AT_ONCE, ReadOnly, SchedulingAdmin, perform_each, post_action
 from .task_list import TaskChangeList
 from .task_log import LEVELS, LINES_SHOWN, LogQuestion, shown_log
 from .task_texts import laid_out, pretty, table_of
@@ -31,8 +31,6 @@ CHUNKS_AT_A_TIME = 200
 RETRIES_SHOWN = 20
 LONGEST_LEFT = timedelta(days=100)
 """What would take longer is no estimate."""
-MOST_AT_ONCE = 100
-"""Tasks that one action in bulk cancels or retries; more than a page holds."""
 
 
 @admin.register(Task)
@@ -142,9 +140,6 @@ class TaskAdmin(ReadOnly, SchedulingAdmin):
     ) -> None:
         # Oldest first, as they would run; and read anew, since the list leaves out what a retry copies.
         ids = list(queryset.order_by("pk").values_list("pk", flat=True)[: MOST_AT_ONCE + 1])
-        if len(ids) > MOST_AT_ONCE:
-            messages.error(request, f"These are more than {MOST_AT_ONCE} Tasks, the most at once; nothing was done.")
-            return
         perform_each(self, request, Task.objects.filter(pk__in=ids).order_by("pk"), verb)
 
     def has_cancel_permission(self, request: HttpRequest) -> bool:

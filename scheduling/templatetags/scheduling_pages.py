@@ -31,11 +31,6 @@ def scheduler_warning(context: Context, pause_form: Any = None) -> dict[str, Any
     return {
         "is_alive": SchedulerProcess.objects.alive().schedulers().exists(),
         "pause_form": pause_form,
-        **pause_banner(context),
+        "pause": current_pause(),
+        **{name: context.get(name) for name in ("perms", "csrf_token")},
     }
-
-
-@register.inclusion_tag("scheduling/admin/paused.html", takes_context=True)
-def pause_banner(context: Context) -> dict[str, Any]:
-    """A banner while everything is paused; one query."""
-    return {"pause": current_pause(), **{name: context.get(name) for name in ("perms", "csrf_token")}}

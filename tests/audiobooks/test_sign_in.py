@@ -64,6 +64,7 @@ def test_behind_a_proxy_it_is_the_address_that_the_proxy_saw(person: User, setti
     assert attempt(PASSWORD, "198.51.100.8, 198.51.100.7") == 429
     assert attempt(PASSWORD, "198.51.100.7, 198.51.100.8") == 302
     assert sign_in(PASSWORD, address="10.0.0.2").status_code == 302, "a proxy that adds none"
+    assert attempt(WRONG, "198.51.100.9, rubbish") == 200
 
 
 def test_without_a_proxy_nobody_says_where_he_is(person: User) -> None:

@@ -127,8 +127,12 @@ def visit(browser: Browser, site: str) -> Iterator[Callable[..., Visit]]:
     """Make a Visit: `visit(width=..., dark=True)`. What went wrong in it fails the test at its end."""
     visits: list[Visit] = []
 
-    def make(viewport: dict[str, int] | None = None, *, dark: bool = False) -> Visit:
-        context = browser.new_context(viewport=viewport or WIDE, color_scheme="dark" if dark else "light")  # type: ignore[arg-type]
+    def make(viewport: dict[str, int] | None = None, *, dark: bool = False, scripts: bool = True) -> Visit:
+        context = browser.new_context(
+            viewport=viewport or WIDE,  # type: ignore[arg-type]
+            color_scheme="dark" if dark else "light",
+            java_script_enabled=scripts,
+        )
         context.set_default_timeout(15_000)
         visits.append(Visit(context.new_page(), site))
         return visits[-1]

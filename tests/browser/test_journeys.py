@@ -72,6 +72,17 @@ def test_a_schedule_with_a_mistake_then_right(console: Visit) -> None:
     assert Job.objects.by_id("library_scan").cron == "30 6 * * MON-FRI"
 
 
+def test_a_mistake_in_a_field_of_another_kind_is_seen(console: Visit) -> None:
+    page = console.open("/admin/scheduling/job/library_scan/change/")
+    page.select_option("[name=trigger]", "interval")
+    page.fill("[name=interval]", "garbage")
+    page.select_option("[name=trigger]", "cron")
+    assert not page.is_visible("[name=interval]")
+    page.click("[name=_save]")
+    page.wait_for_selector(".field-interval .errorlist")
+    assert page.is_visible("[name=interval]") and not page.is_visible("[name=run_at_0]")
+
+
 def test_run_with_arguments_and_watch_it_to_its_end(console: Visit) -> None:
     job = make_job("sample.count", id="counting")
     page = console.open(f"/admin/scheduling/job/{job.pk}/run-with/")

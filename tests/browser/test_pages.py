@@ -155,3 +155,22 @@ def test_signing_in_is_refused_after_ten_wrong_passwords(administrator: User, vi
     one.sign_in("admin")
     assert "refused for 15 minutes" in page.content()
     one.wrong.clear()  # The refusals are error answers.
+
+
+def test_pages_are_read_and_steps_taken_without_scripts(administrator: User, visit: Callable[..., Visit]) -> None:
+    declare_jobs()
+    job = Job.objects.by_id("library_scan")
+    one = visit(scripts=False)
+    page = one.open("/admin/")
+    assert page.is_visible("[name=username]")
+    one.sign_in("admin")
+    page = one.open("/admin/scheduling/job/")
+    assert page.is_visible(f"text={job.name}")
+    page.click(f"button[aria-label='Run now: {job.name}']")
+    task = Task.objects.get()
+    assert page.is_visible(f"text=queued Task {task.pk}")
+    page = one.open(f"/admin/scheduling/task/{task.pk}/change/")
+    assert page.is_visible("#task-state")
+    page.click("button:has-text('Cancel')")
+    assert Task.objects.get().status == "cancelled"
+    assert page.is_visible("text=cancelled")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import User
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -15,6 +17,7 @@ from django.utils import timezone
 from scheduling.models import Job, Task
 from tests.scheduling.making import form_data, make_job, person
 
+FORM = "application/x-www-form-urlencoded"
 pytestmark = pytest.mark.django_db
 
 VERBS = {
@@ -54,7 +57,7 @@ def test_nothing_changes_by_get_or_without_a_token_or_signed_out(verb: str, admi
     client = Client(enforce_csrf_checks=True)
     assert client.post(url).status_code in (302, 403)
     client.force_login(admin_user)
-    assert client.get(url).status_code == 405
+    assert client.get(url).status_code == 302
     assert client.post(url).status_code == 403
     assert not LogEntry.objects.exists()
 
@@ -131,7 +134,7 @@ def test_an_unresolvable_job_is_shown_as_such(admin_client: Client) -> None:
 
 @pytest.mark.parametrize("page", ["job_changelist", "task_changelist"])
 def test_lists_cost_the_same_queries_at_any_length(
-    admin_client: Client, page: str, django_assert_max_num_queries: Any
+    administrator_client: Client, page: str, django_assert_max_num_queries: Any
 ) -> None:
     for number in range(60):
         job = make_job(f"j{number}")
@@ -139,7 +142,7 @@ def test_lists_cost_the_same_queries_at_any_length(
             job=job, task_name="t", status="completed", started_at=timezone.now(), finished_at=timezone.now()
         )
     with django_assert_max_num_queries(12):
-        assert admin_client.get(reverse(f"admin:scheduling_{page}")).status_code == 200
+        assert administrator_client.get(reverse(f"admin:scheduling_{page}")).status_code == 200
 
 
 def test_hostile_texts_are_escaped(admin_client: Client) -> None:
@@ -174,3 +177,25 @@ def test_the_task_list_and_page_open(admin_client: Client) -> None:
         == 200
     )
     assert b"Cancel" in admin_client.get(reverse("admin:scheduling_task_change", args=[task.pk])).content
+
+
+def test_a_nul_in_a_field_is_no_error_page(admin_client: Client) -> None:
+    make_job()
+    url = reverse("admin:scheduling_job_changelist")
+    for data in ({"action": "run_selected", "_selected_action": "\0"}, {"action": "run_selected\0"}):
+        assert admin_client.post(url, data).status_code == 400
+        assert admin_client.post(url, urlencode(data), content_type=FORM).status_code == 400
+    upload = SimpleUploadedFile("x", b"\0")
+    assert (
+        admin_client.post(url, {"action": "run_selected", "_selected_action": "x", "file": upload}).status_code == 302
+    )
+    assert Task.objects.count() == 1
+
+
+def test_a_form_of_before_the_sign_in_gets_a_sentence_and_a_way_back(admin_user: User) -> None:
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(admin_user)
+    response = client.post(reverse("admin:scheduling_job_changelist"), {"action": "run_selected"})
+    html = response.content.decode()
+    assert response.status_code == 403
+    assert "Load the page anew" in html and 'href="/admin/"' in html

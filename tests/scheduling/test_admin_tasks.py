@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tracemalloc
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlencode
@@ -17,6 +18,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django_apscheduler.models import DjangoJob
 
+from scheduling.admin.task_log import LogQuestion, shown_log
 from scheduling.admin.task_texts import laid_out
 from scheduling.models import Job, SchedulerProcess, Task, TaskLog
 from tests.scheduling.making import make_job, messages_of, person
@@ -67,7 +69,7 @@ def test_nothing_is_done_by_get_without_a_token_or_signed_out(step: str, admin_u
     client = Client(enforce_csrf_checks=True)
     assert client.post(url_of(step, task)).status_code in (302, 403)
     client.force_login(admin_user)
-    assert client.get(url_of(step, task)).status_code == 405
+    assert client.get(url_of(step, task)).status_code == 302
     assert client.post(url_of(step, task)).status_code == 403
     assert not LogEntry.objects.exists() and Task.objects.count() == 1
 
@@ -253,7 +255,6 @@ def test_a_page_beyond_the_ends_says_where_there_is_more(admin_client: Client) -
 @pytest.mark.parametrize(
     ("query", "found"),
     [
-        ({"status__exact": "failed"}, "b"),
         ({"status": "failed"}, "b"),
         ({"status": "failed,lost"}, "b"),
         ({"cause": "manual"}, "c"),
@@ -387,7 +388,8 @@ def test_how_long_a_task_ran_is_asked_of_few_and_of_the_database_itself(
 
 
 def test_a_filter_of_nowhere_is_refused(admin_client: Client) -> None:
-    assert admin_client.get(LIST, {"requested_by__password": "x"}).status_code == 400
+    for name in ("requested_by__password", "status__exact", "arguments__password__startswith"):
+        assert admin_client.get(LIST, {name: "x"}).status_code == 400
     assert admin_client.get(LIST, {"q": "a\0b"}).status_code == 400
 
 
@@ -488,13 +490,13 @@ def test_the_page_tells_everything_in_order(admin_client: Client, admin_user: Us
     assert "data-live" not in html
 
 
-def test_the_page_of_a_task_costs_few_queries(admin_client: Client, django_assert_max_num_queries: Any) -> None:
+def test_the_page_of_a_task_costs_few_queries(administrator_client: Client, django_assert_max_num_queries: Any) -> None:
     task = make_task(job=make_job(), status="failed", retry_of=make_task(), owner=SchedulerProcess.register("shell"))
     for number in range(30):
         make_task(retry_of=task)
         task.log_chunks.create(seq=number, text="line\n")
-    with django_assert_max_num_queries(9):
-        page_of(admin_client, task)
+    with django_assert_max_num_queries(12):
+        page_of(administrator_client, task)
 
 
 @pytest.mark.parametrize("page", ["list", "page", "live", "history"])
@@ -653,12 +655,12 @@ def fill_log(task: Task, chunks: int, lines: int, width: int = 60) -> int:
 
 @pytest.mark.parametrize(("chunks", "lines"), [(100, 100), (1, 10_000), (3000, 3)])
 def test_a_long_log_shows_its_end_says_how_much_is_above_and_stays_light(
-    admin_client: Client, chunks: int, lines: int, django_assert_max_num_queries: Any
+    administrator_client: Client, chunks: int, lines: int, django_assert_max_num_queries: Any
 ) -> None:
     task = make_task(status="running", started_at=timezone.now())
     assert fill_log(task, chunks, lines) > 900_000 or lines == 3
-    with django_assert_max_num_queries(10):
-        html = page_of(admin_client, task)
+    with django_assert_max_num_queries(13 if chunks == 3000 else 12):
+        html = page_of(administrator_client, task)
     assert html.count('data-level="INFO"') == 2000
     above = chunks * lines - 2000
     assert f'data-above="{above}"><span>{above}</span> older lines' in html
@@ -675,6 +677,24 @@ def test_only_the_end_of_a_long_log_is_read(admin_client: Client) -> None:
         page_of(admin_client, task)
     read = [query["sql"] for query in seen if "LIMIT" in query["sql"] and "scheduling_tasklog" in query["sql"]]
     assert len(read) == 1
+
+
+@pytest.mark.parametrize("of_one_entry", [True, False])
+def test_a_long_log_is_searched_without_being_held(*, of_one_entry: bool) -> None:
+    task = make_task(status="completed")
+    if of_one_entry:
+        text = "no time of its own\n" * 2_000
+        TaskLog.objects.bulk_create([TaskLog(task=task, seq=seq, text=text) for seq in range(400)])
+    else:
+        fill_log(task, 400, 400)
+    tracemalloc.start()
+    try:
+        found = shown_log(task, LogQuestion.asked("", "own" if of_one_entry else "399-"))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert (len(found.entries), found.lines_above, found.last) == (1 if of_one_entry else 400, 0, 399)
+    assert peak < 8_000_000, "of a log of 15 MB"
 
 
 def test_lines_of_a_megabyte_are_cut_on_the_page(admin_client: Client) -> None:
@@ -782,10 +802,10 @@ def test_the_live_view_ends_with_the_task_and_gives_a_long_log_in_parts(admin_cl
     assert admin_client.get(url, {"after": "199"}).json()["last"] == 249
 
 
-def test_the_live_view_costs_few_queries(admin_client: Client, django_assert_max_num_queries: Any) -> None:
+def test_the_live_view_costs_few_queries(administrator_client: Client, django_assert_max_num_queries: Any) -> None:
     task = make_task(status="running", job=make_job())
-    with django_assert_max_num_queries(4):
-        admin_client.get(url_of("live", task))
+    with django_assert_max_num_queries(6):
+        administrator_client.get(url_of("live", task))
 
 
 def test_the_live_view_of_no_task_is_not_found(admin_client: Client) -> None:
@@ -811,8 +831,8 @@ def test_a_task_deleted_while_it_is_watched_is_not_found(admin_client: Client) -
 
 @pytest.mark.parametrize("address", ["", "?status=completed&cause=manual", "?q=count&date_from=2020-01-01&job=x"])
 def test_the_list_costs_few_queries_among_thousands(
-    admin_client: Client, address: str, django_assert_max_num_queries: Any
+    administrator_client: Client, address: str, django_assert_max_num_queries: Any
 ) -> None:
     make_many(2000, job=make_job(), cause="manual")
     with django_assert_max_num_queries(12):
-        assert len(listed(admin_client, address)[0]) == 50
+        assert len(listed(administrator_client, address)[0]) == 50

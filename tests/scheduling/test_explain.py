@@ -252,6 +252,61 @@ def test_the_present_pause_counts_from_when_it_began() -> None:
     assert {hours: explain(job, full_hour(hours)).verdict for hours in expected} == expected
 
 
+def test_a_pause_that_was_brought_back_later_does_not_count_for_the_time_before() -> None:
+    job = make_job()
+    free = job.snapshot()
+    paused = {**free, "paused_at": full_hour(6).isoformat()}
+    changed(job, "paused", full_hour(6), free, paused)
+    changed(job, "resumed", full_hour(4) + MINUTE, paused, free)
+    changed(job, "undone", full_hour(1) - MINUTE, free, paused)
+    Job.objects.update(paused_at=full_hour(6))
+    verdicts = {hours: explain("x", full_hour(hours)).verdict for hours in (5, 3, 0, -5)}
+    assert verdicts == {5: Verdict.PAUSED, 3: Verdict.MISSED, 0: Verdict.PAUSED, -5: Verdict.PAUSED}
+    assert "no scheduler was running" in explain("x", full_hour(3)).sentence
+
+
+def test_a_pause_within_the_minute_counts_from_its_second() -> None:
+    job = make_job(trigger="interval", cron="", interval=30 * SECOND, anchor=full_hour(9) + 30 * SECOND)
+    Job.objects.update(interval=HOUR)
+    free = Job.objects.by_id("x").snapshot()
+    paused = {**free, "paused_at": (full_hour(3) + 10 * SECOND).isoformat()}
+    changed(job, "paused", full_hour(3) + 10 * SECOND, free, paused)
+    Job.objects.update(paused_at=full_hour(3) + 10 * SECOND)
+    assert explain("x", full_hour(3)).verdict == Verdict.PAUSED
+
+
+@pytest.mark.parametrize("why", ["paused", "skipped"])
+def test_a_run_by_hand_does_not_hide_what_became_of_the_scheduled_one(admin_user: User, why: str) -> None:
+    job = make_job()
+    by_hand = ran_at(job, full_hour(3) + SECOND, fire_time=None, cause="manual", requested_by=admin_user)
+    if why == "paused":
+        Job.objects.update(paused_at=full_hour(4), paused_reason="holiday")
+    else:
+        make_task(job, status="skipped", fire_time=full_hour(3), date_created=full_hour(3))
+    found = explain("x", full_hour(3))
+    assert found.verdict == Verdict.RAN and found.task_ids[0] == by_hand.pk
+    assert "admin asked for it" in found.sentence and f"it was {why}" in found.sentence.lower()
+
+
+def test_a_run_by_hand_at_no_time_of_the_schedule_is_told_alone(admin_user: User) -> None:
+    job = make_job()
+    ran_at(job, full_hour(3) + 5 * MINUTE, fire_time=None, cause="manual", requested_by=admin_user)
+    assert "schedule:" not in explain("x", full_hour(3) + 5 * MINUTE).sentence
+
+
+@pytest.mark.parametrize("is_down", [True, False])
+def test_tasks_of_before_a_deletion_that_was_undone_are_kept_without_the_job(*, is_down: bool) -> None:
+    job = make_job()
+    if not is_down:
+        scheduler_between(full_hour(9), full_hour(0))
+    snapshot = job.snapshot()
+    changed(job, "deleted", full_hour(3) + MINUTE, snapshot, None)
+    changed(job, "undone", full_hour(2) + MINUTE, None, snapshot)
+    found = explain(job, full_hour(4))
+    assert found.verdict == Verdict.UNKNOWN and "kept without it" in found.sentence
+    assert "kept without it" not in explain(job, full_hour(1)).sentence
+
+
 def test_a_pause_of_everything(admin_user: User) -> None:
     job = make_job()
     scheduler_between(full_hour(9), full_hour(0))
@@ -461,7 +516,7 @@ def test_hostile_texts_are_escaped(admin_client: Client) -> None:
 
 
 def test_it_costs_few_queries_among_thousands_of_tasks(
-    admin_client: Client, django_assert_max_num_queries: Any
+    administrator_client: Client, django_assert_max_num_queries: Any
 ) -> None:
     job = make_job(cron="* * * * *")
     start = full_hour(50)
@@ -480,7 +535,7 @@ def test_it_costs_few_queries_among_thousands_of_tasks(
     )
     for minutes in (1000, 1001, 2500):
         with django_assert_max_num_queries(16):
-            page_of(admin_client, at=f"{start + minutes * MINUTE:%Y-%m-%dT%H:%M}")
+            page_of(administrator_client, at=f"{start + minutes * MINUTE:%Y-%m-%dT%H:%M}")
 
 
 def test_the_pages_of_a_job_and_of_its_tasks_lead_to_the_answer(admin_client: Client) -> None:

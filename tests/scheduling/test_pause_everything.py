@@ -325,7 +325,7 @@ class TestThePages:
         assert others.post(url).status_code == 403
         client = Client(enforce_csrf_checks=True)
         client.force_login(admin_user)
-        assert client.get(url).status_code == 405
+        assert client.get(url).status_code == 302
         assert client.post(url).status_code == 403
         assert (current_pause() is not None) == (verb == "resume")
 

@@ -9,7 +9,7 @@ import time
 import pytest
 from django.conf import settings
 
-from scheduling.redaction import RedactingFormatter, redact
+from scheduling.redaction import RedactingFormatter, blanked, redact
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,15 @@ from scheduling.redaction import RedactingFormatter, redact
         ("GET /?apikey=abc123&x=1", "GET /?apikey=[secret]&x=1"),
         ("Invalid API key: abc123.", "Invalid API key: [secret]"),
         ("mam_id=qwertz; path=/", "mam_id=[secret]; path=/"),
+        ("password2=hunter22", "password2=[secret]"),
+        ("AWS_SECRET_ACCESS_KEY=hunter22", "AWS_SECRET_ACCESS_KEY=[secret]"),
+        ("Server=x;Pwd=hunter22;", "Server=x;Pwd=[secret];"),
+        ('{"tokens": "hunter22", "user": "me"}', '{"tokens": "[secret]", "user": "me"}'),
+        ("{'password': ['hunter22', 'b'], 'user': 'me'}", "{'password': [secret], 'user': 'me'}"),
+        ('{"token": {"value": "hunter22"}, "user": 1}', '{"token": [secret]}, "user": 1}'),
+        ("password=[secret] token=[a]b", "password=[secret] token=[secret]"),
         # Headers.
+        ("Cookie: session=hunter22; path=/", "Cookie: [secret]; path=/"),
         ("X-Api-Key: 12345", "X-Api-Key: [secret]"),
         ("Authorization: Basic dTpw, Host: x", "Authorization: [secret], Host: x"),
         ("authorization: dTpw", "authorization: [secret]"),
@@ -75,7 +83,23 @@ def test_configured_secrets_are_blanked_out() -> None:
 
 @pytest.mark.parametrize(
     "part",
-    ["a", "a_", "a-", "token", "token ", "password='", 'password=\\"', "password='\\", "://", "://a:", "a@", "bearer "],
+    [
+        "a",
+        "a_",
+        "a-",
+        "token",
+        "token ",
+        "password='",
+        'password=\\"',
+        "password='\\",
+        "://",
+        "://a:",
+        "a@",
+        "bearer ",
+        "token=[",
+        "token={",
+        "token1",
+    ],
 )
 def test_a_long_line_takes_no_time(part: str) -> None:
     line = part * (1_000_000 // len(part))
@@ -83,6 +107,26 @@ def test_a_long_line_takes_no_time(part: str) -> None:
     redact(line)
     redact("://a:" + line)
     assert time.process_time() - began < 1, "two lines of 1 MB"
+
+
+@pytest.mark.parametrize("name", ["password", "Passwords", "password2", "tokens", "db_secret", "secret_access_key", "pwd",
+                                  "cookie", "cookies", "api-keys", "Authorization"])  # fmt: skip
+@pytest.mark.parametrize("held", ["hunter22", ["hunter22"], {"value": {"of": "hunter22"}}, 12345678])
+def test_what_a_name_holds_is_blanked_out_of_json_whatever_it_is(name: str, held: object) -> None:
+    value = [{"user": "me", name: held, "deep": [{name: held}]}]
+    assert blanked(value) == [{"user": "me", name: "[secret]", "deep": [{name: "[secret]"}]}]
+
+
+def test_the_rest_of_json_stays() -> None:
+    value = {
+        "password": None,
+        "token": "",
+        "has_cookie": True,
+        "token_count": 3,
+        "secretary": "me",
+        "keys": [1, {"a": {}}],
+    }
+    assert blanked(value) == value
 
 
 @pytest.fixture

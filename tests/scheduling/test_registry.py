@@ -80,6 +80,7 @@ def test_a_function_that_cannot_be_run_is_refused(function: Any, keywords: dict[
     ("keywords", "sentence"),
     [
         ({"cron": "0 2 * * *"}, "needs an id"),
+        ({"cron": "0 2 * * *", "id": ".."}, "begins with a letter"),
         ({"id": "x"}, "not when"),
         ({"id": "x", "cron": "0 25 * * *"}, "hour"),
         ({"id": "x", "cron": "0 2 * * *", "interval": timedelta(1)}, "choose one"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -11,14 +12,15 @@ from typing import Any
 import pytest
 from django.apps import apps
 from django.contrib.auth.models import Group, Permission, User
+from django.core.cache import cache
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from scheduling.models import Job, JobChange, Task
+from scheduling.models import Job, JobChange, SchedulerProcess, Task
 from scheduling.pauses import current_pause, pause_everything
 from tests.conftest import Editor
-from tests.scheduling.making import make_job
+from tests.scheduling.making import make_job, messages_of, person
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("roles")]
 
@@ -238,3 +240,156 @@ def test_a_one_off_job_is_the_way_round_the_right_to_run() -> None:
     data = {**EDIT, "trigger": "once", "run_at_0": f"{soon:%Y-%m-%d}", "run_at_1": f"{soon:%H:%M:%S}"}
     assert client.post(f"{LIST}x/change/", data).status_code == 302
     assert the_job().next_run_time is not None
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "arguments__password__startswith=hu",
+        "arguments__icontains=hunter2",
+        "after__arguments__password__startswith=hu",
+        "runtime__job_state__isnull=False",
+        "runtime__job__arguments__password__startswith=hu",
+        "tasks__arguments__password__startswith=hu",
+        "book__path__startswith=x",
+        "password__startswith=pbkdf2",
+        "groups__user__password__startswith=pbkdf2",
+    ],
+)
+def test_no_list_can_be_asked_letter_by_letter_for_what_is_blanked_out(query: str) -> None:
+    client = signed_in("superuser")
+    for page in ("scheduling/job", "scheduling/task", "scheduling/jobchange", "scheduling/schedulerprocess", "scheduling/pauseofall",
+                 "audiobooks/book", "audiobooks/libraryfile", "audiobooks/author", "auth/user", "auth/group"):  # fmt: skip
+        assert client.get(f"/admin/{page}/?{query}").status_code == 400, page
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "scheduling/job/?state=active&trigger__exact=cron", "scheduling/jobchange/?kind__exact=edited&job_key__exact=x",
+        "audiobooks/book/?abridged__exact=1&missing_since__isempty=0", "audiobooks/libraryfile/?book__id__exact=1",
+        "audiobooks/libraryfile/?error__isempty=0", "auth/user/?is_staff__exact=1&groups__id__exact=1",
+    ],
+)  # fmt: skip
+def test_the_filters_and_our_own_links_work(address: str) -> None:
+    assert signed_in("superuser").get(f"/admin/{address}").status_code == 200
+
+
+def test_no_page_shows_a_viewer_what_nested_arguments_and_results_keep_secret() -> None:
+    held = {"password": ["hunter2"], "token": {"value": "hunter2"}, "plain": {"pwd": 12345678}}
+    job = make_job(declared={"arguments": held})
+    job.arguments = held
+    job.save_definition()
+    job.arguments = {}
+    job.save_definition()
+    flat = {"passwords": "hunter2", "pin_token": 12345678}
+    client = signed_in("Viewer")
+    for result in (held, flat):
+        task = Task.objects.create(
+            job=job, task_name="t", status="failed", arguments=held, result=result, checkpoint=held
+        )
+        for url in (f"{LIST}x/change/", "/admin/scheduling/jobchange/", f"/admin/scheduling/task/{task.pk}/change/"):
+            html = client.get(url).content.decode()
+            assert "[secret]" in html and not re.search("hunter2|12345678|12,345,678", html), url
+
+
+def test_the_arguments_of_a_job_are_not_put_into_the_fields_of_who_may_not_change_it() -> None:
+    make_job(function="sample.fail", arguments={"message": "password=hunter2"})
+    url = reverse("admin:scheduling_job_run_with", args=["x"])
+    assert person("run_with_arguments_job").get(url).status_code == 403
+    client = person("run_with_arguments_job", "view_job")
+    html = client.get(url).content.decode()
+    assert "hunter2" not in html and "what the function takes by itself" in html
+    client.post(url, {"argument-message": "mine"})
+    assert Task.objects.get().arguments == {"message": "mine"}
+    html = person("run_with_arguments_job", "view_job", "change_job").get(url).content.decode()
+    assert "hunter2" in html and "by itself" not in html
+
+
+def test_who_sees_jobs_alone_sees_no_tasks_and_no_changes_with_them() -> None:
+    job = make_job()
+    job.retries = 3
+    job.save_definition()
+    job.pause(reason="some holiday")
+    job.resume()
+    now = timezone.now()
+    Task.objects.create(job=job, task_name="t", status="failed", started_at=now, finished_at=now)
+    pages = [LIST, f"{LIST}x/change/"]
+
+    def shown(*permissions: str) -> list[bool]:
+        client = person(*permissions)
+        texts = [client.get(page).content.decode() for page in pages]
+        runs = [
+            bool(re.search('/scheduling/task/1?[0-9]*/change/|<svg class="scheduling-sparkline', html))
+            for html in texts
+        ]
+        return [*runs, "some holiday" in texts[1]]
+
+    assert shown("view_job") == [False, False, False]
+    assert shown("view_job", "view_task") == [True, True, False]
+    assert shown("view_job", "view_jobchange") == [False, False, True]
+
+
+def test_many_at_once_are_told_in_one_message_and_too_many_not_done() -> None:
+    for number in range(101):
+        make_job(f"j{number:03}")
+    client = signed_in("Operator")
+    data = {"action": "pause_selected", "select_across": "1", "_selected_action": "j000"}
+    told = messages_of(client.post(LIST, data, follow=True))
+    assert told == ["These are more than 100 Jobs, the most at once; nothing was done."]
+    assert not Job.objects.exclude(paused_at=None).exists()
+    Job.objects.by_id("j000").remove()
+    for number in range(1, 8):
+        Job.objects.by_id(f"j{number:03}").pause()
+    told = messages_of(client.post(LIST, {**data, "_selected_action": "j001"}, follow=True))
+    assert sorted(told)[0] == "Done for 93 of 100 Jobs." and "Refused as well: 2 more Jobs." in told
+    assert len(told) == 7 and "Job j001: It is paused already." in told
+    assert Job.objects.exclude(paused_at=None).count() == 100
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, step in STEPS.items() if not step.data.keys() & {"action", "name", "post"}]
+)
+def test_a_step_that_was_pressed_after_the_session_ended_leads_back_after_signing_in(name: str) -> None:
+    url = STEPS[name].prepare()
+    client = Client(enforce_csrf_checks=True)
+    assert client.get(url).headers["Location"] == f"/admin/login/?next={url}"
+    client.force_login(User.objects.create_superuser("somebody"))
+    # As a browser comes from the page of signing in.
+    response = client.get(url, follow=True, headers={"referer": f"http://testserver/admin/login/?next={url}"})
+    assert response.status_code == 200 and not STEPS[name].is_done()
+    if not name.startswith("run with arguments"):
+        assert messages_of(response) == ["Nothing was done yet. Press the button again."]
+
+
+FILTERS = (
+    "status=failed&cause=manual&date_from=2020-01-01&date_to=2099-01-01&duration=under_1s&q=t"
+    "&since=2020-01-01T00:00:00Z&until=2099-01-01T00:00:00Z&unseen=yes&before=100"
+)
+
+
+@pytest.mark.parametrize("who", ["Viewer", "Operator", "Administrator"])
+@pytest.mark.parametrize("is_alive", [True, False])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "/admin/", "/admin/scheduling/daycount/live/", "/admin/scheduling/daycount/", "/admin/scheduling/daycount/timeline/",
+        LIST, f"{LIST}x/change/", "/admin/scheduling/jobchange/", f"/admin/scheduling/task/?job=x&{FILTERS}",
+        f"/admin/scheduling/task/?job=job+x&{FILTERS}", "/admin/scheduling/pauseofall/", "/admin/audiobooks/book/",
+    ],
+)  # fmt: skip
+def test_a_page_costs_a_role_twelve_queries_at_most_also_in_a_pause_with_a_cold_cache(
+    url: str, is_alive: bool, who: str, django_assert_max_num_queries: Any
+) -> None:
+    job, now = make_job(), timezone.now()
+    if is_alive:
+        SchedulerProcess.objects.create(kind="scheduler", host="h", pid=1)
+    Task.objects.create(job=job, task_name="t", status="running", started_at=now)
+    Task.objects.create(job=job, task_name="t", status="failed", started_at=now, finished_at=now, cause="manual")
+    pause_everything(reason="some disk", by=User.objects.create_user("anna"))
+    client = signed_in(who)
+    cache.clear()
+    with django_assert_max_num_queries(12):
+        response = client.get(url)
+    if url in ("/admin/", LIST):
+        assert re.search(r"since [^<]* by anna \(some disk\)", response.content.decode())

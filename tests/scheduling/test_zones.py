@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+import re
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -10,8 +11,12 @@ from django.http import HttpResponse
 from django.test import Client, RequestFactory
 from django.utils import timezone
 
+from scheduling.argument_forms import ArgumentsForm
+from scheduling.context import TaskRun
 from scheduling.middleware import COOKIE, zone_of_person
-from scheduling.models import Job, Task
+from scheduling.models import Job, JobChange, Task
+from scheduling.registry import TaskFunction
+from tests.scheduling.making import form_data, make_job
 
 pytestmark = pytest.mark.django_db
 
@@ -119,3 +124,106 @@ def test_a_time_that_is_typed_is_one_of_the_persons_zone(admin_client: Client) -
     admin_client.cookies[COOKIE] = "Asia/Tokyo"
     admin_client.post("/admin/scheduling/job/x/pause/", {"until": "2099-01-01T09:00"})
     assert Job.objects.by_id("x").paused_until == datetime(2099, 1, 1, tzinfo=UTC)
+
+
+# --- a form that was shown in another zone, and the hour that the clocks show twice -----------------------------------
+
+TWICE = datetime(2026, 10, 25, 1, 30, 0, 123456, tzinfo=UTC)
+"""In Berlin 02:30 for the second time."""
+
+
+def posted(client: Client, page: str) -> dict[str, str]:
+    """What a browser sends of the Job's form on the page as it was shown."""
+    html = client.get(page).content.decode()
+    form = html[html.index('id="job_form"') :]
+    names = ("in_zone", "seen", "anchor_0", "anchor_1", "run_at_0", "run_at_1")
+    inputs = {name: re.search(rf'<input[^>]*name="{name}"[^>]*>', form) for name in names}
+    values = {name: found and re.search(r'value="([^"]*)"', found[0]) for name, found in inputs.items()}
+    return {name: found[1] for name, found in values.items() if found}
+
+
+@pytest.mark.parametrize(
+    "zones", [("Europe/Berlin", "America/New_York"), ("", "Europe/Berlin"), ("Europe/Berlin",) * 2]
+)
+@pytest.mark.parametrize("moment", [TWICE, TWICE - timedelta(hours=1), datetime(2027, 1, 10, 2, tzinfo=UTC)])
+@pytest.mark.parametrize("trigger", ["interval", "once"])
+def test_renaming_a_job_moves_none_of_its_times(
+    admin_client: Client, trigger: str, moment: datetime, zones: tuple[str, str]
+) -> None:
+    times: Any = {"interval": timedelta(minutes=7), "anchor": moment} if trigger == "interval" else {"run_at": moment}
+    make_job(trigger=trigger, cron="", **times)
+    page = "/admin/scheduling/job/x/change/"
+    admin_client.cookies[COOKIE] = zones[0]
+    data = posted(admin_client, page)
+    assert data["in_zone"] == (zones[0] or "UTC")
+    admin_client.cookies[COOKIE] = zones[1]
+    interval = {"interval": "00:07:00"} if trigger == "interval" else {}
+    form = form_data(**{**data, **interval, "name": "other", "trigger": trigger, "cron": ""})
+    preview = admin_client.get("/admin/scheduling/job/preview/", {**form, "job": "x"}).content.decode()
+    assert "interpreted" not in preview
+    assert admin_client.post(page, form).status_code == 302
+    assert JobChange.objects.filter(kind="edited").get().changed == ["name"]
+    assert (Job.objects.by_id("x").anchor or Job.objects.by_id("x").run_at) == moment
+
+
+def test_a_pause_ends_in_the_zone_that_its_form_named(admin_client: Client) -> None:
+    make_job()
+    admin_client.cookies[COOKIE] = "Asia/Tokyo"
+    html = admin_client.get("/admin/scheduling/job/x/change/").content.decode()
+    form = re.search(r'<form[^>]*/x/pause/".*?</form>', html, re.DOTALL)
+    assert form and 'name="in_zone" value="Asia/Tokyo"' in form[0]
+    admin_client.cookies[COOKIE] = "Europe/Berlin"
+    data = {"until": "2099-01-01T09:00", "in_zone": "Asia/Tokyo"}
+    admin_client.post("/admin/scheduling/job/x/pause/", data)
+    assert Job.objects.by_id("x").paused_until == datetime(2099, 1, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("name", NOT_ZONES)
+def test_a_form_that_names_no_zone_is_read_in_the_browsers(admin_client: Client, name: str) -> None:
+    make_job()
+    admin_client.cookies[COOKIE] = "Asia/Tokyo"
+    admin_client.post("/admin/scheduling/job/x/pause/", {"until": "2099-01-01T09:00", "in_zone": name})
+    assert Job.objects.by_id("x").paused_until == datetime(2099, 1, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("stored", ["2026-10-25T01:30:00+00:00", "2026-10-25T02:30:00", "2026-03-29T02:30:00"])
+@pytest.mark.parametrize("seconds", [":00", ""])
+def test_an_argument_left_as_it_is_is_taken_as_it_is(stored: str, seconds: str) -> None:
+    def at_a_time(run: TaskRun, at: datetime) -> None: ...
+
+    function = TaskFunction(at_a_time, name="sample.at", label="", defaults=None)
+    with timezone.override("Europe/Berlin"):
+        shown = ArgumentsForm(function, {"at": stored}).fields["at"].initial
+        form = ArgumentsForm(function, {"at": stored}, {"argument-at": shown.removesuffix(":00") + seconds})
+        assert form.is_valid(), form.errors
+        assert form.cleaned_arguments == {"at": stored}
+        assert not ArgumentsForm(function, {"at": stored}, {"argument-at": "2026-10-25T02:30:01"}).is_valid()
+
+
+@pytest.mark.parametrize("hour", [0, 1])
+def test_the_why_link_of_a_task_means_the_same_moment_for_everybody(admin_client: Client, hour: int) -> None:
+    fire_time = TWICE.replace(hour=hour, microsecond=0)
+    task = Task.objects.create(
+        job=make_job(), task_name="t", status="completed", fire_time=fire_time, started_at=fire_time
+    )
+    admin_client.cookies[COOKIE] = "Europe/Berlin"
+    html = admin_client.get(f"/admin/scheduling/task/{task.pk}/change/").content.decode()
+    link = re.search(r'href="([^"]*/why/[^"]*)"', html)
+    assert link
+    for zone in ("Europe/Berlin", "America/New_York"):
+        admin_client.cookies[COOKIE] = zone
+        response = admin_client.get(link[1])
+        assert response.context["explanation"].task_ids == (task.pk,)
+        # Asked once more as it is shown, it is the same question.
+        field = response.context["form"]["at"]
+        again = admin_client.get("/admin/scheduling/job/x/why/", {"at": field.value(), "in_zone": zone})
+        assert again.context["explanation"].task_ids == (task.pk,)
+        assert f'type="{"text" if zone == "Europe/Berlin" else "datetime-local"}"' in str(field)
+
+
+def test_a_time_that_is_shown_twice_is_asked_for_with_its_offset(admin_client: Client) -> None:
+    make_job()
+    admin_client.cookies[COOKIE] = "Europe/Berlin"
+    response = admin_client.get("/admin/scheduling/job/x/why/", {"at": "2026-10-25T02:30"})
+    assert response.context["form"].errors and 'type="text"' in str(response.context["form"]["at"])
+    assert "write its offset too" in response.content.decode()

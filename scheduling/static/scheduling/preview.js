@@ -5,7 +5,7 @@ document.addEventListener("DOMContentLoaded", function () {
   const place = document.querySelector("[data-schedule-preview]");
   const form = document.getElementById("job_form");
   if (!place || !form || !form.elements.namedItem("trigger")) return;
-  const names = ["trigger", "cron", "interval", "anchor_0", "anchor_1", "run_at_0", "run_at_1", "timezone"];
+  const names = ["trigger", "cron", "interval", "anchor_0", "anchor_1", "run_at_0", "run_at_1", "timezone", "in_zone"];
   const fields = { cron: ["cron"], interval: ["interval", "anchor"], once: ["run_at"] };
   let timer = 0;
   let asked = 0;
@@ -15,14 +15,15 @@ document.addEventListener("DOMContentLoaded", function () {
     for (const [kind, names] of Object.entries(fields)) {
       for (const name of names) {
         const row = form.querySelector(`.field-${name}`);
-        if (row) row.hidden = kind !== chosen;
+        // What is wrong in a field must be seen, whatever kind is chosen by now.
+        if (row) row.hidden = kind !== chosen && !row.querySelector(".errorlist");
       }
     }
   }
 
   async function show() {
     const number = ++asked;
-    const query = new URLSearchParams();
+    const query = new URLSearchParams({ job: place.dataset.job });
     for (const name of names) query.set(name, form.elements.namedItem(name).value);
     const response = await fetch(`${place.dataset.schedulePreview}?${query}`, { redirect: "error" });
     const html = await response.text();
