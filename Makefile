@@ -37,9 +37,10 @@ $(VENV)/.installed-dev: requirements-dev.txt requirements.txt | $(BIN)/pip
 test: checks ## Checks and the tests, on SQLite and PostgreSQL side by side.
 	@$(MAKE) --no-print-directory -j2 sqlite postgres PYTEST_MARKS='-m "not slow"'
 
-test-all: checks ## As test, with the slow proofs, one database after the other: those measure time.
-	@$(MAKE) --no-print-directory sqlite
-	@$(MAKE) --no-print-directory postgres
+test-all: checks ## As test, then the slow proofs, one database after the other: those measure time.
+	@$(MAKE) --no-print-directory -j2 sqlite postgres PYTEST_MARKS='-m "not slow"'
+	@$(MAKE) --no-print-directory sqlite PYTEST_MARKS='-m slow'
+	@$(MAKE) --no-print-directory postgres PYTEST_MARKS='-m slow'
 
 .PHONY: checks sqlite postgres
 checks: export SECRET_KEY := checks

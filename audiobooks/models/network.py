@@ -122,7 +122,7 @@ class Host(models.Model):
         if leave_alone:
             cls.objects.filter(host=host).update(blocked_until=_blocked(now, leave_alone))
         # As text, for it comes with every request, and to compile it takes longer than to execute it.
-        column = cast(models.DateTimeField[Any, Any], cls._meta.get_field("last_success"))
+        column = cast("models.DateTimeField[Any, Any]", cls._meta.get_field("last_success"))
         stored = column.get_db_prep_value(now, connection)
         with connection.cursor() as cursor:
             cursor.execute(_SUCCEEDED, [stored, host])
