@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import connection, models
 from django.db.models.functions import Greatest
@@ -119,9 +120,9 @@ class Host(models.Model):
         if leave_alone:
             cls.objects.filter(host=host).update(blocked_until=_blocked(now, leave_alone))
         # As text, for it comes with every request, and to compile it takes longer than to execute it.
-        stored = cls._meta.get_field("last_success").get_db_prep_value(now, connection)
+        field: Any = cls._meta.get_field("last_success")
         with connection.cursor() as cursor:
-            cursor.execute(_SUCCEEDED, [stored, host])
+            cursor.execute(_SUCCEEDED, [field.get_db_prep_value(now, connection), host])
 
     @classmethod
     def failed(cls, host: str, error: str, *, leave_alone: timedelta | None = None) -> None:
@@ -176,7 +177,7 @@ class HttpCopyQuerySet(models.QuerySet["HttpCopy"]):
     def keep(self, copy: HttpCopy) -> None:
         """In place of an older one of the same key."""
         fields = [field for field in self.model._meta.concrete_fields if not field.primary_key]
-        names = [connection.ops.quote_name(field.column) for field in fields]
+        names = [connection.ops.quote_name(str(field.column)) for field in fields]
         values = [field.get_db_prep_save(getattr(copy, field.attname), connection) for field in fields]
         with connection.cursor() as cursor:
             cursor.execute(
@@ -239,7 +240,9 @@ class ServiceStateQuerySet(models.QuerySet["ServiceState"]):
         """Leaves the service alone for as long as it asked, or longer with each failure; a permanent one for a day."""
         now = timezone.now()
         state, _ = self.get_or_create(name=name, defaults={"configured": configured})
-        failures = state.consecutive_failures + 1 if state.configured == configured else 1
+        is_known = state.configured == configured
+        # What was under way when it was turned off fails for the same reason.
+        failures = state.consecutive_failures + (not state.is_off) if is_known else 1
         pause = _SERVICE_LADDER[min(failures, len(_SERVICE_LADDER)) - 1]
         if error.permanent:
             pause = _OFF_WHEN_PERMANENT
