@@ -292,8 +292,9 @@ class _Askers:
         with database():
             while (wanted := self._wanted.get()) is not None:
                 known, future = wanted
-                connection.ensure_connection()
                 try:
+                    # Open for good, so that not every statement makes one of its own.
+                    connection.ensure_connection()
                     answers = []
                     for provider in self.providers:
                         if self._is_over:
