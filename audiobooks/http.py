@@ -358,9 +358,12 @@ class Doorway:
                 return
             left = give_up - time.monotonic()
             if blocked is not None and blocked.total_seconds() > left:
+                with database():
+                    why = Host.objects.filter(host=request.host).values_list("last_error", flat=True).first()
                 message = (
                     f"{request.host} is left alone for {_in_words(blocked)}: it asked for that, or failed too often."
                 )
+                message += f" {why}" if why else ""
                 raise LeftAlone(message, retry_after=blocked)
             if left <= 0:
                 message = f"{request.host} has more requests waiting than it takes."

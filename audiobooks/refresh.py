@@ -18,7 +18,7 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.models import User
-from django.db import connections, transaction
+from django.db import connection, connections, transaction
 from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
@@ -323,6 +323,8 @@ class _Askers:
         return self._pool.submit(self._ask, known)
 
     def _ask(self, known: Known) -> list[Answer]:
+        # Open for good, so that not every statement makes one of its own.
+        connection.ensure_connection()
         answers = []
         for provider in self.providers:
             if self._is_over:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from datetime import datetime, timedelta
-from typing import Any, cast
+from typing import Any
 
 from django.db import connection, models
 from django.db.models.functions import Greatest
@@ -122,10 +122,9 @@ class Host(models.Model):
         if leave_alone:
             cls.objects.filter(host=host).update(blocked_until=_blocked(now, leave_alone))
         # As text, for it comes with every request, and to compile it takes longer than to execute it.
-        column = cast("models.DateTimeField[Any, Any]", cls._meta.get_field("last_success"))
-        stored = column.get_db_prep_value(now, connection)
+        field: Any = cls._meta.get_field("last_success")
         with connection.cursor() as cursor:
-            cursor.execute(_SUCCEEDED, [stored, host])
+            cursor.execute(_SUCCEEDED, [field.get_db_prep_value(now, connection), host])
 
     @classmethod
     def failed(cls, host: str, error: str, *, leave_alone: timedelta | None = None) -> None:
@@ -243,7 +242,9 @@ class ServiceStateQuerySet(models.QuerySet["ServiceState"]):
         """Leaves the service alone for as long as it asked, or longer with each failure; a permanent one for a day."""
         now = timezone.now()
         state, _ = self.get_or_create(name=name, defaults={"configured": configured})
-        failures = state.consecutive_failures + 1 if state.configured == configured else 1
+        is_known = state.configured == configured
+        # What was under way when it was turned off fails for the same reason.
+        failures = state.consecutive_failures + (not state.is_off) if is_known else 1
         pause = _SERVICE_LADDER[min(failures, len(_SERVICE_LADDER)) - 1]
         if error.permanent:
             pause = _OFF_WHEN_PERMANENT

@@ -58,9 +58,10 @@ class Passage:
         one, other = self.points[begin], self.points[end]
         return 1000 * float(getattr(other, kind) - getattr(one, kind)) / (other.books - one.books)
 
-    def memory(self) -> tuple[int, int]:
-        """Bytes after the first part and at the most thereafter."""
-        return self.points[1].memory, max(point.memory for point in self.points[1:])
+    def memory(self) -> tuple[int, int, int]:
+        """Bytes after the first part, in the middle, and at the most from there on. Caches of bounded size fill first."""
+        middle = len(self.points) // 2
+        return self.points[1].memory, self.points[middle].memory, max(point.memory for point in self.points[middle:])
 
 
 class Watch:

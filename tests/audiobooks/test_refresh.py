@@ -8,19 +8,31 @@ import threading
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import OperationalError, connection
 from django.utils import timezone
 
 from audiobooks import refresh
 from audiobooks.facts import BookFacts, Contributor, SeriesPlace
 from audiobooks.fields import edit, new_book, offers_of, values_of
-from audiobooks.http import Doorway, Patience
+from audiobooks.http import Doorway, Pace, Patience
 from audiobooks.metadata import audnexus, open_library
 from audiobooks.metadata.base import OWN_PACE, pace_at
-from audiobooks.models import Book, BookChange, HttpCopy, MetadataRun, ProviderMatch, ServiceState, Work, with_names
+from audiobooks.models import (
+    Book,
+    BookChange,
+    Host,
+    HttpCopy,
+    MetadataRun,
+    ProviderMatch,
+    ServiceState,
+    Work,
+    with_names,
+)
 from scheduling.context import TaskRun
 from scheduling.exceptions import NotAllowedNow, TaskFailed
 from scheduling.models import Job, Task
@@ -101,12 +113,10 @@ def run(kind: str = FULL, channel: Channel | None = None) -> TaskRun:
 def later() -> None:
     """So much that copies of answers and pauses of providers are over."""
     HttpCopy.objects.update(checked_at=timezone.now() - timedelta(days=40))
-    refresh_all_hosts()
+    forget_failures()
 
 
-def refresh_all_hosts() -> None:
-    from audiobooks.models import Host
-
+def forget_failures() -> None:
     Host.objects.all().delete()
     ServiceState.objects.all().delete()
 
@@ -227,8 +237,6 @@ def test_what_a_person_edits_while_the_provider_is_asked_is_kept(outside: FakeCa
 
 
 def in_thread(step: Callable[[], None]) -> None:
-    from django.db import connection
-
     try:
         step()
     finally:
@@ -403,6 +411,21 @@ def test_a_book_that_an_adapter_cannot_digest_does_not_stop_the_others_and_is_fi
     run(channel=Channel(lambda task: texts.append(task.text)))
     assert next(filter(None, texts)) == facts(7).title
     assert not Book.objects.filter(description="").exists()
+
+
+def test_threads_that_reach_no_database_do_not_keep_the_task_waiting(
+    outside: FakeCatalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Found: a thread that ended left its book waited for, for ever."""
+    for number in range(20):
+        own(number)
+
+    def gone() -> None:
+        raise OperationalError("too many connections")
+
+    monkeypatch.setattr(refresh, "connection", SimpleNamespace(ensure_connection=gone))
+    with pytest.raises(TaskFailed, match="too many connections"):
+        run()
 
 
 def test_without_a_provider_it_says_so(settings: Any) -> None:
@@ -635,8 +658,6 @@ def test_only_what_is_in_our_own_network_is_asked_without_pace(url: str, own: bo
 def test_the_pace_of_a_provider_is_kept_whatever_the_number_of_threads(
     outside: FakeCatalogue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from audiobooks.http import Pace
-
     for module in (audnexus, open_library):
         monkeypatch.setattr(module, "pace_at", lambda url, public: Pace(every=0.1, at_once=2))
     for number in range(12):
