@@ -194,7 +194,8 @@ def parse(row: dict[str, Any]) -> Release | None:
     sections = reading.mappings(row.get("sections"))
     identifier = _identifier_in(row.get("url_iarchive"))
     page = reading.https(row.get("url_librivox"))
-    if facts is None or not identifier or not page or not reading.https(row.get("url_zip_file")) or not sections:
+    # The address of the zip may have a blank in it.
+    if facts is None or not identifier or not page or not reading.text(row.get("url_zip_file")) or not sections:
         return None
     return Release(
         source=LibriVox.name,

@@ -154,7 +154,8 @@ class Torznab:
             page = self._page(http, params, caps, cursor)
             yield page
             cursor = page.cursor
-            if not cursor:
+            # Many indexers count their requests: what may be behind a short page is not worth one.
+            if not cursor or page.rows < caps.page:
                 return
 
     def _page(self, http: Doorway, params: dict[str, str], caps: Caps, cursor: str) -> Page:
@@ -477,12 +478,7 @@ class _Row:
         return _info_hash(self._attr("infohash")) or _hash_of(self._attr("magneturl")) or _hash_of(self.download)
 
     def _download(self) -> str:
-        urls = [
-            reading.text(self._enclosure.get("url")),
-            self._text("link"),
-            self._attr("magneturl"),
-            self._text("guid"),
-        ]
+        urls = [reading.text(self._enclosure.get("url")), self._text("link"), self._attr("magneturl")]
         return next((url for url in urls if url.lower().startswith(("http://", "https://", "magnet:"))), "")
 
     def _fetch(self) -> str:
@@ -492,10 +488,11 @@ class _Row:
         held = self.download
         for form in {self._key, quote(self._key, safe="")} - {""}:
             held = held.replace(form, _KEY)
+        bare = held.replace(_KEY, "")
         with contextlib.suppress(ValueError):
-            parts = urlsplit(held)
-            others = [name for name, value in parse_qsl(parts.query) if value != _KEY and _SECRET_PARAM.fullmatch(name)]
-            if not others and not parts.username and self._clean(held) in (held, held.replace(_KEY, "[secret]")):
+            parts = urlsplit(bare)
+            others = any(_SECRET_PARAM.fullmatch(name) for name, _ in parse_qsl(parts.query))
+            if not others and "@" not in parts.netloc and clean(bare) == bare:
                 return held
         return ""
 
