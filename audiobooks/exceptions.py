@@ -36,7 +36,8 @@ class BadAnswer(ServiceError):
 
 
 class HttpError(ServiceError):
-    """The host answered with an error. `status` is HTTP's; `data` is its JSON, None where it sent none."""
+    """The host answered with an error. `status` is HTTP's; `data` is its JSON, None where it sent none, or
+    its text where text was asked for."""
 
     def __init__(
         self,

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import quote, quote_plus
 
 import httpx
@@ -35,6 +35,7 @@ from scheduling.redaction import BLANK, redact
 logger = logging.getLogger(__name__)
 
 MOST_JSON_BYTES = 32 * 1024 * 1024
+MOST_TEXT_BYTES = 8 * 1024 * 1024
 NOTHING_IS_FRESH_FOR = timedelta(days=1)
 """At most: that a catalogue has no such book is sooner untrue than what it says of one."""
 _MOST_REDIRECTS = 5
@@ -72,7 +73,7 @@ class Patience:
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """`data` is the JSON. `as_of` is when the host gave or last confirmed it. `stale`: the host failed, this is a copy."""
+    """`data` is the JSON, or the text where that was asked for. `as_of` is when the host gave or last confirmed it. `stale`: the host failed, this is a copy."""
 
     data: Any
     as_of: datetime
@@ -168,6 +169,36 @@ class Doorway:
         shown = _address(url, params or {}) if secret_params else request.url
         return self._ask(request, shown, fresh_for, found, or_last_good)
 
+    def get_text(
+        self,
+        url: str,
+        *,
+        accept: str,
+        params: Mapping[str, str] | None = None,
+        secret_params: Mapping[str, str] | None = None,
+        pace: Pace | None = None,
+        fresh_for: timedelta | None = None,
+        found: Callable[[Any], bool | None] | None = None,
+        or_last_good: bool = False,
+        final: Callable[[HttpError], bool] | None = None,
+        most_bytes: int = MOST_TEXT_BYTES,
+    ) -> Answer:
+        """get_json for what is text, such as XML: `data` is a str, also of an HttpError. `accept` is the type asked for.
+
+        A copy is kept without secret_params; what was just fetched may hold them.
+        """
+        request = _Request(
+            method="GET",
+            url=_address(url, {**(params or {}), **(secret_params or {})}),
+            headers=_headers({"Accept": accept}),
+            secrets=_values(secret_params),
+            pace=pace or Pace(),
+            most_bytes=most_bytes,
+            reads="text",
+            final=final,
+        )
+        return self._ask(request, _address(url, params or {}), fresh_for, found, or_last_good)
+
     def post_json(
         self,
         url: str,
@@ -219,7 +250,7 @@ class Doorway:
             redirects_to=tuple(redirects_to),
             most_bytes=most_bytes,
             public_only=not trusted,
-            wants_json=False,
+            reads="bytes",
         )
         response = self._persist(request)
         kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -260,7 +291,8 @@ class Doorway:
         now = timezone.now()
         verdict = True if found is None else found(response.data)
         if copies and verdict is not None:
-            now = copies.keep(response.data, headers=response.headers, nothing=not verdict)
+            data = _without(response.data, request.secrets) if request.reads == "text" else response.data
+            now = copies.keep(data, headers=response.headers, nothing=not verdict)
         return self._told(Answer(data=response.data, as_of=now))
 
     def _told(self, answer: Answer) -> Answer:
@@ -403,8 +435,9 @@ class Doorway:
             *(request.method, request.host, clean(request.url.path, request.secrets), response.status),
             time.monotonic() - started,
         )
-        if request.wants_json and 200 <= response.status < 300:
-            response = replace(response, data=_json(response, request))
+        if 200 <= response.status < 300 and request.reads != "bytes":
+            data = _json(response, request) if request.reads == "json" else _text(response)
+            response = replace(response, data=data)
         return response
 
 
@@ -421,7 +454,7 @@ class _Request:
     redirects_to: tuple[str, ...] = ()
     most_bytes: int
     public_only: bool = False
-    wants_json: bool = True
+    reads: Literal["json", "text", "bytes"] = "json"
     final: Callable[[HttpError], bool] | None = None
 
     @property
@@ -478,9 +511,9 @@ class _Copies:
 
     def __init__(self, request: _Request, url: httpx.URL) -> None:
         self._url = clean(str(url), request.secrets)
-        self._key = hashlib.sha256(
-            b"\0".join((request.method.encode(), str(url).encode(), request.content or b""))
-        ).hexdigest()
+        parts = (request.method.encode(), str(url).encode(), request.content or b"")
+        # The JSON and the text of one address are two copies.
+        self._key = hashlib.sha256(b"\0".join((*parts, b"text") if request.reads == "text" else parts)).hexdigest()
 
     def find(self) -> _Copy | None:
         with database():
@@ -633,6 +666,8 @@ def _text(response: _Response) -> str:
         return response.body.decode("utf-8-sig")
     except UnicodeDecodeError:
         declared = re.search(r"charset=[\"']?([\w-]+)", response.headers.get("content-type", ""))
+        if declared is None and response.body.startswith(b"<?xml"):
+            declared = re.search(r"encoding=[\"']([\w-]+)", response.body[:200].decode("latin-1"))
         with contextlib.suppress(LookupError, UnicodeDecodeError):
             return response.body.decode(declared[1] if declared else "utf-16")
         return response.body.decode("utf-8", "replace")
@@ -652,7 +687,8 @@ def _error_of(response: _Response, request: _Request) -> HttpError | None:
         return None
     try:
         # Adapters quote from it.
-        data = json.loads(_without(_text(response), request.secrets))
+        data = _without(_text(response), request.secrets)
+        data = data if request.reads == "text" else json.loads(data)
     except (ValueError, RecursionError):
         data = None
     return HttpError(

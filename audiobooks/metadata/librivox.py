@@ -37,34 +37,43 @@ class LibriVox:
 
     def search(self, http: Doorway, wanted: BookFacts) -> tuple[BookFacts, ...]:
         """Titles that begin with the wanted one, by its first author where it names one."""
-        title = _ARTICLE.sub("", wanted.title.strip(), count=1)
-        if not title:
+        params = asking_for(wanted.title, wanted.author_names)
+        if params is None:
             return ()
-        params = {"title": f"^{title}", "limit": str(MOST_FOUND)}
-        if wanted.authors and (surname := wanted.author_names[0].split()[-1:]):
-            params["author"] = surname[0]
-        return self._ask(http, params, fresh=SEARCH_FRESH_FOR)[:MOST_FOUND]
+        return self._ask(http, {**params, "limit": str(MOST_FOUND)}, fresh=SEARCH_FRESH_FOR)[:MOST_FOUND]
 
     def _ask(self, http: Doorway, params: dict[str, str], *, fresh: timedelta) -> tuple[BookFacts, ...]:
-        params = {**params, "format": "json", "extended": "1", "coverart": "1"}
-        try:
-            answer = http.get_json(
-                self._url,
-                params=params,
-                pace=pace_at(self._url, PACE),
-                fresh_for=fresh,
-                found=_found,
-                or_last_good=True,
-            )
-        except HttpError as error:
-            if error.status == 404 and reading.text(reading.mapping(error.data).get("error")):
-                return ()
-            if error.status == 404:
-                raise ProviderError("LIBRIVOX_URL leads to no LibriVox: correct it.", permanent=True) from error
-            raise
-        if "books" not in reading.mapping(answer.data):
-            raise ProviderError("LibriVox answered without a list of books.")
-        return tuple(book for each in _books(answer.data) if (book := parse(each)))
+        return tuple(book for each in rows(http, self._url, params, fresh_for=fresh) if (book := parse(each)))
+
+
+def asking_for(title: str, authors: tuple[str, ...]) -> dict[str, str] | None:
+    title = _ARTICLE.sub("", title.strip(), count=1)
+    if not title:
+        return None
+    surname = authors[0].split()[-1:] if authors else []
+    return {"title": f"^{title}", **({"author": surname[0]} if surname else {})}
+
+
+def rows(http: Doorway, url: str, params: dict[str, str], *, fresh_for: timedelta | None) -> list[dict[str, Any]]:
+    """The recordings that the feed has for `params`; with `fresh_for`, also of a copy, and of an older one in need."""
+    try:
+        answer = http.get_json(
+            url,
+            params={**params, "format": "json", "extended": "1", "coverart": "1"},
+            pace=pace_at(url, PACE),
+            fresh_for=fresh_for,
+            found=_found,
+            or_last_good=True,
+        )
+    except HttpError as error:
+        if error.status == 404 and reading.text(reading.mapping(error.data).get("error")):
+            return []
+        if error.status == 404:
+            raise ProviderError("LIBRIVOX_URL leads to no LibriVox: correct it.", permanent=True) from error
+        raise
+    if "books" not in reading.mapping(answer.data):
+        raise ProviderError("LibriVox answered without a list of books.")
+    return _books(answer.data)
 
 
 def _found(data: Any) -> bool | None:

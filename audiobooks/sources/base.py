@@ -21,7 +21,8 @@ class Release:
     added: when the source got it. uploaded by nobody we keep.
     free: whether fetching it costs nothing of a ratio now.
     genres: the source's own names of its categories. formats: such as m4b. bitrate: kbit/s.
-    link: the page of the release for people; without secrets. fetch: what `Source` needs to fetch it; without secrets.
+    link: the page of the release for people; without secrets. fetch: what `Source` needs to fetch it; without secrets, and
+        empty where that is not enough without them, so that the source is asked for it again.
     hash: the info hash in lower case, where the source names it.
     raw: the answer's own row, secrets removed.
     """
@@ -48,7 +49,7 @@ class Release:
 
 @dataclass(frozen=True, kw_only=True)
 class Page:
-    """Part of a listing. `cursor` asks for the next part, empty at the end. `rows` of the answer, of which `releases` could be read."""
+    """Part of a listing. `cursor` asks for the next part, empty at the end; it is the source's own. `rows` of the answer, of which `releases` could be read."""
 
     releases: tuple[Release, ...]
     rows: int
@@ -83,7 +84,7 @@ class Source(Protocol):
         """Audiobooks that may be the book that title and authors describe."""
 
     def newest(self, http: Doorway, cursor: str = "") -> Page:
-        """Audiobooks, the newest first."""
+        """Audiobooks, the newest first. A cursor that the source has not made is the beginning."""
 
     def popular(self, http: Doorway, genre: str, *, since: date, limit: int = 10) -> tuple[Release, ...]:
-        """The most fetched audiobooks of one of the source's own genres since that day."""
+        """The most fetched audiobooks of one of the source's own genres since that day, as nearly as the source can tell; () where it cannot."""

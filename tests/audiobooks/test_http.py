@@ -853,3 +853,51 @@ def test_copies_and_hosts_that_nobody_needs_are_forgotten() -> None:
     forget_unused()
     assert [copy.key for copy in HttpCopy.objects.all()] == ["kept"]
     assert [host.host for host in Host.objects.all()] == ["kept"]
+
+
+# -- text
+
+
+def text_of(http: Doorway, url: str, **options: object) -> object:
+    return http.get_text(url, accept="text/xml", pace=FAST, **options).data  # type: ignore[arg-type]
+
+
+def test_text_is_read_as_it_says(outside: Outside, http: Doorway) -> None:
+    outside.gives("/utf8", Reply(200, "\ufeff<a>é</a>".encode()))
+    outside.gives("/header", Reply(200, "<a>é</a>".encode("latin-1"), {"Content-Type": "text/xml; charset=latin-1"}))
+    declared = '<?xml version="1.0" encoding="iso-8859-1"?><a>é</a>'
+    outside.gives("/declared", Reply(200, declared.encode("latin-1")))
+    assert text_of(http, outside.url + "/utf8") == text_of(http, outside.url + "/header") == "<a>é</a>"
+    assert text_of(http, outside.url + "/declared") == declared
+    assert outside.seen[0].headers["accept"] == "text/xml"
+
+
+def test_text_has_the_rules_of_json(outside: Outside, http: Doorway) -> None:
+    outside.gives("/busy", Reply(503, b"busy"), Reply(200, b"there"))
+    assert text_of(http, outside.url + "/busy") == "there"
+    outside.gives("/large", Reply(200, b"x" * 101))
+    with pytest.raises(BadAnswer, match="more than 100 bytes"):
+        text_of(http, outside.url + "/large", most_bytes=100)
+    outside.gives("/away", Reply(302, b"", {"Location": "http://127.0.0.2:1/"}))
+    with pytest.raises(Forbidden):
+        text_of(http, outside.url + "/away")
+
+
+def test_an_error_has_the_text_without_secrets(outside: Outside, http: Doorway) -> None:
+    outside.gives("/x", Reply(400, f"<error>{SECRET}</error>".encode()))
+    with pytest.raises(HttpError) as caught:
+        text_of(http, outside.url + "/x", secret_params={"apikey": SECRET})
+    assert caught.value.data == "<error>[secret]</error>"
+    assert SECRET not in str(caught.value)
+
+
+def test_a_copy_of_a_text_is_another_than_that_of_the_json(outside: Outside, http: Doorway) -> None:
+    day = timedelta(days=1)
+    outside.gives("/x", Reply(200, f'["{SECRET}"]'.encode()), Reply(500, b""))
+    secret = {"apikey": SECRET}
+    assert text_of(http, outside.url + "/x", secret_params=secret, fresh_for=day) == f'["{SECRET}"]'
+    assert text_of(http, outside.url + "/x", secret_params=secret, fresh_for=day) == '["[secret]"]'
+    [row] = HttpCopy.objects.all()
+    assert SECRET not in f"{row.url}{row.content()!r}"
+    with pytest.raises(HttpError):
+        get(http, outside.url + "/x", fresh_for=day)
