@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import logging
 import socket
 import ssl
 import time
@@ -20,6 +21,8 @@ BROKEN = (
     *(httpcore.NetworkError, httpcore.ProtocolError, httpcore.ProxyError, httpcore.UnsupportedProtocol),
     *(httpx.TransportError, OSError),
 )
+# At DEBUG it logs the headers of answers, with cookies that are nobody's business.
+logging.getLogger("httpcore").setLevel(logging.INFO)
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
