@@ -71,7 +71,7 @@ class Account:
 
 
 class Source(Protocol):
-    """"Nothing found" is an empty page; whatever is no answer is a ServiceError.
+    """ "Nothing found" is an empty page; whatever is no answer is a ServiceError.
 
     name: as settings have it; label: for people.
     """
