@@ -404,18 +404,17 @@ class Doorway:
             content=request.content,
             extensions={"timeout": timeout, "deadline": deadline, "public_only": request.public_only},
         )
-        try:
+        with _unreachable_where_it_breaks(request):
             received = self._transport.handle_request(sent)
-            try:
-                if request.cookies is not None:
-                    request.cookies.given(str(request.url), received.headers.get_list("set-cookie"))
+        try:
+            # Its errors are no failure of the host, even those of a file that cannot be written.
+            if request.cookies is not None:
+                request.cookies.given(str(request.url), received.headers.get_list("set-cookie"))
+            with _unreachable_where_it_breaks(request):
                 body = _read(received, request, deadline)
-            finally:
+        finally:
+            with _unreachable_where_it_breaks(request):
                 received.close()
-        except OUT_OF_TIME:
-            raise Unreachable(f"{request.host} did not answer in time.") from None
-        except BROKEN as error:
-            raise _unreachable(error, request) from None
         response = _Response(status=received.status_code, headers=received.headers, body=body)
         logger.debug(
             "%s %s%s: %s in %.2f s.",
@@ -627,6 +626,16 @@ def _redirected(first: _Request, request: _Request, response: _Response) -> _Req
         headers={name: value for name, value in first.headers.items() if name.lower() not in private},
         public_only=first.public_only or not at_home,
     )
+
+
+@contextlib.contextmanager
+def _unreachable_where_it_breaks(request: _Request) -> Iterator[None]:
+    try:
+        yield
+    except OUT_OF_TIME:
+        raise Unreachable(f"{request.host} did not answer in time.") from None
+    except BROKEN as error:
+        raise _unreachable(error, request) from None
 
 
 def _unreachable(error: Exception, request: _Request) -> Unreachable:

@@ -121,7 +121,7 @@ _THROTTLED = re.compile(r"too many requests|rate limit|too often|slow down", re.
 
 @dataclass(frozen=True, kw_only=True)
 class Session:
-    """seed: what a person pasted. current: what the site has given in its place since, empty where nothing."""
+    """seed: what a person pasted, as it was. current: what the site has given in its place since, empty where nothing."""
 
     seed: str = field(default="", repr=False)
     current: str = field(default="", repr=False)
@@ -137,7 +137,8 @@ class SessionStore(Protocol):
         """A `current` that another seed led to is not given."""
 
     def save(self, current: str, *, seed: str) -> None:
-        """Durably, before it returns; not where the seed is another by now, since a person has pasted a new one."""
+        """Durably, before it returns; not where the seed is another by now than it was at `load`, since a person has pasted
+        a new one."""
 
 
 def seed(pasted: str) -> str:
@@ -148,7 +149,7 @@ def seed(pasted: str) -> str:
     text = re.sub(r"[\r\n]+[ \t]*", "", pasted).strip()
     for quote in "\"'`":
         text = text.strip().strip(quote)
-    if named := re.search(rf"(?:^|[\s;\"'])(?i:{COOKIE})\s*[=:]\s*(.*)", text):
+    if named := re.search(rf"(?:^|[\s;\"'])(?i:{COOKIE})[\"']?\s*[=:]\s*(.*)", text):
         text = named[1].partition(";")[0]
     text = text.strip().rstrip(";").strip().strip("\"'`").rstrip(";").strip()
     if text and not re.fullmatch(r"[!#-+\--:<-\[\]-~]+", text):
@@ -164,7 +165,7 @@ class _Cookie:
 
     def __init__(self, store: SessionStore, url: str) -> None:
         self._store, self._home = store, urlsplit(url)
-        self.sent = self.seed = ""
+        self.sent = self.seed = self._pasted = ""
         self.rotated = False
         self._refused = ""
 
@@ -180,7 +181,7 @@ class _Cookie:
                 permanent=True,
             )
         session = self._store.load()
-        self.seed = seed(session.seed)
+        self._pasted, self.seed = session.seed, seed(session.seed)
         newest = session.current or self.seed
         # Another process may have been given a newer one since.
         self.sent = self.seed if newest == self._refused else newest
@@ -196,13 +197,13 @@ class _Cookie:
         if values and self._is_home(url):
             self.rotated = True
             if values[-1] != self.sent:
-                self._store.save(values[-1], seed=self.seed)
+                self._store.save(values[-1], seed=self._pasted)
                 logger.debug("MyAnonamouse gave its session a new value.")
 
     def keep(self) -> None:
         """What was sent is good, although the kept one was not."""
         if self.sent and not self.rotated:
-            self._store.save(self.sent, seed=self.seed)
+            self._store.save(self.sent, seed=self._pasted)
 
     def _is_home(self, url: str) -> bool:
         there = urlsplit(url)
@@ -403,7 +404,8 @@ def _meant(error: HttpError, cookie: _Cookie) -> ServiceError:
             "MyAnonamouse was asked too often, and wants quiet.", retry_after=error.retry_after or QUIET_AFTER_THROTTLE
         )
     if error.status >= 500:
-        return SourceError(str(error), retry_after=error.retry_after)
+        message = f"MyAnonamouse is out of order, and answers with HTTP {error.status}. {said}"
+        return SourceError(message.rstrip(), retry_after=error.retry_after)
     if known := _known(f"{said} {error.text}", said):
         return known
     if 300 <= error.status < 400:
