@@ -12,7 +12,8 @@ import logging
 import math
 import re
 import time
-from collections.abc import Iterable, Mapping, Sequence
+import unicodedata
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from datetime import time as day_time
@@ -351,7 +352,7 @@ class MyAnonamouse:
         counts = (count(answer.get(key)) for key in ("found", "total_found"))
         return releases, len(rows), next((each for each in counts if each is not None), None)
 
-    def _with_session(self, ask: Any) -> Any:
+    def _with_session(self, ask: Callable[[_Cookie], Any]) -> Any:
         """Where the site does not know the rotated session, once more with the one that the person pasted."""
         cookie = _Cookie(self._store, self._url)
         try:
@@ -367,7 +368,7 @@ class MyAnonamouse:
         return data
 
 
-def _checked(ask: Any, cookie: _Cookie) -> Any:
+def _checked(ask: Callable[[_Cookie], Any], cookie: _Cookie) -> Any:
     """Its answer, which is no error. Raises ServiceError, with a SourceError wherever it is known what the site means."""
     try:
         data = ask(cookie)
@@ -552,15 +553,18 @@ def genre_number(genre: str) -> int:
 
 
 def words(text: str) -> str:
-    """Letters and digits alone: quotes, bars, stars and dashes mean something to the search."""
-    return " ".join(re.findall(r"[^\W_]+", text))[:200]
+    """Letters, with their marks, and digits alone: quotes, bars, stars and dashes mean something to the search."""
+    kept = (each if unicodedata.category(each)[0] in "LMN" else " " for each in unicodedata.normalize("NFC", text))
+    return " ".join("".join(kept).split())[:200]
 
 
 def _last_name(authors: Sequence[str]) -> str:
     """As it is written, accents and all."""
     for name in authors:
         if who := person(name):
-            return next((word for word in words(name).split() if normalise(word) == who.last), "")
+            # "O'Brien" is one word, "Saint-Exupéry" two.
+            parts = [*name.replace(".", ". ").replace(",", ", ").split(), *words(name).split()]
+            return next((words(part) for part in parts if normalise(part) == who.last), "")
     return ""
 
 
