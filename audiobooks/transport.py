@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import logging
 import socket
 import ssl
 import time
@@ -21,8 +20,6 @@ BROKEN = (
     *(httpcore.NetworkError, httpcore.ProtocolError, httpcore.ProxyError, httpcore.UnsupportedProtocol),
     *(httpx.TransportError, OSError),
 )
-# At DEBUG it logs the headers of answers, with cookies that are nobody's business.
-logging.getLogger("httpcore").setLevel(logging.INFO)
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
