@@ -32,12 +32,20 @@ class Forbidden(ServiceError):
 
 
 class BadAnswer(ServiceError):
-    """An answer that is not what was asked for: not JSON, cut off, too large. The message holds how it begins."""
+    """An answer that is not what was asked for: not JSON, cut off, too large. The message holds how it begins, and `text`
+    its first few thousand characters, without secrets, where it was no JSON."""
+
+    def __init__(
+        self, message: str, *, permanent: bool = False, retry_after: timedelta | None = None, text: str = ""
+    ) -> None:
+        super().__init__(message, permanent=permanent, retry_after=retry_after)
+        self.text = text
 
 
 class HttpError(ServiceError):
-    """The host answered with an error. `status` is HTTP's; `data` is its JSON, None where it sent none, or
-    its text where text was asked for."""
+    """The host answered with an error. `status` is HTTP's; `data` is its JSON, None where it sent none, or its text where
+    text was asked for; `text` is how the answer begins, without secrets, or of a redirect that was not followed where it
+    leads."""
 
     def __init__(
         self,
@@ -47,10 +55,12 @@ class HttpError(ServiceError):
         data: Any = None,
         permanent: bool = False,
         retry_after: timedelta | None = None,
+        text: str = "",
     ) -> None:
         super().__init__(message, permanent=permanent, retry_after=retry_after)
         self.status = status
         self.data = data
+        self.text = text
 
 
 class ProviderError(ServiceError):
@@ -75,3 +85,15 @@ class SourceError(ServiceError):
 
 class SignedOut(SourceError):
     """The source does not know us (any more), which is not "nothing found": a person has to give it a new session or key."""
+
+
+class WrongSession(SignedOut):
+    """What it was given is a session of another kind than the one for programs."""
+
+
+class WrongAddress(SourceError):
+    """The source knows the session, but not the address of the internet that it is used from."""
+
+
+class Throttled(SourceError):
+    """The source was asked too often; `retry_after` says for how long it wants quiet."""

@@ -15,11 +15,11 @@ import random
 import re
 import time
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 from urllib.parse import quote, quote_plus
 
 import httpx
@@ -88,6 +88,20 @@ class Download:
     type: str
 
 
+class Cookies(Protocol):
+    """Secret cookies that answers may change.
+
+    It is called within a request's turn: where a host is asked by one at a time, no other process comes between. What it
+    raises ends the request.
+    """
+
+    def to_send(self, url: str) -> Mapping[str, str]:
+        """Names and values, which are sent as they are. Also before each further attempt."""
+
+    def given(self, url: str, set_cookie: Sequence[str]) -> None:
+        """The Set-Cookie headers of an answer, be it an error or a redirect, before anything else is done with it."""
+
+
 class Doorway:
     """Shared freely between threads, and inherited across a fork: it holds no connection.
 
@@ -137,8 +151,10 @@ class Doorway:
         secret_params: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
         secret_headers: Mapping[str, str] | None = None,
+        cookies: Cookies | None = None,
         pace: Pace | None = None,
         redirects_to: Iterable[str] = (),
+        follow: bool = True,
         fresh_for: timedelta | None = None,
         found: Callable[[Any], bool | None] | None = None,
         or_last_good: bool = False,
@@ -148,7 +164,9 @@ class Doorway:
         """Ask an address that a person configured, which may be private.
 
         secret_params, secret_headers: shown nowhere, no part of a copy's key, not carried to another host.
+        cookies: asked for each request, with all redirects, so it says itself to which addresses they go.
         redirects_to: further hosts, with their subdomains, that a redirect may lead to.
+        follow: whether a redirect is followed; else it is an HttpError.
         fresh_for: keep a copy, and use one that is no older without asking. None: no copy.
         found: True of an answer; False where it says "no such thing", which like a 404 is kept for less long; None where it
             is an error in disguise, which is given back but not kept.
@@ -161,8 +179,10 @@ class Doorway:
             headers=_headers({"Accept": "application/json", **(headers or {}), **(secret_headers or {})}),
             secrets=_values(secret_params, secret_headers),
             secret_names=frozenset(name.lower() for name in secret_headers or {}),
+            cookies=cookies,
             pace=pace or self._pace,
             redirects_to=tuple(redirects_to),
+            follow=follow,
             most_bytes=most_bytes,
             final=final,
         )
@@ -206,6 +226,7 @@ class Doorway:
         data: Any,
         headers: Mapping[str, str] | None = None,
         secret_headers: Mapping[str, str] | None = None,
+        cookies: Cookies | None = None,
         pace: Pace | None = None,
         fresh_for: timedelta | None = None,
         found: Callable[[Any], bool | None] | None = None,
@@ -223,6 +244,7 @@ class Doorway:
             headers=_headers({**sent, **(secret_headers or {})}),
             content=json.dumps(data, sort_keys=True).encode(),
             secrets=_values(secret_headers),
+            cookies=cookies,
             pace=pace or self._pace,
             most_bytes=most_bytes,
         )
@@ -235,6 +257,7 @@ class Doorway:
         most_bytes: int,
         trusted: bool = False,
         secret_headers: Mapping[str, str] | None = None,
+        cookies: Cookies | None = None,
         pace: Pace | None = None,
         redirects_to: Iterable[str] = (),
     ) -> Download:
@@ -246,6 +269,7 @@ class Doorway:
             headers=_headers({"Accept": "*/*", **(secret_headers or {})}),
             secrets=_values(secret_headers),
             secret_names=frozenset(name.lower() for name in secret_headers or {}),
+            cookies=cookies,
             pace=pace or self._pace,
             redirects_to=tuple(redirects_to),
             most_bytes=most_bytes,
@@ -348,6 +372,7 @@ class Doorway:
         failure: ServiceError | None = None
         pause: timedelta | None = None
         try:
+            request = _with_cookies(request)
             response = self._transfer(request)
             answered = self.reached = True
             pause = response.nothing_left_for
@@ -419,16 +444,17 @@ class Doorway:
             content=request.content,
             extensions={"timeout": timeout, "deadline": deadline, "public_only": request.public_only},
         )
-        try:
+        with _unreachable_where_it_breaks(request):
             received = self._transport.handle_request(sent)
-            try:
+        try:
+            # Its errors are no failure of the host, even those of a file that cannot be written.
+            if request.cookies is not None:
+                request.cookies.given(str(request.url), received.headers.get_list("set-cookie"))
+            with _unreachable_where_it_breaks(request):
                 body = _read(received, request, deadline)
-            finally:
+        finally:
+            with _unreachable_where_it_breaks(request):
                 received.close()
-        except OUT_OF_TIME:
-            raise Unreachable(f"{request.host} did not answer in time.") from None
-        except BROKEN as error:
-            raise _unreachable(error, request) from None
         response = _Response(status=received.status_code, headers=received.headers, body=body)
         logger.debug(
             "%s %s%s: %s in %.2f s.",
@@ -450,8 +476,10 @@ class _Request:
     secrets: tuple[str, ...] = ()
     secret_names: frozenset[str] = frozenset()
     """Of headers, in lower case."""
+    cookies: Cookies | None = None
     pace: Pace
     redirects_to: tuple[str, ...] = ()
+    follow: bool = True
     most_bytes: int
     public_only: bool = False
     reads: Literal["json", "text", "bytes"] = "json"
@@ -596,6 +624,16 @@ def _headers(given: Mapping[str, str]) -> Mapping[str, str]:
     return given
 
 
+def _with_cookies(request: _Request) -> _Request:
+    found = request.cookies.to_send(str(request.url)) if request.cookies is not None else {}
+    if not found:
+        return request
+    header = _headers({"Cookie": "; ".join(f"{name}={value}" for name, value in found.items())})
+    return replace(
+        request, headers={**request.headers, **header}, secrets=(*request.secrets, *filter(str.strip, found.values()))
+    )
+
+
 def _values(*given: Mapping[str, str] | None) -> tuple[str, ...]:
     """Also the part behind the scheme of an Authorization."""
     whole = [value for each in given if each for value in each.values() if value.strip()]
@@ -608,9 +646,10 @@ def _redirected(first: _Request, request: _Request, response: _Response) -> _Req
     A host that a person configured may be private, so it may also send us elsewhere on itself; nobody else may.
     """
     location = response.headers.get("location", "")
-    if first.method != "GET" or not location:
+    if first.method != "GET" or not first.follow or not location:
         message = f"{request.host} sends a {first.method} elsewhere. Give the address that it means, if you know it."
-        raise HttpError(message, status=response.status, permanent=True)
+        text = clean(location, request.secrets)
+        raise HttpError(message, status=response.status, permanent=True, text=text)
     try:
         url = _address(str(request.url.join(location)), {})
     except (httpx.InvalidURL, UnicodeError, ValueError):
@@ -628,6 +667,16 @@ def _redirected(first: _Request, request: _Request, response: _Response) -> _Req
         headers={name: value for name, value in first.headers.items() if name.lower() not in private},
         public_only=first.public_only or not at_home,
     )
+
+
+@contextlib.contextmanager
+def _unreachable_where_it_breaks(request: _Request) -> Iterator[None]:
+    try:
+        yield
+    except OUT_OF_TIME:
+        raise Unreachable(f"{request.host} did not answer in time.") from None
+    except BROKEN as error:
+        raise _unreachable(error, request) from None
 
 
 def _unreachable(error: Exception, request: _Request) -> Unreachable:
@@ -679,7 +728,8 @@ def _json(response: _Response, request: _Request) -> Any:
         return json.loads(_text(response), parse_constant=lambda _: None)
     except (ValueError, RecursionError):
         begins = _beginning(response, request)
-        raise BadAnswer(f"{request.host} answered with something that is not JSON: {begins}.") from None
+        message = f"{request.host} answered with something that is not JSON: {begins}."
+        raise BadAnswer(message, text=_shown(response, request)) from None
 
 
 def _error_of(response: _Response, request: _Request) -> HttpError | None:
@@ -697,11 +747,16 @@ def _error_of(response: _Response, request: _Request) -> HttpError | None:
         data=data,
         permanent=response.status in (401, 403),
         retry_after=response.retry_after,
+        text=_shown(response, request),
     )
 
 
+def _shown(response: _Response, request: _Request) -> str:
+    return clean(_text(response)[: _SHOWN_CHARACTERS * 50], request.secrets)
+
+
 def _beginning(response: _Response, request: _Request) -> str:
-    text = clean(_text(response)[: _SHOWN_CHARACTERS * 50], request.secrets)
+    text = _shown(response, request)
     text = " ".join("".join(each if each.isprintable() else " " for each in text).split())
     return f"“{text[:_SHOWN_CHARACTERS]}”" if text else "nothing at all"
 

@@ -19,7 +19,7 @@ class Release:
     name: as the source writes it. facts: what it says of the book, parsed from fields or, where there are none, the name.
     size: bytes. files: how many.
     added: when the source got it. uploaded by nobody we keep.
-    free: whether fetching it costs nothing of a ratio now.
+    free: whether fetching it costs nothing of a ratio now; None also where that depends on what is not known of the member.
     genres: the source's own names of its categories. formats: such as m4b. bitrate: kbit/s.
     link: the page of the release for people; without secrets. fetch: what `Source` needs to fetch it; without secrets, and
         empty where that is not enough without them, so that the source is asked for it again.
@@ -58,7 +58,7 @@ class Page:
 
 @dataclass(frozen=True, kw_only=True)
 class Account:
-    """Of a member: what limits fetching. None is unknown."""
+    """Of a member: what limits fetching. None is unknown; a ratio may be infinite."""
 
     name: str = ""
     grade: str = ""

@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -901,3 +901,94 @@ def test_a_copy_of_a_text_is_another_than_that_of_the_json(outside: Outside, htt
     assert SECRET not in f"{row.url}{row.content()!r}"
     with pytest.raises(HttpError):
         get(http, outside.url + "/x", fresh_for=day)
+
+
+# -- cookies that answers change
+
+
+class Jar:
+    """The cookie `sid`, which every answer may change."""
+
+    def __init__(self, value: str = "first%3D") -> None:
+        self.value, self.under_way = value, 0
+
+    def to_send(self, url: str) -> dict[str, str]:
+        self.under_way = Host.objects.get().in_flight
+        return {"sid": self.value}
+
+    def given(self, url: str, set_cookie: Sequence[str]) -> None:
+        for header in set_cookie:
+            self.value = header.partition(";")[0].removeprefix("sid=")
+
+
+def test_cookies_are_kept_of_errors_and_redirects(outside: Outside, http: Doorway) -> None:
+    outside.gives(
+        "/x",
+        Reply(502, headers={"Set-Cookie": "sid=second; path=/"}),
+        Reply(302, headers={"Location": "/y", "Set-Cookie": "sid=third"}),
+    )
+    outside.gives("/y", Reply.of({"ok": 1}, Set_Cookie="sid=a", set_cookie="sid=b%2F"))
+    jar = Jar()
+    assert get(http, f"{outside.url}/x", cookies=jar) == {"ok": 1}
+    assert [seen.headers["cookie"] for seen in outside.seen] == ["sid=first%3D", "sid=second", "sid=third"]
+    assert jar.value == "b%2F" and jar.under_way == 1
+    http.post_json(f"{outside.url}/y", data={}, cookies=jar, pace=FAST)
+    http.download(f"{outside.url}/y", most_bytes=100, trusted=True, cookies=jar, pace=FAST)
+    assert [seen.headers["cookie"] for seen in outside.seen[3:]] == ["sid=b%2F", "sid=b%2F"]
+
+
+def test_a_cookie_is_kept_of_half_an_answer(outside: Outside, http: Doorway) -> None:
+    outside.gives("/x", Reply(200, b'{"a": 1}', {"Set-Cookie": "sid=second"}, cut=3))
+    jar = Jar()
+    with pytest.raises(Unreachable):
+        http.post_json(f"{outside.url}/x", data={}, cookies=jar, pace=FAST)
+    assert jar.value == "second"
+
+
+def test_a_cookie_is_shown_nowhere(outside: Outside, http: Doorway, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    for reply in (Reply(400, b"you sent Verysecret1"), Reply(200, b"<b>Verysecret1"), Reply(500, b"Verysecret1")):
+        outside.gives("/x", Reply(reply.status, reply.body, {"Set-Cookie": "sid=Verysecret1; path=/"}))
+        with pytest.raises((HttpError, BadAnswer)) as caught:
+            get(http, f"{outside.url}/x", cookies=Jar("Verysecret1"))
+        assert isinstance(caught.value, HttpError | BadAnswer) and "[secret]" in caught.value.text
+        assert "Verysecret1" not in f"{caught.value} {vars(caught.value)} {caplog.text}"
+
+
+@pytest.mark.parametrize("broken", ["to_send", "given"])
+def test_a_jar_that_breaks_ends_the_request(
+    outside: Outside, http: Doorway, broken: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outside.gives("/x", Reply.of({}))
+    jar = Jar()
+
+    def breaks(*_: object) -> dict[str, str]:
+        raise OSError("disk full")
+
+    monkeypatch.setattr(jar, broken, breaks)
+    with pytest.raises(OSError, match="disk full"):
+        get(http, f"{outside.url}/x", cookies=jar)
+    host = Host.objects.get()
+    assert (host.in_flight, host.consecutive_failures) == (0, 0)
+    assert len(outside.seen) == (broken == "given")
+
+
+def test_a_cookie_that_cannot_be_sent(outside: Outside, http: Doorway) -> None:
+    with pytest.raises(Forbidden, match="sent as Cookie"):
+        get(http, f"{outside.url}/x", cookies=Jar("a\r\nX: 1"))
+    assert not outside.seen
+
+
+def test_a_redirect_that_is_not_followed(outside: Outside, http: Doorway) -> None:
+    outside.gives("/x", Reply(302, b"", {"Location": "/login"}))
+    with pytest.raises(HttpError) as caught:
+        get(http, f"{outside.url}/x", follow=False)
+    assert (caught.value.status, caught.value.text, caught.value.permanent) == (302, "/login", True)
+    assert len(outside.seen) == 1
+
+
+def test_an_error_has_more_than_its_beginning(outside: Outside, http: Doorway) -> None:
+    outside.gives("/x", Reply(200, b"<html>" + b"x" * 3000 + b"<form action='/login'>"))
+    with pytest.raises(BadAnswer) as caught:
+        get(http, f"{outside.url}/x")
+    assert "/login" in caught.value.text and "/login" not in str(caught.value)
