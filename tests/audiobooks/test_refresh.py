@@ -673,6 +673,7 @@ def test_the_pace_of_a_provider_is_kept_whatever_the_number_of_threads(
 
 
 @pytest.mark.timeout(300)
+@pytest.mark.slow
 def test_a_killed_refresh_goes_on_without_repeating_a_book(
     outside: FakeCatalogue, process_env: dict[str, str], tmp_path: Path
 ) -> None:
