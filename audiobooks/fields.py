@@ -39,7 +39,7 @@ from .models import (
 )
 from .models import with_names as books_with_names
 from .names import known_names, rows_by_key, rows_of
-from .trust import FOLDER, PERSON, rank
+from .trust import FOLDER, PERSON, UNLOCKED, rank
 
 Value = Any
 
@@ -202,7 +202,7 @@ def decide(values: Mapping[str, Value], provenance: Mapping[str, Any], offers: M
             decision.accepted[name] = Offer(value, offer.source)
         elif rank(name, offer.source) > rank(name, source):
             continue
-        elif not is_own and (lost := _lost(name, present, value)):
+        elif not is_own and not _outdoes(name, offer.source, source) and (lost := _lost(name, present, value)):
             decision.refused[name] = {"value": value, "source": offer.source, "why": f"it would drop {', '.join(lost)}"}
         else:
             decision.accepted[name] = Offer(value, offer.source)
@@ -221,8 +221,13 @@ def _joined(present: Value, offer: Offer, source: str) -> Value:
     return joined + [[name, position] for name, position in offer.value if key_of(name) in offered]
 
 
+def _outdoes(name: str, source: str, other: str) -> bool:
+    """Genres of a source that is trusted more replace the others: few and even ones are better than a ripper's many."""
+    return name == "genres" and rank(name, source) < rank(name, other)
+
+
 def _lost(name: str, present: Value, value: Value) -> list[str]:
-    if name not in NAMES:
+    if name not in (*NAMES, "genres"):
         return []
     kept = {key_of(each) for each in value}
     return [each for each in present if key_of(each) not in kept]
@@ -304,7 +309,9 @@ def edit(
         for name in wanted:
             provenance[name] = {"source": PERSON, "at": now.isoformat(), "locked": True}
         for name in unlock - wanted.keys():
-            provenance[name] = {key: value for key, value in provenance.get(name, {}).items() if key != "locked"}
+            # Of nobody, so that every source may write it again.
+            known = {key: value for key, value in provenance.get(name, {}).items() if key != "locked"}
+            provenance[name] = {**known, "source": UNLOCKED}
         return _write(locked, values, wanted, provenance, why=f"edited by {by.get_username()}", by=by)
 
 

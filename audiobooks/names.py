@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import TypeVar
 
 from .library.albums import key_of
-from .models import Author, Authorship, Book, Named, Work
+from .models import Author, Authorship, Named, Work
 
 N = TypeVar("N", bound=Named)
 
@@ -59,9 +59,3 @@ def work_of(title: str, authors: Iterable[Author]) -> Work:
     if known is None:
         return Work.objects.create(title=title[:512], key=key)
     return Work.objects.get(pk=known)
-
-
-def leave_work(work: Work) -> None:
-    """Delete it if no book is of it any more."""
-    if not Book.objects.filter(work=work).exists():
-        work.delete()

@@ -6,7 +6,6 @@ done in threads; this one alone writes, each book in a transaction of its own.
 
 from __future__ import annotations
 
-import contextlib
 import threading
 import traceback
 from collections import deque
@@ -18,7 +17,7 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.models import User
-from django.db import connection, connections, transaction
+from django.db import DataError, IntegrityError, connection, connections, transaction
 from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
@@ -30,7 +29,7 @@ from . import covers
 from .exceptions import ServiceError
 from .facts import BookFacts
 from .fields import OF_THE_RECORDING, Offer, apply, decide, facts_of, offers_of, undo, values_of
-from .http import Doorway
+from .http import Doorway, Patience
 from .matching.choose import choose
 from .matching.compare import Match, Verdict, compare
 from .metadata.base import Provider
@@ -41,6 +40,8 @@ from .trust import rank
 
 ASKERS = 8
 """Threads that ask. The pace of each host is kept by the doorway, whatever their number."""
+PATIENCE = Patience(longest_pause=120)
+"""Eight that wait for a host which is asked once at a time take a while."""
 AHEAD = 32
 """Books asked about before they are written."""
 BATCH = 200
@@ -67,8 +68,8 @@ class Known:
     """Provider -> the record that is this book's."""
     proposed: frozenset[str]
     """Providers that have records for a person to choose from."""
-    rejected: frozenset[tuple[str, str, str]]
-    """(provider, record, region) that a person said are not."""
+    rejected: frozenset[tuple[str, str]]
+    """(provider, record) that a person said are not."""
 
 
 @dataclass
@@ -130,7 +131,7 @@ def _look_again(http: Doorway, known: Known, provider: Provider, taken: Provider
 def _judged(known: Known, provider: Provider, records: Iterable[BookFacts]) -> list[Match]:
     """Best first; without those that a person said are not the book."""
     unique = {(provider.name, facts.id, facts.region): facts for facts in records}
-    return choose(known.facts, [facts for key, facts in unique.items() if key not in known.rejected])
+    return choose(known.facts, [facts for key, facts in unique.items() if key[:2] not in known.rejected])
 
 
 # --- one book ---------------------------------------------------------------------------------------------------------
@@ -303,7 +304,7 @@ class _Askers:
     """Threads that ask and fetch covers, each with a connection to the database for as long as the block lasts."""
 
     def __init__(self) -> None:
-        self.http = Doorway()
+        self.http = Doorway(patience=PATIENCE)
         self.providers = providers()
         self._is_over = False
 
@@ -342,7 +343,7 @@ class _Askers:
             return ""
         try:
             covers.fetch(book, self._download)
-        except (ServiceError, covers.CoverError) as error:
+        except (ServiceError, covers.CoverError, OSError) as error:
             return str(error)
         return ""
 
@@ -472,8 +473,21 @@ class _Refresh:
         columns: dict[str, Any] = {"tried_at": now}
         if any(answer.record for answer in answers):
             columns["refreshed_at"] = now
-        # A book that was deleted while it was asked about is not written.
-        with contextlib.suppress(Book.DoesNotExist), transaction.atomic():
+        try:
+            return self._write_now(known, answers, offers, columns)
+        except Book.DoesNotExist:  # Deleted while it was asked about.
+            return False
+        except (DataError, IntegrityError, ValueError) as error:
+            # A value that no column takes, or a name that was merged away this moment, stops no other book.
+            self.run.error("%s could not be written: %s", known.book, error)
+            Book.objects.filter(pk=known.book.pk).update(tried_at=now)
+            return False
+
+    def _write_now(
+        self, known: Known, answers: list[Answer], offers: dict[str, Offer], columns: dict[str, Any]
+    ) -> bool:
+        now = columns["tried_at"]
+        with transaction.atomic():
             decision, _ = apply(known.book, offers, why=str(self.record), now=now, run=self.record, columns=columns)
             _remember(known, answers)
             counts: dict[str, Any] = {"checked": F("checked") + 1}
@@ -485,8 +499,7 @@ class _Refresh:
             MetadataRun.objects.filter(pk=self.record.pk).update(**counts)
             self.changed += bool(decision.accepted)
             self.reviews += any(answer.doubtful for answer in answers)
-            return "cover_url" in decision.accepted or bool(known.book.cover_url and not known.book.cover)
-        return False
+        return "cover_url" in decision.accepted or bool(known.book.cover_url and not known.book.cover)
 
     def _nobody(self) -> str:
         reasons = " ".join(f"{name}: {reason}" for name, reason in self.reasons.items())
@@ -519,19 +532,17 @@ def _with_matches(batch: list[Book]) -> Iterator[Known]:
         rows.setdefault(row.book_id, []).append(row)
     for book in batch:
         mine = rows.get(book.pk, [])
-        # A person's word last: it stays.
+        # The last stays: of a person's words the latest.
         taken = sorted(
             (row for row in mine if row.state in ProviderMatch.TAKEN),
-            key=lambda row: row.state == ProviderMatch.State.ACCEPTED,
+            key=lambda row: (row.state == ProviderMatch.State.ACCEPTED, row.decided_at or row.made_at),
         )
         yield Known(
             book,
             facts_of(book),
             {row.provider: row for row in taken},
             frozenset(row.provider for row in mine if row.state == ProviderMatch.State.PROPOSED),
-            frozenset(
-                (row.provider, row.record, row.region) for row in mine if row.state == ProviderMatch.State.REJECTED
-            ),
+            frozenset((row.provider, row.record) for row in mine if row.state == ProviderMatch.State.REJECTED),
         )
 
 

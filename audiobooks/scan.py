@@ -214,7 +214,8 @@ def _read(scan: Scan, found: FoundFile, known: LibraryFile | None) -> ReadFile |
         scan.summary.files_failed += 1
         scan.run.failed()
         scan.run.warning("%s could not be read: %s", found.path, error)
-        return ReadFile(found, FileTags(), known, str(error))
+        # A file that a tagger or a copy is at work on says nothing for a while; what it said before is not taken back.
+        return ReadFile(found, FileTags.from_json(known.tags) if known else FileTags(), known, str(error))
     scan.summary.files_read += 1
     scan.run.succeeded()
     return ReadFile(found, tags, known)

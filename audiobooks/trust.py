@@ -3,6 +3,8 @@
 PERSON = "person"
 FOLDER = "folder"
 """Tags and places of files: what a scan read."""
+UNLOCKED = "unlocked"
+"""What a person wrote, and gave free again: it is trusted least."""
 
 _AUDIBLE = ("audnexus", "audible")
 _RECORDINGS = (*_AUDIBLE, "librivox", "hardcover")

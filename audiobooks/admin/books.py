@@ -108,6 +108,7 @@ def _row(name: str, value: Any, known: dict[str, Any]) -> FieldRow:
 
 @admin.register(Book)
 class BookAdmin(LibraryAdmin):
+    linked_lookups = [f"{name}__id__exact" for name in ("authors", "narrators", "genres", "series_entries__series")]
     list_display = [
         "cover_column",
         "title_column",
@@ -310,6 +311,7 @@ class ListOfChanges(LibraryList):
 
 @admin.register(BookChange)
 class BookChangeAdmin(LibraryAdmin):
+    linked_lookups = ["book__id__exact", "run__id__exact"]
     list_display = ["when", "book_column", "why_column", "what_column", "undo_column"]
     list_display_links = None
     list_select_related = ["by", "run", "book"]
@@ -374,6 +376,7 @@ def undo_button(change: BookChange) -> SafeString:
 
 @admin.register(LibraryFile)
 class LibraryFileAdmin(LibraryAdmin):
+    linked_lookups = ["book__id__exact"]
     list_display = ["path", "book", "format", "size", "duration", "error"]
     list_select_related = ["book"]
     paginator = Paginator

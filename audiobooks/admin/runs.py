@@ -28,7 +28,7 @@ VARIANTS = {
     State.ABANDONED: "danger",
     State.UNDONE: "",
 }
-MAY_BE_UNDONE = (State.FINISHED, State.ABANDONED, State.ASKS)
+MAY_BE_UNDONE = (State.RUNNING, State.FINISHED, State.ABANDONED, State.ASKS)
 
 
 @admin.register(MetadataRun)

@@ -123,7 +123,7 @@ def _calendar(year: str, month: int, day: int) -> str:
 
 def https(value: Any) -> str:
     """An address as https, whatever it was given as; empty where it is none of the web."""
-    said = value.strip() if isinstance(value, str) else ""
+    said = value.strip() if isinstance(value, str) and value == _printable(value) else ""
     try:
         parts = urlsplit("https:" + said if said.startswith("//") else said)
         port = parts.port

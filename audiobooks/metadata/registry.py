@@ -13,7 +13,7 @@ from django.conf import settings
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
-from audiobooks.exceptions import NoRecord, ServiceError
+from audiobooks.exceptions import LeftAlone, NoRecord, ServiceError
 from audiobooks.facts import BookFacts
 from audiobooks.http import Doorway, database
 from audiobooks.metadata.audnexus import Audnexus
@@ -94,11 +94,12 @@ def ask(http: Doorway, provider: Provider, question: Question, wanted: BookFacts
         error = failed
     error = error or view.covered
     # Where nothing was asked, because of a copy or for want of an identifier, nothing is known of its health.
-    if error is not None:
+    # To be left alone, or to have no turn among our own, is no failure of the provider now.
+    if error is not None and not isinstance(error, LeftAlone):
         http.well_until.pop(configured, None)
         with database():
             ServiceState.objects.record_failure(provider.name, configured, error)
-    elif view.reached and not is_well:
+    elif error is None and view.reached and not is_well:
         if state is None or not state.is_known_well:
             with database():
                 ServiceState.objects.record_success(provider.name, configured)

@@ -725,3 +725,19 @@ def test_a_file_that_leaves_others_behind_takes_no_book_along(tmp_path: Path, pu
     before.refresh_from_db()
     assert before.path == "Ann/Big"
     assert books() == {"Ann/Big": 2, "Aaron": 1}
+
+
+def test_a_file_that_breaks_takes_nothing_of_its_book_back(tmp_path: Path) -> None:
+    library = tmp_path / "library"
+    for _ in make_library(library, files=1):
+        pass
+    scanned(library)
+    book = Book.objects.get()
+    before = (book.title, book.asin, book.runtime, [reading.narrator.name for reading in book.readings.all()])
+    assert all(before)
+    place = library / LibraryFile.objects.get().path
+    place.write_bytes(b"\0" * 5000)
+    scanned(library)
+    book = Book.objects.get()
+    assert (book.title, book.asin, book.runtime, [one.narrator.name for one in book.readings.all()]) == before
+    assert LibraryFile.objects.get().error

@@ -17,6 +17,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
+from scheduling.admin.pictures import picture
 from scheduling.models import Job, JobChange, SchedulerProcess, Task
 from scheduling.pauses import current_pause, pause_everything
 from tests.conftest import Editor
@@ -267,7 +268,7 @@ def test_no_list_can_be_asked_letter_by_letter_for_what_is_blanked_out(query: st
     "address",
     [
         "scheduling/job/?state=active&trigger__exact=cron", "scheduling/jobchange/?kind__exact=edited&job_key__exact=x",
-        "audiobooks/book/?abridged__exact=1&missing_since__isempty=0", "audiobooks/libraryfile/?book__id__exact=1",
+        "audiobooks/book/?authors__id__exact=1", "audiobooks/libraryfile/?book__id__exact=1",
         "audiobooks/libraryfile/?error__isempty=0", "auth/user/?is_staff__exact=1&groups__id__exact=1",
     ],
 )  # fmt: skip
@@ -343,7 +344,7 @@ def test_many_at_once_are_told_in_one_message_and_too_many_not_done() -> None:
         Job.objects.by_id(f"j{number:03}").pause()
     told = messages_of(client.post(LIST, {**data, "_selected_action": "j001"}, follow=True))
     assert sorted(told)[0] == "Done for 93 of 100 Jobs." and "Refused as well: 2 more Jobs." in told
-    assert len(told) == 7 and "Job j001: It is paused already." in told
+    assert len(told) == 7 and any(one.startswith("Job j001: It is paused already") for one in told)
     assert Job.objects.exclude(paused_at=None).count() == 100
 
 
@@ -389,6 +390,7 @@ def test_a_page_costs_a_role_twelve_queries_at_most_also_in_a_pause_with_a_cold_
     pause_everything(reason="some disk", by=User.objects.create_user("anna"))
     client = signed_in(who)
     cache.clear()
+    picture()  # Redrawn every 15 seconds at most, by one request for all.
     with django_assert_max_num_queries(12):
         response = client.get(url)
     if url in ("/admin/", LIST):
