@@ -82,7 +82,7 @@ def own(number: int, *, source: str = "folder", **changes: Any) -> Book:
 def outside(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeCatalogue]:
     """The only provider that is turned on; our patience with it is short."""
     patience = Patience(read=2, total=3, first_pause=0.01, busy_pause=0.02, longest_pause=1)
-    monkeypatch.setattr(refresh, "Doorway", lambda: Doorway(patience=patience, contact=""))
+    monkeypatch.setattr(refresh, "Doorway", lambda **_: Doorway(patience=patience, contact=""))
     with FakeCatalogue(facts(number) for number in range(300)) as fake:
         settings.METADATA_PROVIDERS = ["audnexus"]
         for name, value in fake.settings.items():

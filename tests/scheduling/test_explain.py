@@ -534,7 +534,7 @@ def test_it_costs_few_queries_among_thousands_of_tasks(
         ]
     )
     for minutes in (1000, 1001, 2500):
-        with django_assert_max_num_queries(16):
+        with django_assert_max_num_queries(17):
             page_of(administrator_client, at=f"{start + minutes * MINUTE:%Y-%m-%dT%H:%M}")
 
 

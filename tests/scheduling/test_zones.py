@@ -178,7 +178,8 @@ def test_a_pause_ends_in_the_zone_that_its_form_named(admin_client: Client) -> N
     assert Job.objects.by_id("x").paused_until == datetime(2099, 1, 1, tzinfo=UTC)
 
 
-@pytest.mark.parametrize("name", NOT_ZONES)
+# A NUL is refused before any form is read.
+@pytest.mark.parametrize("name", [name for name in NOT_ZONES if "\0" not in name])
 def test_a_form_that_names_no_zone_is_read_in_the_browsers(admin_client: Client, name: str) -> None:
     make_job()
     admin_client.cookies[COOKIE] = "Asia/Tokyo"
