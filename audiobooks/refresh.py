@@ -29,7 +29,7 @@ from . import covers
 from .exceptions import ServiceError
 from .facts import BookFacts
 from .fields import OF_THE_RECORDING, Offer, apply, decide, facts_of, offers_of, undo, values_of
-from .http import Doorway, Patience
+from .http import Doorway
 from .matching.choose import choose
 from .matching.compare import Match, Verdict, compare
 from .metadata.base import Provider
@@ -40,8 +40,6 @@ from .trust import rank
 
 ASKERS = 8
 """Threads that ask. The pace of each host is kept by the doorway, whatever their number."""
-PATIENCE = Patience(longest_pause=120)
-"""Eight that wait for a host which is asked once at a time take a while."""
 AHEAD = 32
 """Books asked about before they are written."""
 BATCH = 200
@@ -304,7 +302,7 @@ class _Askers:
     """Threads that ask and fetch covers, each with a connection to the database for as long as the block lasts."""
 
     def __init__(self) -> None:
-        self.http = Doorway(patience=PATIENCE)
+        self.http = Doorway()
         self.providers = providers()
         self._is_over = False
 
