@@ -143,6 +143,5 @@ def _write(place: Path, content: bytes) -> None:
             file.write(content)
             os.fchmod(file.fileno(), 0o644)
         os.replace(name, place)
-    except BaseException:
-        os.unlink(name)
-        raise
+    finally:
+        Path(name).unlink(missing_ok=True)  # There still where it could not be written whole.

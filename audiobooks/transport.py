@@ -7,6 +7,7 @@ import socket
 import ssl
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import certifi
@@ -64,7 +65,8 @@ class Transport(httpx.BaseTransport):
         pool = httpcore.ConnectionPool(
             ssl_context=self._context, max_keepalive_connections=0, network_backend=backend, http1=True, http2=False
         )
-        try:
+        with ExitStack() as failed:
+            failed.callback(pool.close)
             response = pool.handle_request(
                 httpcore.Request(
                     method=request.method.encode("ascii"),
@@ -79,9 +81,7 @@ class Transport(httpx.BaseTransport):
                     extensions={"timeout": request.extensions["timeout"]},
                 )
             )
-        except BaseException:
-            pool.close()
-            raise
+            failed.pop_all()  # The stream closes it.
         return httpx.Response(
             status_code=response.status, headers=response.headers, stream=_Stream(response, pool), request=request
         )

@@ -29,25 +29,10 @@ from scheduling.exceptions import TaskFailed
 if shutil.which("ffmpeg") is None and not os.environ.get("CI"):
     pytest.skip("ffmpeg makes the audio files of these tests: apt-get install ffmpeg", allow_module_level=True)
 
+from tests.audiobooks.running import Quiet
 from tests.samples.audio import CODECS, make_clips, make_library, write_tags
 
 pytestmark = pytest.mark.django_db
-
-
-class Quiet:
-    """A channel that reports nowhere; `stop_after` items it wants the run to stop."""
-
-    def __init__(self, stop_after: int | None = None) -> None:
-        self.stop_after = stop_after
-        self.seen = 0
-
-    def stop_wanted(self) -> bool:
-        return self.stop_after is not None and self.seen >= self.stop_after
-
-    def report_progress(self, run: TaskRun) -> None:
-        self.seen = run.processed
-        assert run.items_succeeded + run.items_failed <= run.processed
-        assert run.total is None or run.processed <= run.total
 
 
 def scanned(root: Path, channel: Quiet | None = None) -> TaskRun:
