@@ -1,4 +1,5 @@
 from .books import Authorship, Book, Holding, LibraryFile, Reading, SeriesEntry, Work, with_names
+from .guides import BrowserSession, Guide, GuideVersion
 from .imports import Upload
 from .library import (
     Author,
@@ -21,8 +22,11 @@ __all__ = [
     "Authorship",
     "Book",
     "BookChange",
+    "BrowserSession",
     "Genre",
     "GenreAlias",
+    "Guide",
+    "GuideVersion",
     "Holding",
     "Host",
     "HttpCopy",
