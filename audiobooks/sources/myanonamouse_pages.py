@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from audiobooks.exceptions import Forbidden, HttpError, ServiceError, SignedOut, SourceError, Throttled
-from audiobooks.http import Doorway, Pace, clean
+from audiobooks.http import Doorway, Pace
 from audiobooks.sources import pages
 from audiobooks.sources.myanonamouse import COOKIE, QUIET_AFTER_THROTTLE, URL, SessionStore, rotated, seed
 
@@ -51,12 +51,13 @@ class Fetched:
 def path_of(listed: str, url: str = URL) -> str:
     """A page as a person lists it, by its path or its whole address, as a path. Raises ValueError with a sentence."""
     given = listed.strip()
+    shown = pages.clean_text(given)[:80]
     try:
         parts, home = urlsplit(given), urlsplit(url)
     except ValueError:
-        raise ValueError(f"“{given[:80]}” is no path of a page.") from None
+        raise ValueError(f"“{shown}” is no path of a page.") from None
     if parts.netloc and (parts.scheme.lower(), parts.netloc.lower()) != (home.scheme, home.netloc.lower()):
-        raise ValueError(f"“{clean(given)[:80]}” is not on {home.netloc}.")
+        raise ValueError(f"“{shown}” is not on {home.netloc}.")
     path = f"{parts.path}?{parts.query}" if parts.query else parts.path
     if (
         not re.fullmatch(r"/[!-~]{0,250}", path)
@@ -64,9 +65,9 @@ def path_of(listed: str, url: str = URL) -> str:
         or ".." in path
         or (parts.scheme and not parts.netloc)
     ):
-        raise ValueError(f"“{clean(given)[:80]}” is no path of a page, such as /guides/?gid=72809.")
+        raise ValueError(f"“{shown}” is no path of a page, such as /guides/?gid=72809.")
     if _NO_PAGE.search(path) or pages.safe_url(url.rstrip("/") + path) != url.rstrip("/") + path:
-        raise ValueError(f"“{parts.path[:80]}” does something, or opens something as you, and is no page to read.")
+        raise ValueError(f"“{shown}” does something, or opens something as you, and is no page to read.")
     return path
 
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from email.message import Message
 from pathlib import PurePosixPath
 from typing import Literal
-from urllib.parse import parse_qsl, unquote, urljoin, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urljoin, urlsplit
 
 BLANK = "[secret]"
 MOST_BYTES = 16 * 1024 * 1024
@@ -197,13 +197,13 @@ def _events(page: str) -> Iterator[Event]:
     while at < end:
         start = page.find("<", at)
         if start < 0 or start > last_tag:
-            yield "text", html.unescape(page[at:]), ""
+            # Without its end, a comment is the rest.
+            yield "text", html.unescape(page[at:].partition("<!--")[0]), ""
             return
         if start > at:
             yield "text", html.unescape(page[at:start]), ""
         if page.startswith(("<!", "<?"), start):
             close = page.find("-->", start + 4) + 3 if page.startswith("<!--", start) else page.find(">", start) + 1
-            # Without its end, a comment is the rest.
             at = close if close >= start + 2 else end
             continue
         tag = _TAG.match(page, start) or _BROKEN_TAG.match(page, start)
@@ -355,7 +355,8 @@ class _Writer:
             self._sink.inline.append("\n")
         elif name == "a":
             self._end_link()
-            url = self._url(_attribute(attributes, "href"))
+            # A heading is a title, and its trail leads where nobody wants to go.
+            url = "" if self._sink.heading else self._url(_attribute(attributes, "href"))
             self._sink.link = (len(self._sink.inline), url) if url else None
         elif name == "img":
             alt = _attribute(attributes, "alt")
@@ -592,8 +593,9 @@ def safe_url(url: str) -> str:
     )
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     netloc = host if port is None else f"{host}:{port}"
-    kept = parts._replace(netloc=netloc, query="" if is_secret else parts.query, fragment="").geturl()
-    return re.sub(r"[\s<>\"'`|()\[\]{}\\]", lambda found: f"%{ord(found[0]):02X}", kept)[:2000]
+    kept = f"{parts.path}?{parts.query}" if parts.query and not is_secret else parts.path
+    kept = re.sub(r"[\s<>\"'`|()\[\]{}\\]", lambda found: quote(found[0]), kept)
+    return f"{parts.scheme.lower()}://{netloc}{kept}"[:2000]
 
 
 def _url_in_text(url: str) -> str:
