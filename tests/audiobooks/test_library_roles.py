@@ -156,6 +156,7 @@ STEPS = {
 }  # fmt: skip
 PAGES = [
     "servicestate",
+    "guide",
     "book",
     "bookchange",
     "libraryfile",
