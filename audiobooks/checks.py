@@ -10,6 +10,7 @@ from django.core.checks import CheckMessage, Error, register
 
 from audiobooks.metadata.audible import DOMAINS
 from audiobooks.metadata.registry import NEEDS, PROVIDERS
+from audiobooks.sources.myanonamouse_pages import listed
 
 _URLS = ("AUDNEXUS_URL", "AUDIBLE_URL", "OPEN_LIBRARY_URL", "GOOGLE_BOOKS_URL", "HARDCOVER_URL", "LIBRIVOX_URL")
 
@@ -75,3 +76,29 @@ def check_audiobookshelf(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
             )
         ]
     return []
+
+
+@register()
+def check_guides(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    if not settings.MAM_BROWSER_SESSION:
+        return []
+    home = urlsplit(settings.MAM_URL)
+    found: list[CheckMessage] = []
+    if home.scheme != "https" and home.hostname not in ("127.0.0.1", "localhost", "::1"):
+        found.append(
+            Error(
+                "MAM_URL is no address of https: the browser session would be sent for all to read.",
+                hint="Empty it in .env, for the site itself.",
+                id="audiobooks.E020",
+            )
+        )
+    _, problems = listed(settings.GUIDES_PAGES, settings.MAM_URL)
+    for problem in problems:
+        found.append(
+            Error(
+                f"GUIDES_PAGES: {problem}",
+                hint="Correct it in .env: paths of pages on the site, such as /guides/?gid=72809.",
+                id="audiobooks.E021",
+            )
+        )
+    return found

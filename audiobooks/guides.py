@@ -16,7 +16,7 @@ from django.utils import timezone
 from audiobooks.exceptions import ServiceError
 from audiobooks.http import Doorway, Patience
 from audiobooks.sources.myanonamouse import Session
-from audiobooks.sources.myanonamouse_pages import MemberPages, PageError, PageGone, path_of
+from audiobooks.sources.myanonamouse_pages import MemberPages, PageError, PageGone, listed
 from audiobooks.sources.pages import MOST_BYTES, READER, SUFFIXES, NotReadable, read_file
 from scheduling.conf import scheduling_settings
 from scheduling.context import TaskRun
@@ -288,21 +288,9 @@ class BrowserSessionStore:
         BrowserSession.objects.update_or_create(pasted=BrowserSession.key_of(seed), defaults={"current": current})
 
 
-def listed_pages() -> tuple[list[str], list[str]]:
-    """The paths that GUIDES_PAGES lists, each once, and what is wrong with the others."""
-    paths: dict[str, None] = {}
-    problems = []
-    for listed in settings.GUIDES_PAGES:
-        try:
-            paths[path_of(listed, settings.MAM_URL)] = None
-        except ValueError as error:
-            problems.append(str(error))
-    return list(paths), problems
-
-
 def _read_site(reading: Reading) -> None:
     run = reading.run
-    paths, problems = listed_pages()
+    paths, problems = listed(settings.GUIDES_PAGES, settings.MAM_URL)
     reading.problems += [f"GUIDES_PAGES: {problem}" for problem in problems]
     # One attempt: the next night is soon enough.
     http = Doorway(patience=Patience(attempts=1))

@@ -313,7 +313,8 @@ class Doorway:
                     raise BadAnswer(f"{request.host} says “not modified” of something that was never fetched.")
         except ServiceError as error:
             if copies and isinstance(error, HttpError) and error.status == 404:
-                copies.keep(error.data, status=404, nothing=True)
+                # What was not read is not kept either.
+                copies.keep(error.data if request.read is None else None, status=404, nothing=True)
             if not (kept and or_last_good and kept.status == 200 and _is_failure(error, request)):
                 raise
             logger.warning("%s Its answer of %s is used.", error, kept.checked_at)

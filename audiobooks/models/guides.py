@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import unicodedata
 from datetime import datetime
 from typing import Literal
@@ -14,6 +15,8 @@ MOST_VERSIONS = 100
 """Of one guide. A page that tells the time has a new one each night."""
 PLACE_CHARACTERS = 500
 _WORDS_SEARCHED = 6
+_MARKS = re.compile(r"^(?:#{1,6}|>) |^\|[ |-]+\|$|\|", re.MULTILINE)
+"""Of headings, quotations and tables, which are no words."""
 
 
 class GuideQuerySet(models.QuerySet["Guide"]):
@@ -71,7 +74,7 @@ class Guide(models.Model):
                 guide.save(update_fields=["checked_at", "stamp", "missing_since", "problem"])
                 return guide, "unchanged"
             guide.title, guide.text, guide.digest, guide.changed_at = title, text, digest, now
-            guide.searched = folded(f"{title}\n{text}")
+            guide.searched = folded(_MARKS.sub(" ", f"{title}\n{text}"))
             guide.save()
             GuideVersion.objects.create(guide=guide, title=title, text=text, digest=digest, seen_at=now)
             kept = guide.versions.values_list("pk", flat=True)[:MOST_VERSIONS]
