@@ -1,6 +1,7 @@
 """Django settings: the only place that reads the environment and `.env`."""
 
 import os
+import re
 from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -197,7 +198,11 @@ SCHEDULING = {
                 *(SECRET_KEY, urlsplit(_database_url).password, DATABASES["default"].get("PASSWORD")),
                 # A token may have been copied with the word Bearer before it.
                 *(GOOGLE_BOOKS_KEY, HARDCOVER_TOKEN, *HARDCOVER_TOKEN.split()[-1:], AUDIOBOOKSHELF_KEY),
-                *(MAM_BROWSER_SESSION, MAM_BROWSER_SESSION.removeprefix("mam_id=").rstrip("; ")),
+                # A session may have been pasted as a line of a cookie.
+                *(
+                    MAM_BROWSER_SESSION,
+                    *(part.removeprefix("mam_id=") for part in re.split(r"[\s;,\"'`]+", MAM_BROWSER_SESSION)),
+                ),
             ),
         )
     ),
