@@ -13,6 +13,7 @@ import email
 import html
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from email.message import Message
@@ -240,6 +241,7 @@ _BLOCKS = frozenset({
     "figcaption", "address", "center", "fieldset", "legend", "details", "summary", "hr", "body", "html", "head", "h1", "h2",
     "h3", "h4", "h5", "h6", "table", "caption", "tr", "td", "th", "tbody", "thead", "tfoot",
 })  # fmt: skip
+_HOLDERS = frozenset({"body", "main", "article", "section", "div", "td", "table"})
 _HEADINGS = {f"h{level}": level for level in range(1, 7)}
 
 Block = tuple[Literal["text", "heading", "item", "row"], str]
@@ -279,7 +281,9 @@ class _Writer:
         self._inside = 0
         """How deep in elements of the part's name; 0 outside of it."""
         self._was_inside = False
-        self._dropped: list[str] = []
+        self._dropped = ""
+        self._opened: Counter[str] = Counter()
+        """Tags within what is left out that are still open, less than none where one was closed that stood round it."""
         self._unopened_tables = 0
 
     def text(self) -> str:
@@ -306,23 +310,26 @@ class _Writer:
         return not self._dropped and (self._part == "body" or self._inside > 0)
 
     def _drops(self, name: str, *, is_end: bool) -> bool:
-        """Whether the tag belongs to what is left out. The end of what holds the page ends that too: its own is missing."""
-        if self._dropped:
-            if is_end and name == self._dropped[-1]:
-                self._dropped.pop()
-                return True
-            if is_end and name in ("body", "main", "article", "td"):
-                self._dropped.clear()
+        """Whether the tag belongs to what is left out, which ends at the latest with what it stands in: its own end may be missing."""
+        if not self._dropped:
+            if is_end or not (name in _DROPPED or (name == "header" and self._part == "body")):
                 return False
-            if not is_end and name == self._dropped[-1] and name != "form":
-                self._dropped.append(name)
-            return True
-        if not is_end and (name in _DROPPED or (name == "header" and self._part == "body")):
             if self._is_read:
                 self._flush()
-            self._dropped.append(name)
+            self._dropped = name
+            self._opened = Counter({name: 1})
             return True
-        return False
+        if name == self._dropped == "form" and not is_end:
+            # One within another is none.
+            return True
+        self._opened[name] += -1 if is_end else 1
+        if name == self._dropped and self._opened[name] < 1:
+            self._dropped = ""
+            return True
+        if is_end and name in _HOLDERS and self._opened[name] < 0:
+            self._dropped = ""
+            return False
+        return True
 
     def _is_part(self, name: str, attributes: str, *, is_end: bool) -> bool:
         """Whether the tag is within the part, of which only the first is read."""

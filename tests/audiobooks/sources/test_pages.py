@@ -100,6 +100,9 @@ def test_titles(html: str, title: str) -> None:
         ("<a href='https://e.org'>one<a href='https://e.com'>two", "[one](https://e.org)two"),
         ("a\x00b\x07c\ud800d\u202ee", "abcde"), ("&#0;&#x110000;&#xd800;x", "\ufffd\ufffd\ufffdx"), ("a&nbsp;&nbsp;b", "a b"),
         ("<p>a</p>\n\n<p> </p><p>b", "a\n\nb"),
+        ("<nav><table><tr><td>no</td><td>no</td></tr></table><div>no</div>no</nav>yes", "yes"),
+        ("<form><table><td>no</td></table><form>no</form>yes", "yes"), ("<div><form>no</div>yes", "yes"),
+        ("<aside><article>no</article>no<aside>no</aside>no</aside>yes", "yes"), ("<td><form>no<td>no</td></form>yes", "yes"),
     ],
 )  # fmt: skip
 def test_odd_pages(html: str, text: str) -> None:
