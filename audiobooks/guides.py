@@ -15,9 +15,10 @@ from django.utils import timezone
 
 from audiobooks.exceptions import ServiceError
 from audiobooks.http import Doorway, Patience
+from audiobooks.sources.markup import NotReadable
 from audiobooks.sources.myanonamouse import Session
 from audiobooks.sources.myanonamouse_pages import MemberPages, PageError, PageGone, listed
-from audiobooks.sources.pages import MOST_BYTES, READER, SUFFIXES, NotReadable, read_file
+from audiobooks.sources.pages import MOST_BYTES, READER, SUFFIXES, read_file
 from scheduling.conf import scheduling_settings
 from scheduling.context import TaskRun
 from scheduling.exceptions import TaskFailed

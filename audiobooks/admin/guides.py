@@ -19,7 +19,7 @@ from django.utils.safestring import SafeString
 from audiobooks.differences import difference
 from audiobooks.models import Guide, GuideVersion
 from audiobooks.models.guides import folded
-from audiobooks.sources.pages import Part, laid_out
+from audiobooks.sources.layout import Part, laid_out
 from scheduling.display import NOTHING, label, moment
 
 from .base import LibraryAdmin, LibraryList

@@ -17,6 +17,8 @@ from urllib.parse import urlsplit
 from audiobooks.exceptions import Forbidden, HttpError, ServiceError, SignedOut, SourceError, Throttled
 from audiobooks.http import Doorway, Pace
 from audiobooks.sources import pages
+from audiobooks.sources.cleaning import BLANK, clean_text, safe_url
+from audiobooks.sources.markup import NotReadable
 from audiobooks.sources.myanonamouse import COOKIE, QUIET_AFTER_THROTTLE, URL, SessionStore, rotated, seed
 
 # What else reads these pages waits 10 to 30 s (https://github.com/AlmightyTopher/MAMcrawler); a person is no faster.
@@ -51,7 +53,7 @@ class Fetched:
 def path_of(given: str, url: str = URL) -> str:
     """A page as a person lists it, by its path or its whole address, as a path. Raises ValueError with a sentence."""
     given = given.strip()
-    shown = pages.clean_text(given)[:80]
+    shown = clean_text(given)[:80]
     try:
         parts, home = urlsplit(given), urlsplit(url)
     except ValueError:
@@ -66,7 +68,7 @@ def path_of(given: str, url: str = URL) -> str:
         or (parts.scheme and not parts.netloc)
     ):
         raise ValueError(f"“{shown}” is no path of a page, such as /guides/?gid=72809.")
-    if _NO_PAGE.search(path) or pages.safe_url(url.rstrip("/") + path) != url.rstrip("/") + path:
+    if _NO_PAGE.search(path) or safe_url(url.rstrip("/") + path) != url.rstrip("/") + path:
         raise ValueError(f"“{shown}” does something, or opens something as you, and is no page to read.")
     return path
 
@@ -116,7 +118,7 @@ class MemberPages:
             raise _meant(error, cookie, path) from None
         kept = answer.data
         # Also a copy that an earlier release has read is without what this one takes for a secret.
-        page = pages.Page(title=kept["title"], text=pages.clean_text(kept["text"]), is_boxed=kept["is_boxed"])
+        page = pages.Page(title=kept["title"], text=clean_text(kept["text"]), is_boxed=kept["is_boxed"])
         return Fetched(page=page, as_of=answer.as_of)
 
 
@@ -156,7 +158,7 @@ class _BrowserCookie:
 
     def without(self, text: str) -> str:
         for value in sorted(self._known, key=len, reverse=True):
-            text = text.replace(value, pages.BLANK)
+            text = text.replace(value, BLANK)
         return text
 
 
@@ -172,7 +174,7 @@ def _page(text: str, path: str, url: str) -> pages.Page:
         page = pages.read_html(text, name=path, address=url + path)
     except pages.LoginPage:
         raise _signed_out() from None
-    except pages.NotReadable as error:
+    except NotReadable as error:
         raise PageError(f"MyAnonamouse answered for {path} with a page that cannot be read. {error}") from None
     said = page.text[:500]
     if not page.is_boxed and len(page.text) < 1000:
@@ -186,7 +188,7 @@ def _page(text: str, path: str, url: str) -> pages.Page:
 
 
 def _meant(error: HttpError, cookie: _BrowserCookie, path: str) -> ServiceError:
-    said = _in_short(pages.clean_text(cookie.without(error.text)))
+    said = _in_short(clean_text(cookie.without(error.text)))
     if error.status == 429:
         return _throttled(error.retry_after)
     if 300 <= error.status < 400:
