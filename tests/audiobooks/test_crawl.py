@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import time
-from collections.abc import Iterator
+import traceback
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 import time_machine
+from django.core.management import CommandError, call_command
 from django.db import connection
+from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
@@ -20,17 +24,19 @@ from audiobooks import crawl
 from audiobooks.facts import BookFacts, Contributor
 from audiobooks.fields import new_book, offers_of
 from audiobooks.http import Doorway, Pace, Patience
-from audiobooks.models import Author, Crawl, Host, Release, ServiceState, SourceSession
+from audiobooks.models import Author, Crawl, Host, HttpCopy, Release, ServiceState, SourceSession
 from audiobooks.names import rows_of, work_of
 from audiobooks.sources import myanonamouse, registry, torznab
 from scheduling.context import TaskRun
 from scheduling.exceptions import TaskFailed
 from scheduling.models import Job, Task
+from scheduling.registry import registry as registered
+from scheduling.runner import run_here
 from tests.audiobooks.outside import Reply
 from tests.audiobooks.running import Quiet
 from tests.fakes import myanonamouse as site
 from tests.fakes.librivox import FakeLibriVox, project
-from tests.fakes.myanonamouse import SEED, Call, FakeMyAnonamouse, row
+from tests.fakes.myanonamouse import SEED, Call, FakeMyAnonamouse, page, row
 from tests.fakes.torznab import KEY, FakeTorznab, Item
 from tests.scheduling.processes import running_scheduler, wait_until
 from tests.scheduling.test_running import ended
@@ -558,6 +564,100 @@ def test_a_few_rows_are_no_drift(mam: FakeMyAnonamouse) -> None:
     run()
     mam.rows = [offered(number, narrator_info="") for number in range(101, 110)]
     assert "degraded" not in run().result
+
+
+# --- secrets ----------------------------------------------------------------------------------------------------------
+
+PASSKEY = "recognisablePASSKEY77of99the2tracker"
+
+
+@pytest.fixture
+def with_secrets(
+    mam: FakeMyAnonamouse, indexer: FakeTorznab, settings: Any, caplog: pytest.LogCaptureFixture
+) -> Iterator[Callable[[], set[str]]]:
+    """Gives the secrets that were at work: the settings' and those that the site gave."""
+    settings.SOURCES = ["myanonamouse", "fiction", "librivox"]
+    mam.dl = "recognisableDLHASH0123456789"
+    caplog.set_level("DEBUG")
+    mam.rows = [offered(number, tags=f"see {mam.dl}") for number in range(1, 31)]
+    indexer.items = [
+        Item(
+            f"Nora Ferris - Book {number} [M4B]",
+            number,
+            comments=f"https://tracker.example/t/{number}?passkey={PASSKEY}",
+            attrs={"magneturl": f"magnet:?xt=urn:btih:{number:040x}&tr=https://t.example/{PASSKEY}/announce"},
+        )
+        for number in range(1, 31)
+    ]
+    with FakeLibriVox([project(1)]) as fake:
+        settings.LIBRIVOX_URL, settings.ARCHIVE_URL = fake.url, fake.archive_url
+        yield lambda: {SEED, KEY, PASSKEY, mam.dl, *(call.session for call in mam.calls), mam.session}
+
+
+def texts_of_the_database() -> str:
+    """Everything but what the session is kept in."""
+    skipped = {SourceSession._meta.db_table}
+    found = []
+    with connection.cursor() as cursor:
+        for table in connection.introspection.table_names(cursor):
+            if table not in skipped:
+                cursor.execute(f'SELECT * FROM "{table}"')
+                found += [bytes(value) if isinstance(value, memoryview) else value for row in cursor for value in row]
+    compressed = [row.content() or b"" for row in HttpCopy.objects.all()]
+    return "\n".join(map(str, [*found, *compressed]))
+
+
+def test_no_secret_is_shown_anywhere(
+    with_secrets: Callable[[], set[str]],
+    mam: FakeMyAnonamouse,
+    indexer: FakeTorznab,
+    admin_client: Client,
+    caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    said: list[str] = []
+
+    def crawled() -> None:
+        ServiceState.objects.all().delete()
+        Host.objects.all().delete()
+        try:
+            said.append(str(run_here(registered.get("audiobooks.mam_scraping"), {})))
+        except TaskFailed as error:
+            said.append("".join(traceback.format_exception(error)))
+
+    crawled()
+    assert Release.objects.count() == 61
+    echo = Reply(500, f"No luck with {KEY}".encode())
+    for faults in ([site.SIGNED_OUT] * 2, [site.IP_MISMATCH], [site.THROTTLED], [site.SOME_PAGE], [site.CUT]):
+        mam.faults, indexer.broken = list(faults), echo
+        crawled()
+        mam.faults.clear()
+    mam.before = lambda call: mam.faults.append(page(f"You are {call.session}".encode()))
+    indexer.broken, indexer.error = None, (100, 200, {})
+    crawled()
+    mam.before, indexer.error = None, None
+    mam.faults.clear()
+    mam.rows = [offered(number, narrator_info="", tags=mam.dl) for number in range(31, 131)]
+    crawled()
+    assert "degraded" in said[-1]
+    pages = [
+        "crawl/",
+        "release/",
+        *(f"release/{key}/change/" for key in Release.objects.values_list("pk", flat=True)[:3]),
+    ]
+    for address in pages:
+        said.append(admin_client.get(f"/admin/audiobooks/{address}").content.decode())
+    for task in Task.objects.all():
+        said.append(admin_client.get(f"/admin/scheduling/task/{task.pk}/change/").content.decode())
+    with contextlib.suppress(CommandError):
+        call_command("trysource", "fiction")
+    said += [caplog.text, *capsys.readouterr(), texts_of_the_database()]
+    secrets = with_secrets()
+    assert len(secrets) > 10
+    for secret in secrets:
+        for place, text in enumerate(said):
+            at = text.find(secret)
+            assert at < 0, (place, text[max(0, at - 200) : at + 100])
 
 
 # --- with real processes ----------------------------------------------------------------------------------------------
