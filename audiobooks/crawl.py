@@ -130,8 +130,8 @@ def new_releases(run: TaskRun) -> None:
             break
         crawls.append(_Crawl(run, http, source))
         crawls[-1].go()
-    # Of books that came since: what was read before them could not be recognised.
-    matched = match_again(since=last) if last is not None else 0
+    # What was read before a book came could not be recognised. A day more, since books may come during a crawl.
+    matched = match_again(since=last - timedelta(days=1)) if last is not None else 0
     forget_raw()
     _conclude(run, crawls, matched)
     if problems := [crawl.problem for crawl in crawls if crawl.problem]:
@@ -457,7 +457,8 @@ def _row(source: str, key: str, release: base.Release, known: Release | None, no
     for name in _SEEN_ANEW:
         value = storable(getattr(row, name))
         is_said = value not in (None, "", [], {})
-        setattr(row, name, value if is_said or known is None else getattr(known, name))
+        # That it is free is said of now alone.
+        setattr(row, name, value if is_said or known is None or name == "free" else getattr(known, name))
     row.dated_at = row.added or row.first_seen
     return row
 

@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from django import forms
+from django.conf import settings
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -123,6 +124,7 @@ class SourcesAdmin(LibraryAdmin):
             "title": "Sources",
             "opts": self.opts,
             "sources": _rows(),
+            "most_pages": settings.CRAWL_PAGES,
             "form": form,
             "may_try": request.user.has_perm(PERMISSION),
             "tried": tried,
