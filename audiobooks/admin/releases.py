@@ -131,7 +131,7 @@ class ReleaseAdmin(LibraryAdmin):
     def seeders_column(self, release: Release) -> str:
         return NOTHING if release.seeders is None else f"{release.seeders:,}"
 
-    @admin.display(description="")
+    @admin.display(description="state")
     def state_column(self, release: Release) -> SafeString:
         words = [label("free", "success")] if release.free else []
         words += [label("in the library", "info")] if release.work_id else []

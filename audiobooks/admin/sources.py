@@ -26,6 +26,7 @@ from audiobooks.models import Crawl, Host, ServiceState, SourceSession
 from audiobooks.services import Outcome
 from audiobooks.sources import registry
 from audiobooks.sources.base import Release
+from scheduling.display import label
 
 from .base import LibraryAdmin
 from .providers import TRIED, state_of
@@ -58,8 +59,6 @@ class SearchForm(forms.Form):
 
 @dataclass(frozen=True)
 class Row:
-    """renewed: the session that it was given last."""
-
     name: str
     label: str
     state: SafeString
@@ -74,6 +73,10 @@ class Row:
     def account(self) -> list[tuple[str, str]]:
         account = self.crawl.account if self.crawl else {}
         return [(_OF_ACCOUNT.get(name, name), _in_words(name, value)) for name, value in account.items()]
+
+    @property
+    def drift(self) -> SafeString | str:
+        return label("reads less than usual", "warning") if self.crawl and self.crawl.drift else ""
 
     @property
     def sample(self) -> str:

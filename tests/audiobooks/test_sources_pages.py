@@ -180,6 +180,7 @@ def test_account_crawl_and_drift_are_shown_and_no_session(viewer: Client, mam: F
         "∞",
         "Unsatisfied at most",
         "17 new",
+        "reads less than usual",
         "280 rows of 3 pages, 40 at most",
         "narrators is filled",
     ):
