@@ -208,12 +208,15 @@ class _Crawl:
             if self.run.should_stop:
                 return False
             page = self._page(cursor)
-            if page is None or self._is_odd(page, has_rows=is_again or (not cursor and self._has_rows_on_top())):
+            if page is None:
                 return False
-            if is_again and cursor and not page.cursor:
+            if is_again and cursor and page.rows and not page.cursor:
                 # Something was behind it. The list has moved by more than the cursor can tell: from the top.
                 cursor, is_again = "", False
                 continue
+            self.reading.count(page)
+            if self._is_odd(page, has_rows=is_again or (not cursor and self._has_rows_on_top())):
+                return False
             is_last = self._record(page, cursor, began)
             self.run.progress(
                 self.run.processed + len(page.releases), text=f"{self.source.label}, page {self.reading.pages}"
@@ -250,9 +253,8 @@ class _Crawl:
             outcome = self._ask(partial(self.source.newest, cursor=cursor))
         if outcome.error is not None:
             self._failed(outcome.error)
-        elif outcome.answer is not None:
-            self.reading.count(outcome.answer)
-        return None if outcome.error is not None else outcome.answer
+            return None
+        return outcome.answer
 
     def _ask(self, question: Callable[[Doorway], T]) -> Outcome[T]:
         """Again after a while where the host takes nobody for a moment, as when a crawl was killed in the middle of a
