@@ -16,14 +16,14 @@ from django.utils import timezone
 from audiobooks.exceptions import ServiceError
 from audiobooks.http import Doorway, Patience
 from audiobooks.sources.markup import NotReadable
-from audiobooks.sources.myanonamouse import Session
 from audiobooks.sources.myanonamouse_pages import MemberPages, PageError, PageGone, listed
 from audiobooks.sources.pages import MOST_BYTES, READER, SUFFIXES, read_file
+from audiobooks.sources.registry import KeptSession
 from scheduling.conf import scheduling_settings
 from scheduling.context import TaskRun
 from scheduling.exceptions import TaskFailed
 
-from .models import BrowserSession, Guide
+from .models import Guide
 from .models.guides import PLACE_CHARACTERS
 
 MOST_FILES = 2_000
@@ -277,25 +277,14 @@ def _shown(place: str) -> str:
 # -- the site
 
 
-class BrowserSessionStore:
-    """What was pasted is in the settings; what the site gave in its place is in the database."""
-
-    def load(self) -> Session:
-        pasted = settings.MAM_BROWSER_SESSION
-        row = BrowserSession.objects.filter(pasted=BrowserSession.key_of(pasted)).first()
-        return Session(seed=pasted, current=row.current if row else "")
-
-    def save(self, current: str, *, seed: str) -> None:
-        BrowserSession.objects.update_or_create(pasted=BrowserSession.key_of(seed), defaults={"current": current})
-
-
 def _read_site(reading: Reading) -> None:
     run = reading.run
     paths, problems = listed(settings.GUIDES_PAGES, settings.MAM_URL)
     reading.problems += [f"GUIDES_PAGES: {problem}" for problem in problems]
     # One attempt: the next night is soon enough.
     http = Doorway(patience=Patience(attempts=1))
-    site = MemberPages(store=BrowserSessionStore(), url=settings.MAM_URL)
+    store = KeptSession("myanonamouse-pages", settings.MAM_BROWSER_SESSION)
+    site = MemberPages(store=store, url=settings.MAM_URL)
     for path in _longest_ago_first(paths)[:MOST_PAGES]:
         if run.should_stop:
             return

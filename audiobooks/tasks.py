@@ -8,7 +8,7 @@ from scheduling.context import TaskRun
 from scheduling.exceptions import TaskFailed
 from scheduling.registry import task
 
-from . import imports, refresh, scan, shelf, write_back
+from . import crawl, guides, imports, refresh, scan, shelf, write_back
 from .exceptions import LibraryError
 from .models import MetadataRun
 from .models.network import forget_unused
@@ -69,8 +69,23 @@ def import_books(run: TaskRun, upload: int) -> None:
     timeout=timedelta(hours=2),
 )
 def mam_scraping_task(run: TaskRun) -> None:
-    """Crawl the tracker for new guides and torrents."""
-    raise TaskFailed("The tracker is not configured: this release cannot crawl one yet. Nothing was done.")
+    """Crawl the sources that are turned on for new audiobooks, and read the guides of the tracker."""
+    problems = []
+    for part in (crawl.new_releases, _read_guides):
+        if run.should_stop:
+            break
+        # What fails in one is no reason to leave the other out.
+        try:
+            part(run)
+        except TaskFailed as error:
+            problems.append(str(error))
+    if problems:
+        raise TaskFailed(" ".join(problems))
+
+
+def _read_guides(run: TaskRun) -> None:
+    counts = guides.read_guides(run)
+    run.result = {**(run.result or {}), "guides": counts}
 
 
 @task(

@@ -1,3 +1,14 @@
 """The admin of the library and of the people who sign in."""
 
-from . import books, guides, matches, names, numbers, people, providers, runs  # noqa: F401  (registers the pages)
+from . import (  # noqa: F401  (registers the pages)
+    books,
+    guides,
+    matches,
+    names,
+    numbers,
+    people,
+    providers,
+    releases,
+    runs,
+    sources,
+)

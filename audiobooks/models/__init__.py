@@ -1,5 +1,5 @@
 from .books import Authorship, Book, Holding, LibraryFile, Reading, SeriesEntry, Work, with_names
-from .guides import BrowserSession, Guide, GuideVersion
+from .guides import Guide, GuideVersion
 from .imports import Upload
 from .library import (
     Author,
@@ -15,6 +15,7 @@ from .library import (
 )
 from .metadata import BookChange, MetadataRun, ProviderMatch
 from .network import Host, HttpCopy, ServiceState
+from .sources import Crawl, Release, SourceSession
 
 __all__ = [
     "Author",
@@ -22,7 +23,7 @@ __all__ = [
     "Authorship",
     "Book",
     "BookChange",
-    "BrowserSession",
+    "Crawl",
     "Genre",
     "GenreAlias",
     "Guide",
@@ -38,10 +39,12 @@ __all__ = [
     "NarratorAlias",
     "ProviderMatch",
     "Reading",
+    "Release",
     "Series",
     "SeriesAlias",
     "SeriesEntry",
     "ServiceState",
+    "SourceSession",
     "Upload",
     "Work",
     "with_names",

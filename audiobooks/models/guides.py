@@ -8,7 +8,6 @@ import unicodedata
 from datetime import datetime
 from typing import Literal
 
-from django.conf import settings
 from django.db import models, transaction
 
 MOST_VERSIONS = 100
@@ -97,25 +96,6 @@ class GuideVersion(models.Model):
 
     def __str__(self) -> str:
         return f"{self.title}, {self.seen_at:%Y-%m-%d %H:%M}"
-
-
-class BrowserSession(models.Model):
-    """What the site has given in place of the browser session that a person pasted; an older value is worth nothing."""
-
-    pasted = models.CharField(max_length=64, unique=True, editable=False)
-    """A hash of what it took the place of."""
-    current = models.TextField(editable=False)
-    changed_at = models.DateTimeField(auto_now=True)
-
-    class Meta:
-        default_permissions = ()
-
-    def __str__(self) -> str:
-        return "A browser session"
-
-    @staticmethod
-    def key_of(pasted: str) -> str:
-        return hashlib.sha256(f"{settings.SECRET_KEY}\0{pasted}".encode()).hexdigest()
 
 
 def folded(text: str) -> str:

@@ -16,8 +16,8 @@ from .layout import DEEPEST_LIST
 
 MOST_MARKUP = 4 * 1024 * 1024
 """Characters of a page without the pictures that are written into it."""
-MOST_TAGS = 40_000
-"""Of a page, with ends and comments. A topic of a forum with a hundred answers has a quarter of it."""
+MOST_TAGS = 30_000
+"""Of a page, with ends and comments. A topic of a forum with a hundred answers has a third of it."""
 BOX = "guideBox"
 """The part of a page of MyAnonamouse that holds a guide (https://greasyfork.org/scripts/480153)."""
 
@@ -61,7 +61,8 @@ def without_pictures(page: str) -> str:
 def parsed(page: str) -> LexborHTMLParser:
     """Raises NotReadable.
 
-    Lexbor goes through all that is open for each tag, and through all attributes for each: bounded, that takes 3 seconds.
+    Lexbor goes through all that is open for each tag, and through all attributes for each: bounded, that takes
+    at most a few seconds.
     """
     page = without_pictures(page)
     if any(islice(_TAG.finditer(page), MOST_TAGS, None)):

@@ -137,9 +137,9 @@ def _read_mhtml(data: bytes, *, name: str) -> Page:
     problem = NotReadable("It is no page as browsers save it in one file.")
     pages: list[Page] = []
     tags = 0
-    for text, address in found[:50]:
+    for number, (text, address) in enumerate(found[:50]):
         tags += text.count("<")
-        if pages and tags > MOST_TAGS:
+        if number and tags > MOST_TAGS:
             break
         try:
             pages.append(read_html(text, name=name, address=address))

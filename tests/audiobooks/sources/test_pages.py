@@ -356,9 +356,16 @@ def test_a_guide_is_laid_out() -> None:
     "page",
     [
         "<div>" * 60_000, "<a '<a ' " * 40_000, "<a \"<a ' " * 40_000, "<" * 300_000, "<!--" * 100_000, "<script>" * 40_000,
-        "<table><tr><td>x" * 20_000, "<title>x" * 40_000, "<a href=x>y" * 30_000, "&" * 300_000, "<ul><li>x" * 20_000,
+        "<table><tr><td>x" * 9_900, "<title>x" * 40_000, "<a href=x>y" * 30_000, "&" * 300_000, "<ul><li>x" * 14_900,
         "<br>" * 100_000, "passkey: " * 30_000, "abcdef0123456789" * 20_000, "https://" * 40_000, "https://x.y/?" + "&a=b" * 60_000,
-        "- x\n" * 50_000, "| a " * 50_000, "\\|" * 50_000, "a = " * 50_000, "<a =\"" + "x = " * 50_000, "<form>" * 50_000, "<nav></p>" * 40_000,
+        "- x\n" * 50_000, "| a " * 50_000, "\\|" * 50_000, "a = " * 50_000, "<a =\"" + "x = " * 50_000, "<form>" * 50_000, "<nav></p>" * 14_900,
+        # As many tags as are read.
+        "<div>" * 29_000, "<h1><div>" * 14_500, "<table><tr><td>x<td>" * 7_000, "<font>" * 29_000, "<svg>" + "<g>" * 14_500 + "</x>" * 14_500,
+        "".join(f"<font color={number}>" for number in range(29_000)), "<!---->x" * 29_000, "<ol><li>x" * 14_500,
+        "<p>" + "".join(f"<b {number}>" for number in range(14_500)) + "</p>" + "<p>x</p>" * 9_000,
+        # As many characters as are read, and more.
+        "<" * 2_000_000, "<p " + " ".join(f"x{number}" for number in range(400_000)), "<p" + "".join(f"/x{number}='>'" for number in range(300_000)),
+        "<a " * 29_000 + 'x="' + "y" * 4_000_000, "<font>" * 400_000, "<p title='" + "x" * 4_000_000, "<table><tr><td><table>x<!---->" * 100_000,
     ],
 )  # fmt: skip
 def test_a_hostile_page_costs_its_length(page: str) -> None:
@@ -372,6 +379,28 @@ def test_a_hostile_page_costs_its_length(page: str) -> None:
 
     cost(page[: len(page) // 4])
     assert cost(page) < 5
+
+
+@pytest.mark.parametrize("tag", ["div", "b", "font color=1", "ul", "table><tr><td", "blockquote", "span"])
+def test_what_lies_deep_is_read(tag: str) -> None:
+    assert text_of(f"<{tag}>" * 9_000 + "<p>deep</p>").split()[-1] == "deep"
+
+
+def test_the_pictures_in_a_page_are_not_counted() -> None:
+    pictures = f"<img src='data:image/png;base64,{'iVBO/w0K' * 100_000}'>" * 9
+    assert text_of(f"<p>before</p>{pictures}<p>after</p>") == "before\n\nafter"
+    for text in ("word " * 900_000, "<p>word " * 900_000):
+        for name in ("x.html", "x.txt"):
+            with pytest.raises(NotReadable, match="4 MB"):
+                read_file(text.encode(), name=name)
+    with pytest.raises(NotReadable, match="more than 30000 tags"):
+        text_of("<br>" * 30_000 + "x<br>")
+
+
+def test_how_text_looks_is_not_read() -> None:
+    assert text_of("<p>a<B class='x>y'>b</b><big>c</big> <base><body><i\n>d</i></p>") == "ay'>bc d"
+    many = "".join(f" x{number}='>'" for number in range(40))
+    assert text_of(f"<p{many}>yes</p>") == "yes"
 
 
 def test_refusals_say_nothing_of_the_content() -> None:

@@ -5,22 +5,10 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('audiobooks', '0011_provider_roles'),
+        ('audiobooks', '0014_source_roles'),
     ]
 
     operations = [
-        migrations.CreateModel(
-            name='BrowserSession',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('pasted', models.CharField(editable=False, max_length=64, unique=True)),
-                ('current', models.TextField(editable=False)),
-                ('changed_at', models.DateTimeField(auto_now=True)),
-            ],
-            options={
-                'default_permissions': (),
-            },
-        ),
         migrations.CreateModel(
             name='Guide',
             fields=[
