@@ -362,7 +362,7 @@ def test_it_is_kept_before_anything_else_is_asked(
 
     with pytest.raises(OSError, match="disk full"):
         MyAnonamouse(store=Full(), url=mam.url).newest(http)
-    assert Host.objects.get().in_flight == 0
+    assert Host.objects.get().turns == []
 
 
 def test_what_was_pasted_is_tried_once_more(
