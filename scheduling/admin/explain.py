@@ -93,5 +93,4 @@ def _facts(explanation: Explanation) -> list[tuple[str, str | SafeString]]:
 
 
 def _tasks(explanation: Explanation) -> list[tuple[Task, str]]:
-    found = Task.objects.in_bulk(explanation.task_ids)
-    return [(found[pk], change_url(found[pk])) for pk in explanation.task_ids if pk in found]
+    return [(task, change_url(task)) for task in explanation.tasks]
