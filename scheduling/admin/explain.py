@@ -38,7 +38,7 @@ class MomentForm(forms.Form):
         super().__init__({"at": at})
         if not (self.is_valid() and _FITS.fullmatch(at)):
             # The other kind of input would show nothing.
-            self.fields["at"].widget.attrs["type"] = "text"
+            self.fields["at"].widget.input_type = "text"
 
     def clean_at(self) -> datetime:
         at: datetime = self.cleaned_data["at"]
