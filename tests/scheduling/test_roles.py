@@ -348,6 +348,21 @@ def test_many_at_once_are_told_in_one_message_and_too_many_not_done() -> None:
     assert Job.objects.exclude(paused_at=None).count() == 100
 
 
+@pytest.mark.parametrize("post", [{}, {"post": "yes"}])
+def test_no_more_are_deleted_at_once_either(post: dict[str, str]) -> None:
+    """Each is deleted by itself, with its record: thousands kept a request busy for minutes."""
+    for number in range(101):
+        make_job(f"j{number:03}")
+    client = signed_in("Administrator")
+    data = {"action": "delete_selected", "select_across": "1", "_selected_action": "j000", **post}
+    told = messages_of(client.post(LIST, data, follow=True))
+    assert told == ["These are more than 100 Jobs, the most at once; nothing was done."]
+    assert Job.objects.count() == 101
+    Job.objects.by_id("j000").remove()
+    response = client.post(LIST, {**data, "_selected_action": "j001"}, follow=True)
+    assert response.status_code == 200 and Job.objects.count() == (0 if post else 100)
+
+
 @pytest.mark.parametrize(
     "name", [name for name, step in STEPS.items() if not step.data.keys() & {"action", "name", "post"}]
 )
