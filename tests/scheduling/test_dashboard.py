@@ -170,7 +170,7 @@ def fill(jobs: int, tasks: int) -> None:
 def test_queries_are_bounded_with_200_jobs_and_2000_tasks(django_assert_max_num_queries: Any, url: str) -> None:
     fill(200, 2000)
     client = person("view_task", "view_job", "view_daycount", "view_schedulerprocess", "view_book", "retry_task")
-    with django_assert_max_num_queries(15):
+    with django_assert_max_num_queries(12):
         page = client.get(url).content
     assert len(page) < 600_000
     with django_assert_max_num_queries(9):
