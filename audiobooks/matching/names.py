@@ -178,6 +178,8 @@ def _given_agree(a: tuple[str, ...], b: tuple[str, ...]) -> float:
         return 0.95
     if len(a[0]) == 1 or len(b[0]) == 1:
         return 0.9 if a[0][0] == b[0][0] else 0.0
+    if _sound(a[0]) == _sound(b[0]) and all(x == y for x, y in zip(_initials(a[1:]), _initials(b[1:]), strict=False)):
+        return 0.9
     if (
         len(a) == len(b) == 1
         and min(len(a[0]), len(b[0])) <= 3
@@ -191,6 +193,26 @@ def _given_agree(a: tuple[str, ...], b: tuple[str, ...]) -> float:
 def _initials(words: tuple[str, ...]) -> str:
     """Those of "Ronald Reuel", "R R" and "RR"."""
     return "".join(words) if words and max(map(len, words)) <= 2 else "".join(word[0] for word in words)
+
+
+_SOUNDS = (
+    ("ph", "f"),
+    ("v", "f"),
+    ("th", "t"),
+    ("hn", "n"),
+    ("ck", "k"),
+    ("c", "k"),
+    ("y", "i"),
+    ("ie", "i"),
+    ("z", "s"),
+)
+
+
+def _sound(word: str) -> str:
+    """What spellings of one given name have in common: Steven and Stephen, Catherine and Katherine, Sara and Sarah."""
+    for letters, sound in _SOUNDS:
+        word = word.replace(letters, sound)
+    return re.sub(r"(.)\1+", r"\1", re.sub(r"(?<=..)[eh]$", "", word))
 
 
 def _typing_error(a: str, b: str) -> bool:
@@ -234,7 +256,12 @@ _ASIN_WHOLE = re.compile(r"B(?=.*\d)[0-9A-Z]{9}")
 
 def isbn13(text: str) -> str:
     """ISBN-13 of an ISBN-10 or -13 in any dress (`="0-306-40615-2"`), "" where there is none or its check digit is wrong."""
-    digits = re.sub(r"[^0-9X]", "", _ISBN_NAME.sub("", text[:60]).upper())
+    return _isbn13(text[:60])
+
+
+@lru_cache(8192)
+def _isbn13(text: str) -> str:
+    digits = re.sub(r"[^0-9X]", "", _ISBN_NAME.sub("", text).upper())
     if re.fullmatch(r"\d{9}[\dX]", digits):
         values = [10 if digit == "X" else int(digit) for digit in digits]
         if sum(weight * value for weight, value in zip(range(10, 0, -1), values, strict=True)) % 11:

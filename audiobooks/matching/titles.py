@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 from .names import clean, normalise
-from .positions import NUMBER_WORDS, ROMAN, parse_positions
+from .positions import COMPOUND, NUMBER_WORDS, ROMAN, parse_positions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +41,7 @@ class ParsedTitle:
     editions: tuple[str, ...] = ()
 
 
-_N = rf"(?:\d{{1,4}}(?:\.\d{{1,2}})?\b|(?-i:{ROMAN})\b(?<=[IVX])|(?:{'|'.join(NUMBER_WORDS)})\b)"
+_N = rf"(?:\d{{1,4}}(?:\.\d{{1,2}})?\b|(?-i:{ROMAN})\b(?<=[IVX])|{COMPOUND}\b|(?:{'|'.join(NUMBER_WORDS)})\b)"
 _NUMBERS = rf"(?P<position>{_N}(?:\s*(?:-|–|,|&|and|to)\s*{_N})*)(?:\s*(?:of|/)\s*\d{{1,3}}\b)?"
 _WORD = r"(?:book|books|bk|bks|volume|volumes|vol|vols|band|bd|teil|tome|livre|libro)\b\.?_?"
 _LOOSE_WORD = rf"(?:{_WORD}|(?:part|pt|episode|no|nr|number|novella|story)\b\.?)"
@@ -61,7 +61,8 @@ _TRAILING = re.compile(r"(?P<stem>.*[^\W\d_].*?)\s+(?P<position>\d{1,2}(?:\.\d)?
 MOST_VOLUMES = 40
 _PART_OF = re.compile(r"(?:part|pt|teil)?\.?\s*(\d{1,2})\s*(?:of|von|/)\s*(\d{1,2})", re.I)
 
-_SEPARATOR = re.compile(r"\s+[-–—~]+\s+|:\s+|\s+:|;\s+|\s*\|\s*")
+# An underscore stands for a colon in what was a file name.
+_SEPARATOR = re.compile(r"\s+[-–—~]+\s+|:\s+|\s+:|;\s+|\s*\|\s*|\s?_\s+")
 BRACKETS = re.compile(r"\(([^()]*)\)|\[([^\[\]]*)\]|\{([^{}]*)\}")
 
 ABRIDGED = re.compile(r"\b(un)?abridged\b", re.I)
@@ -96,6 +97,11 @@ _ADVERTISEMENT = re.compile(
     r"(?:an?\s+)?(?:novel|memoir|thriller)(?:\s+of\s+.{1,60})?|(?:light novel|litrpg|gamelit|the complete text|an audible original(?: \w+)?)|"
     r"(?:audiobook|audio ?book|audible audio(?: edition)?|audio cd|official|hörbuch|ungekürzt)|"
     r"(?:narrated|read|performed) by .{1,80}",
+    re.I,
+)
+# Only behind a title: "Salt: Stories", "Salt: A Life"
+_DESCRIPTION = re.compile(
+    r"(?:(?:an?|the|his|her|my)\s+)?(?:short\s+)?(?:stories|tales|poems|essays|plays|life|biography|autobiography|memoirs?|history)",
     re.I,
 )
 # "A Harry Hole Thriller, Book 9"
@@ -268,6 +274,8 @@ class _Field:
             return True
         if _EDITION.fullmatch(text):
             self.editions.append(text)
+            return True
+        if (self.contents or self.is_subtitle) and _DESCRIPTION.fullmatch(text):
             return True
         return bool(_ADVERTISEMENT.fullmatch(text))
 
