@@ -74,6 +74,8 @@ _BEFORE = re.compile(r"^(?:(?:written |read |narrated |performed |translated )?b
 _SEPARATORS = re.compile(r"\s*[;|\0]\s*|\s*/\s*|\s+(?:&|and|with|und|et)\s+", re.I)
 _GENERATION = _words("jr sr ii iii iv")
 _TITLES = _words("dr prof professor sir dame lady lord rev mr mrs ms phd md esq dds ma ba jd mba psyd cbe obe")
+# Before a name they are initials: "JD Robb".
+_DEGREES = _words("jd ma ba md")
 _AFTER_NAME = re.compile(r"\s*(?:jr|sr|ii|iii|iv|ph\.?\s?d|m\.?d|esq|j\.?d|mba|obe|cbe)\b\.?\s*$", re.I)
 _PARTICLES = _words("le la de del della di da van von der den du des st saint mac mc al el ter ten o")
 _NOBODY = frozenset(
@@ -139,13 +141,17 @@ def person(name: str) -> Person | None:
     # "J.K.Rowling", "Leonard L.Martin": a point divides as a blank does.
     words = normalise(_BEFORE.sub("", text).replace(".", ". ")).split()
     generation = next((word for word in words[1:] if word in _GENERATION), "")
-    plain = [word for word in words if word not in _TITLES and word != generation] or words
+    plain = _without_titles(word for word in words if word != generation) or words
     if not plain or not text.strip() or " ".join(plain) in _NOBODY:
         return None
     if "," in text and len(pair := split_people(text)) == 1 and not _AFTER_NAME.search(text):
-        plain = [word for word in normalise(pair[0].replace(".", ". ")).split() if word not in _TITLES]
+        plain = _without_titles(normalise(pair[0].replace(".", ". ")).split())
     *given, last = plain
     return Person(last, tuple(given), generation, "" if role.startswith(("narrat", "read", "perform")) else role)
+
+
+def _without_titles(words: Iterable[str]) -> list[str]:
+    return [word for at, word in enumerate(words) if word not in _TITLES or (at == 0 and word in _DEGREES)]
 
 
 def people(names: Iterable[str]) -> tuple[Person, ...]:

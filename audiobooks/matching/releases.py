@@ -27,6 +27,8 @@ _NOISE_WORD = re.compile(
     r"(?:original |uncut |deluxe |special )edition|uncut|promo cd|complete|requested|nmr|enrich|lossless|tracks|multi|us|uk|v\d)",
     re.I,
 )
+# Of these only capitals are no part of a title: "The Salt Web", "The Rest of Us".
+_MAY_END_TITLE = frozenset({"web", "us", "uk", "complete", "tracks", "multi", "opus", "lit"})
 _TAIL = re.compile(rf"[\s,.-]+{_NOISE_WORD.pattern}$", re.I)
 # "… 2015 M4B-GRP", where neither year nor group stands in brackets
 _SCENE_TAIL = re.compile(rf"\s(?:{_NOISE_WORD.pattern})-\w{{2,15}}$", re.I)
@@ -41,8 +43,11 @@ _NUMBER_FIRST = re.compile(
     re.I,
 )
 _PADDED_FIRST = re.compile(r"(0\d(?:\.\d)?|\d{1,2}\.\d)\s+(?=[^\W\d])")
-# "Salt 03 The Glass Meridian"
-_PADDED_INSIDE = re.compile(r"(?P<series>.*[^\W\d]\S*)\s+#?(?P<position>0\d(?:\.\d)?)\s+(?P<title>[^\W\d].+)")
+# "Salt 03 The Glass Meridian", "Salt (3) The Glass Meridian"
+_PADDED_INSIDE = re.compile(
+    r"(?P<series>.*[^\W\d]\S*)\s+(?:#?(?P<position>0\d(?:\.\d)?)|[(\[]#?(?P<bracket>\d{1,2}(?:\.\d)?)[)\]])\s+(?P<title>[^\W\d].+)"
+)
+_PADDED_BEHIND = re.compile(r"(?P<series>.*[^\W\d]\S*)\s+(?P<position>0\d)")
 _SIGN = re.compile(r"\b(?:vol(?:ume)?|books?|bk|band)\b|#|\b0\d", re.I)
 _ONLY_NUMBER = re.compile(
     r"(?:vol(?:ume)?|book|bk|band|part|no)?\.?\s*#?\s*(\d{1,3}(?:\.\d{1,2})?(?:\s*-\s*\d{1,3})?)", re.I
@@ -282,6 +287,9 @@ def _series_in(text: str, found: _Found, *, bare_number: bool) -> bool:
 
 def _without_tail(text: str) -> str:
     while (match := _TAIL.search(text)) and match.start() > 2:
+        word = match[0].strip(" ,.-")
+        if word.lower() in _MAY_END_TITLE and (not word.isupper() or text.isupper()):
+            break
         text = text[: match.start()].rstrip(" -,")
     return text
 
@@ -362,8 +370,10 @@ def _take_numbers(parts: list[str], found: _Found) -> list[str]:
         elif at < max(texts, default=0) and (match := _SERIES_NUMBER.fullmatch(part)):
             taken.append((len(left), match))
         elif match := _PADDED_INSIDE.fullmatch(part):
-            found.series, found.position = match["series"], match["position"]
+            found.series, found.position = match["series"], match["position"] or match["bracket"]
             left.append(match["title"])
+        elif len(left) > 1 and at == len(parts) - 1 and (match := _PADDED_BEHIND.fullmatch(part)):
+            found.series, found.position = match["series"], match["position"]
         else:
             if " " not in part and len(re.findall(r"[A-Z][a-z]+", part)) > 2:
                 part = _HUMPS.sub(" ", part)
@@ -391,7 +401,9 @@ def _title_and_author(parts: list[str], context: _Context, found: _Found) -> tup
     if context.series:
         kept = [part for part in parts if series_key(part) != series_key(context.series)]
         # The first volume of a series is often named like it.
-        parts = kept if any(not is_context(part) for part in kept) else [*kept, parts[-1]]
+        parts = (
+            kept if any(not is_context(part) for part in kept) else [*(p for p in kept if p != parts[-1]), parts[-1]]
+        )
     if context.author:
         author = next((part for part in parts if is_context(part)), "")
         rest = [part for part in parts if part != author] if author and len(parts) > 1 else parts
