@@ -197,7 +197,10 @@ def _author(case: _Case) -> float | None:
     if not one or not other:
         silent, names = (case.one, case.other) if not one else (case.other, case.one)
         if any(
-            (len(words) > 1 and without(silent.title, words, before="by")) or (silent.rest and silent.title == words)
+            (len(words) > 1 and without(silent.title, words, before="by"))
+            or (silent.rest and silent.title == words)
+            # One word is a name only where the rest is the whole title: "Plato The Republic".
+            or any(left in (names.title, names.title + names.rest) for left in without(silent.raw, words, before="by"))
             for words in names.author_words
         ):
             return case.add("author", 0.05, "the author is named in the title")
@@ -207,7 +210,7 @@ def _author(case: _Case) -> float | None:
     if best >= 0.9:
         return case.add("author", 0.0, "same author")
     words = "nearly the same author" if best >= 0.6 else "other authors"
-    return case.add("author", 1 - best, f"{words}: {names_a} against {names_b}")
+    return case.add("author", round(1 - best, 3), f"{words}: {names_a} against {names_b}")
 
 
 def _series(case: _Case) -> bool | None:

@@ -79,7 +79,9 @@ def _read(title: str, subtitle: str, series: tuple[tuple[str, str], ...], author
 
 
 def _names_of(name: str, who: Person) -> tuple[Words, ...]:
-    forms = (who.words, (who.last, *who.given), tuple(normalise(name.replace(".", ". ")).split()))
+    # The last name may have several words, and stand first.
+    turns = [(*who.words[at:], *who.words[:at]) for at in range(len(who.words))][-3:]
+    forms = [who.words, *turns, tuple(normalise(name.replace(".", ". ")).split())]
     # Titles have lost their article, which "A. M. Howell" begins with.
     return tuple(dict.fromkeys([*forms, *map(without_article, forms)]))
 
@@ -298,47 +300,29 @@ def _numbers(words: Words) -> list[str]:
 def turned(facts: BookFacts, other: BookFacts) -> BookFacts:
     """The facts, of another author, with that and the title exchanged where the other side shows that they are, else as they are.
 
-    "Storm Front - Jim Butcher" does not say which of the two is the person. Everything that is said must be found on the
-    other side: in the title, or as the series.
+    "Storm Front - Jim Butcher" does not say which of the two is the person, and "Tomas Reed-Holm-Salt" not where the name
+    ends. All of it must be found on the other side: author, title, and maybe a series.
     """
-    texts, series = [facts.title, *facts.subtitle.split(": ")], list(facts.series)
-    taken = ", ".join(facts.author_names)
     twin = read(other)
-    is_series = series_key(taken) in dict(twin.places)
-    for at, text in enumerate(texts):
-        if cut := _author_behind(text, other.authors):
-            left = [each for each in (*texts[:at], cut[0], *texts[at + 1 :]) if each]
-            if is_series and left:
-                found = _named(facts, cut[1], left, [*series, SeriesPlace(name=taken)])
-            else:
-                found = _named(facts, cut[1], [taken, *left], series)
-            if _says_the_same(found, twin):
-                return found
-    for at, place in enumerate(series):
-        if is_series and (cut := _author_behind(place.name, other.authors)) and not cut[0]:
-            series[at] = SeriesPlace(name=taken, position=place.position)
-            found = _named(facts, cut[1], texts, series)
-            return found if _says_the_same(found, twin) else facts
+    titles = (twin.title, twin.title + twin.rest, twin.raw)
+    named = _words(" ".join((*facts.author_names, facts.title, facts.subtitle)))
+    for place in (None, *facts.series):
+        words = named + _words(place.name) if place else named
+        for author in other.authors:
+            who = person(author.name)
+            for name in _names_of(author.name, who) if who else ():
+                for left in without(words, name, before="by") if len(name) > 1 else ():
+                    for series in ((), *twin.series_words):
+                        for title in without(left, series) if series else (left,):
+                            if without_article(title) in titles:
+                                return _as_turned(facts, author, title, series, place)
     return facts
 
 
-def _author_behind(text: str, authors: Iterable[Contributor]) -> tuple[str, Contributor] | None:
-    """The full name that the text ends with, and what is before it."""
-    words = tuple(normalise(text).split())
-    for author in authors:
-        who = person(author.name)
-        for name in _names_of(author.name, who) if who else ():
-            if len(name) > 1 and words[-len(name) :] == name:
-                before = words[: -len(name)]
-                return " ".join(before[:-1] if before[-1:] == ("by",) else before), author
-    return None
-
-
-def _named(facts: BookFacts, author: Contributor, texts: list[str], series: list[SeriesPlace]) -> BookFacts:
-    title, *rest = texts
-    return replace(facts, title=title, subtitle=": ".join(rest), authors=(author,), series=tuple(series))
-
-
-def _says_the_same(facts: BookFacts, twin: Reading) -> bool:
-    reading = read(facts)
-    return reading.title + reading.rest in (twin.title, twin.title + twin.rest, twin.raw) or reading.raw == twin.raw
+def _as_turned(
+    facts: BookFacts, author: Contributor, title: Words, series: Words, place: SeriesPlace | None
+) -> BookFacts:
+    places = [each for each in facts.series if each is not place]
+    if series:
+        places.append(SeriesPlace(name=" ".join(series), position=place.position if place else ""))
+    return replace(facts, title=" ".join(title), subtitle="", authors=(author,), series=tuple(places))

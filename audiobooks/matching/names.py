@@ -172,6 +172,10 @@ def same_person(a: Person, b: Person) -> float:
         return 0.7 if a.last == b.last else 0.0
     if sorted(a.words) == sorted(b.words):
         return 0.95
+    shorter, longer = sorted((a.words, b.words), key=len)
+    if longer[-len(shorter) :] == shorter and len(shorter[0]) > 1:
+        # "García Márquez" for "Gabriel García Márquez"
+        return 0.9
     last = 1.0 if a.last == b.last else 0.9 if _typing_error(a.last, b.last) else 0.0
     return last * _given_agree(a.given, b.given)
 
@@ -192,6 +196,9 @@ def _given_agree(a: tuple[str, ...], b: tuple[str, ...]) -> float:
         and a[0][0] == b[0][0]
         and (a[0] in b[0] or b[0] in a[0])
     ):
+        return 0.85
+    if a[1:] and _initials(a[1:]) == _initials(b[1:]) and a[0][0] == b[0][0] and OSA.distance(a[0], b[0]) == 1:
+        # "Ian M." and "Iain M."
         return 0.85
     return 0.85 if _typing_error(a[0], b[0]) else 0.0
 

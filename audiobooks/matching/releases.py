@@ -319,12 +319,12 @@ class _Context:
 
 def _author_first(text: str) -> list[str]:
     """The parts of the folder of a series, which is "Ilse Varga - Salt", "Ilse Varga, Salt Series", "Salt by Ilse Varga", "Salt - Ilse Varga"."""
-    parts = _split(text)
-    if len(parts) == 1:
+    if not _SEPARATOR.search(text):
         for author, rest in (text.rpartition(" by ")[::-2], text.partition(", ")[::2]):
             if rest and looks_like_person(author):
                 return [author, rest]
-    elif not looks_like_person(parts[0]) and looks_like_person(parts[-1]):
+    parts = _split(text)
+    if len(parts) > 1 and not looks_like_person(parts[0]) and looks_like_person(parts[-1]):
         return [parts[-1], *parts[:-1]]
     return parts
 
