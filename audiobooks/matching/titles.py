@@ -142,7 +142,7 @@ def parse_title(title: str, subtitle: str = "") -> ParsedTitle:
     own = [text for at, text in enumerate(found.contents) if at == 0 or series_key(text) not in keys]
     if line and len(own) > 1 and series_key(own[0]) == series_key(line.series):
         own = own[1:]
-    series = line.series if line else own[0] if found.lines else ""
+    series = line.series if line else _without_number(own[0], found.lines[0].position) if found.lines else ""
     position = line.position if line else found.lines[0].position if found.lines else ""
     more = [(line.series, line.position) for line in found.lines if line.series and line.series != series]
     guess = None if found.lines else _number_behind(own, found.extra)
@@ -169,6 +169,12 @@ def parse_title(title: str, subtitle: str = "") -> ParsedTitle:
         part=part,
         editions=tuple(dict.fromkeys(first.editions + second.editions)),
     )
+
+
+def _without_number(title: str, position: str) -> str:
+    """ "Salt 2" with the subtitle "Book 2" is of "Salt"."""
+    match = _TRAILING.fullmatch(title)
+    return match["stem"].rstrip(" ,:-") if match and str(parse_positions(match["position"])) == position else title
 
 
 def _arrange(first: _Field, second: _Field) -> _Arranged:
@@ -277,7 +283,7 @@ class _Field:
             return True
         if (self.contents or self.is_subtitle) and _DESCRIPTION.fullmatch(text):
             return True
-        return bool(_ADVERTISEMENT.fullmatch(text))
+        return bool(_ADVERTISEMENT.fullmatch(text.rstrip("!.")))
 
     def _line(self, text: str, *, in_brackets: bool = False) -> bool:
         match = _ALONE.fullmatch(text)
@@ -308,8 +314,11 @@ class _Field:
         if advertised:
             series = advertised[1]
         if _ADVERTISEMENT.fullmatch(series):
-            # "Light Novel, Vol. 3"
-            series = ""
+            # "Light Novel, Vol. 3"; but "The Salt Road: A Fantasy Series, Book 3" is of "The Salt Road" if that is not the title.
+            is_behind_series = series.lower().endswith(("series", "saga")) and len(self.contents) > (
+                not self.is_subtitle
+            )
+            series = self.contents.pop() if is_behind_series else ""
         if not in_brackets and series and (word.lower().startswith("vol") or self.is_subtitle):
             # "Salt: Year 2, Vol. 3": the series is all that stands before, and so in a subtitle.
             series = ": ".join([*self.contents, series])
