@@ -79,9 +79,9 @@ def _read(title: str, subtitle: str, series: tuple[tuple[str, str], ...], author
 
 
 def _names_of(name: str, who: Person) -> tuple[Words, ...]:
-    # The last name may have several words, and stand first.
+    # The last name may have several words and stand first, and "Ilse Varga's Salt" has lost its apostrophe.
     turns = [(*who.words[at:], *who.words[:at]) for at in range(len(who.words))][-3:]
-    forms = [who.words, *turns, tuple(normalise(name.replace(".", ". ")).split())]
+    forms = [who.words, *turns, (*who.given, f"{who.last}s"), tuple(normalise(name.replace(".", ". ")).split())]
     # Titles have lost their article, which "A. M. Howell" begins with.
     return tuple(dict.fromkeys([*forms, *map(without_article, forms)]))
 

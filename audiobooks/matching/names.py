@@ -67,13 +67,14 @@ def without_article(words: tuple[str, ...]) -> tuple[str, ...]:
 
 _ROLE_WORDS = (
     r"translat\w+|editors?|edit(?:ed|ing)|introductions?|introducer|forewords?|prefaces?|afterwords?|adapt\w+|"
-    r"illustrat\w+|contribut\w+|narrat\w+|readers?|performers?|creators?|director|producer|compil\w+|essay|full cast"
+    r"illustrat\w+|contribut\w+|narrat\w+|readers?|performers?|creators?|director|producer|compil\w+|essay|full cast|authors?|writers?"
 )
 _ROLE = re.compile(rf"\s*(?:-\s*|[–—]\s*|\()(?P<role>{_ROLE_WORDS})\b[^()]*\)?$", re.I)
 _BEFORE = re.compile(r"^(?:(?:written |read |narrated |performed |translated )?by|narrators?:|authors?:)\s+", re.I)
 _SEPARATORS = re.compile(r"\s*[;|\0]\s*|\s*/\s*|\s+(?:&|and|with|und|et)\s+", re.I)
 _GENERATION = _words("jr sr ii iii iv")
-_TITLES = _words("dr prof professor sir dame lady lord rev mr mrs ms phd md esq dds ma ba jd mba psyd cbe obe")
+_TITLES = _words("dr prof professor sir dame lady lord rev mr mrs ms phd md esq dds ma ba jd mba psyd edd cbe obe")
+_PHD = re.compile(r"\b(ph|psy|ed) d\b")
 # Before a name they are initials: "JD Robb".
 _DEGREES = _words("jd ma ba md")
 _AFTER_NAME = re.compile(r"\s*(?:jr|sr|ii|iii|iv|ph\.?\s?d|m\.?d|esq|j\.?d|mba|obe|cbe)\b\.?\s*$", re.I)
@@ -139,7 +140,7 @@ def person(name: str) -> Person | None:
     if match := _ROLE.search(text):
         role, text = match["role"].lower(), text[: match.start()]
     # "J.K.Rowling", "Leonard L.Martin": a point divides as a blank does.
-    words = normalise(_BEFORE.sub("", text).replace(".", ". ")).split()
+    words = _PHD.sub(r"\1d", normalise(_BEFORE.sub("", text).replace(".", ". "))).split()
     generation = next((word for word in words[1:] if word in _GENERATION), "")
     plain = _without_titles(word for word in words if word != generation) or words
     if not plain or not text.strip() or " ".join(plain) in _NOBODY:
@@ -147,7 +148,9 @@ def person(name: str) -> Person | None:
     if "," in text and len(pair := split_people(text)) == 1 and not _AFTER_NAME.search(text):
         plain = _without_titles(normalise(pair[0].replace(".", ". ")).split())
     *given, last = plain
-    return Person(last, tuple(given), generation, "" if role.startswith(("narrat", "read", "perform")) else role)
+    return Person(
+        last, tuple(given), generation, "" if role.startswith(("narrat", "read", "perform", "author", "writ")) else role
+    )
 
 
 def _without_titles(words: Iterable[str]) -> list[str]:

@@ -23,7 +23,7 @@ _AUDIO_WORD = re.compile(
 _TEXT_WORD = re.compile(rf"\b(?:{_TEXT}|e-?books?|retail)\b", re.I)
 _NOISE_WORD = re.compile(
     rf"(?:{_AUDIO}|{_TEXT}|mp4|audio ?books?|e-?book|\d{{2,3}} ?k(?:bp|b)?s?|v0|vbr|cbr|(?:un)?abridged|retail|vip|"
-    r"chapter(?:ized|ised)|by chap|freeleech|\d{1,4}(?:\.\d+)? ?[mg]i?b|\d\d?[.;:]\d\d[.;:]\d\d|cd ?rip|web|webrip|"
+    r"chapter(?:ized|ised)|by chap|freeleech|\d{1,4}(?:\.\d+)? ?[mg]i?b|\d{2} ?khz|\d\d? ?cds|\d\d?[.;:]\d\d[.;:]\d\d|cd ?rip|web|webrip|"
     r"(?:original |uncut |deluxe |special )edition|uncut|promo cd|complete|requested|nmr|enrich|lossless|tracks|multi|us|uk|v\d)",
     re.I,
 )
@@ -32,6 +32,10 @@ _MAY_END_TITLE = frozenset({"web", "us", "uk", "complete", "tracks", "multi", "o
 _TAIL = re.compile(rf"[\s,.-]+{_NOISE_WORD.pattern}$", re.I)
 # "… 2015 M4B-GRP", where neither year nor group stands in brackets
 _SCENE_TAIL = re.compile(rf"\s(?:{_NOISE_WORD.pattern})-\w{{2,15}}$", re.I)
+# "… , read by Mara Quill", which needs no brackets
+_READ_BY_TAIL = re.compile(r"[\s,-]+(?:narrated|read|performed) by\s+([^-–—]+)$", re.I)
+# The folder of one disc is not that of a book.
+_DISC = re.compile(r"(?:cd|dis[ck])[\s_-]?\d{1,2}", re.I)
 _YEAR_TAIL = re.compile(rf"\s({_YEAR.pattern})$")
 # One file of many: "The Glass Meridian - pt01.m4b"
 _FILE_TAIL = re.compile(r"[\s-]+(?:pt|part|cd|dis[ck])[\s_]?\d\d+$", re.I)
@@ -39,7 +43,7 @@ _FILE_TAIL = re.compile(r"[\s-]+(?:pt|part|cd|dis[ck])[\s_]?\d\d+$", re.I)
 _PROWLARR = re.compile(r"\[[A-Z]{2,3} / [\w ]+\]")
 _SEPARATOR = re.compile(r"\s+[-–—~]+\s+|\s*[–—]\s*")
 _NUMBER_FIRST = re.compile(
-    r"(?:#\s*|\[\s*)?(?:(?:vol(?:ume)?|book|bk|band|part)\b\.?\s*)?#?(\d{1,3}(?:\.\d{1,2})?(?:-\d{1,3})?)\s*(?:\]|[.:)](?=\s|$)|-(?=\s)|(?<=\s)-(?=\S)|(?<=0\d)-(?=[A-Z]))\s*",
+    r"(?:#\s*|\[\s*)?(?:(?:vol(?:ume)?|book|bk|band|part)(?![^\W\d])\.?\s*)?#?(\d{1,3}(?:\.\d{1,2})?(?:-\d{1,3})?)\s*(?:\]|[.:)](?=\s|$)|-(?=\s)|(?<=\s)-(?=\S)|(?<=0\d)-(?=[A-Z]))\s*",
     re.I,
 )
 _PADDED_FIRST = re.compile(r"(0\d(?:\.\d)?|\d{1,2}\.\d)\s+(?=[^\W\d])")
@@ -55,14 +59,15 @@ _ONLY_NUMBER = re.compile(
 # "JG-12", "SoM02": the letters of a series
 _CODE = re.compile(r"[A-Z][A-Za-z]{0,3}-?(\d{1,2})")
 _SERIES_NUMBER = re.compile(
-    r"(?P<series>.*?[^\W\d].*?)[\s,]+(?:(?:vol(?:ume)?|book|books|bk|band)\b\.?\s*)?#?(?P<position>\d{1,3}(?:\.\d{1,2})?(?:\s*-\s*\d{1,3})?)",
+    r"(?P<series>.*?[^\W\d].*?)[\s,]+(?:(?:vol(?:ume)?|book|books|bk|band)(?![^\W\d])\.?\s*)?#?(?P<position>\d{1,3}(?:\.\d{1,2})?(?:\s*-\s*\d{1,3})?)",
     re.I,
 )
 # Only within the folder of a series: "Book 3 The Glass Meridian", "3.The Glass Meridian"
 _LABEL_FIRST = re.compile(
-    r"(?:(?:vol(?:ume)?|book|bk|band|part)\b\.?\s*(\d{1,3}(?:\.\d{1,2})?)\s+(?!of\b|in\b)|(\d{1,3})\.(?=[^\W\d]))(?=\S)",
+    r"(?:(?:vol(?:ume)?|book|bk|band|part)(?![^\W\d])\.?\s*(\d{1,3}(?:\.\d{1,2})?)\s+(?!of\b|in\b)|(\d{1,3})\.(?=[^\W\d]))(?=\S)",
     re.I,
 )
+_OF_AUTHOR_FOLDER = re.compile(r"[\s,-]+(?:collection|audio ?books?|books|library)$", re.I)
 _BARE_FIRST = re.compile(r"(\d{1,2})\s+")
 _OF_SERIES_FOLDER = re.compile(
     r"[\s,-]+(?:(?:books?|vols?)?\.?\s*\d+\s*-\s*\d+|series|collection|complete|unabridged|and|audio ?books?)$", re.I
@@ -153,6 +158,8 @@ def parse_release(name: str) -> BookFacts:
     file type.
     """
     *folders, last = _path(clean(name)) or [""]
+    if folders and _DISC.fullmatch(last):
+        *folders, last = folders
     context = _Context.of(folders)
     text = _readable(_SUFFIX.sub("", last))
     if _SUFFIX.search(last):
@@ -164,6 +171,8 @@ def parse_release(name: str) -> BookFacts:
     text = _without_tail(" ".join(text.split()))
     text = BRACKETS.sub(lambda match: _bracket(match, found), text)
     text = _without_tail(re.sub(r"\s+", " ", text).strip(" -,"))
+    if (match := _READ_BY_TAIL.search(text)) and match.start() and looks_like_person(match[1]):
+        found.narrators, text = found.narrators or _people(match[1]), text[: match.start()]
     if " " not in last and (scene := _SCENE_TAIL.search(text)) and scene.start():
         text = _without_tail(text[: scene.start()])
         if (year := _YEAR_TAIL.search(text)) and year.start():
@@ -172,12 +181,15 @@ def parse_release(name: str) -> BookFacts:
         if match := _ONLY_NUMBER.fullmatch(text):
             # "Book 3" in the folder "Salt"
             text = f"{context.series}, Book {match[1]}"
-        elif match := _LABEL_FIRST.match(text):
+        elif (match := _LABEL_FIRST.match(rest := _behind(text, context.series))) and not _ONLY_NUMBER.fullmatch(
+            rest[match.end() :].strip(" -,")
+        ):
+            text = rest
             found.position, text = match[1] or match[2], text[match.end() :]
         elif (match := _BARE_FIRST.match(text)) and series_key(text[match.end() :]) == series_key(context.series):
             found.position, text = match[1], text[match.end() :]
     parts = _parts(text, context, is_by_author=bool(_PROWLARR.search(last)))
-    parts = _take_numbers(parts, found)
+    parts = _take_numbers(parts, context, found)
     title, author = _title_and_author(parts, context, found)
     parsed = parse_title(title, "; ".join(found.words))
     series = _series(parsed, context, found)
@@ -215,9 +227,14 @@ def _readable(text: str) -> str:
             # Not that of "2.5"; behind a year it is one.
             text = re.sub(r"(?<!\d)\.|\.(?!\d)|(?<=19\d\d)\.|(?<=20\d\d)\.", " ", text)
         text = text.replace("_", " ")
-    if " " not in text.strip() and re.search(r"[a-z][A-Z]|[A-Z]{2}[a-z]{2}", text):
+    if not any(" " in part for part in text.split(" - ")) and re.search(r"[a-z][A-Z]|[A-Z]{2}[a-z]{2}", text):
         text = _HUMPS.sub(" ", text)
     return " ".join(text.replace("_", " ").split())
+
+
+def _behind(text: str, series: str) -> str:
+    """The text without the series at its start, where "Book 2 The Glass Meridian" goes on."""
+    return text[len(series) :].lstrip(" ,-") if text.lower().startswith(series.lower()) else text
 
 
 def _asin(text: str) -> str:
@@ -301,13 +318,18 @@ class _Context:
     author: str = ""
     series: str = ""
 
+    def is_author(self, part: str) -> bool:
+        one, other = person(part), person(self.author)
+        return bool(one and other and same_person(one, other) >= 0.7)
+
     @classmethod
     def of(cls, folders: list[str]) -> _Context:
         author = series = ""
         for folder in folders:
             text = _readable(BRACKETS.sub(" ", folder)).strip(" ~")
             # "Ilse Varga-Reed" is a folder of one person, while "Ilse Varga-Salt" is a book.
-            parts = [text] if looks_like_person(text) else _author_first(text)
+            whole = _OF_AUTHOR_FOLDER.sub("", text)
+            parts = [whole] if looks_like_person(whole) else _author_first(text)
             if parts and (folder is folders[0] or not author) and looks_like_person(parts[0]):
                 author, parts, series = parts[0], parts[1:], ""
             if parts and (len(folders) > 1 or author) and parts[-1] != author:
@@ -354,10 +376,11 @@ def _parts(text: str, context: _Context, *, is_by_author: bool) -> list[str]:
     return parts
 
 
-def _take_numbers(parts: list[str], found: _Found) -> list[str]:
+def _take_numbers(parts: list[str], context: _Context, found: _Found) -> list[str]:
     """The parts without years and numbers; a part "Salt 03" before the last is a series, unless no title were left."""
     left: list[str] = []
     taken: list[tuple[int, re.Match[str]]] = []
+    numbers = [part for part in parts if len(parts) > 1 and re.fullmatch(r"[\d.]+", part)]
     texts = [at for at, part in enumerate(parts) if not (_YEAR.fullmatch(part) or _ONLY_NUMBER.fullmatch(part))]
     for at, part in enumerate(parts):
         if _YEAR.fullmatch(part) and len(parts) > 1 and not found.year:
@@ -382,7 +405,14 @@ def _take_numbers(parts: list[str], found: _Found) -> list[str]:
                 found.position = found.position or match[1]
                 part = part[match.end() :].strip()
             left.append(part)
-    if taken and (not left or (len(left) == 1 and looks_like_person(left[0]))):
+    # Where no folder names the author, a name alone is that.
+    is_author = context.is_author if context.author else looks_like_person
+    is_untitled = not left or (len(left) == 1 and is_author(left[0]))
+    if is_untitled and numbers and not taken and not (left and context.author):
+        # "1984 - Ilse Varga"
+        left.append(numbers[-1])
+        found.year, found.position = found.year.replace(numbers[-1], ""), found.position.replace(numbers[-1], "")
+    if is_untitled and taken:
         # "Salt 3 - Ilse Varga", and of "Apollo 13 - Salt 03 - Ilse Varga" that which has a number without a sign.
         title = next((each for each in reversed(taken) if not _SIGN.search(each[1][0])), taken[-1])
         taken.remove(title)
@@ -394,18 +424,16 @@ def _take_numbers(parts: list[str], found: _Found) -> list[str]:
 
 
 def _title_and_author(parts: list[str], context: _Context, found: _Found) -> tuple[str, str]:
-    def is_context(part: str) -> bool:
-        one, other = person(part), person(context.author)
-        return bool(one and other and same_person(one, other) >= 0.8)
-
     if context.series:
         kept = [part for part in parts if series_key(part) != series_key(context.series)]
         # The first volume of a series is often named like it.
         parts = (
-            kept if any(not is_context(part) for part in kept) else [*(p for p in kept if p != parts[-1]), parts[-1]]
+            kept
+            if any(not context.is_author(part) for part in kept)
+            else [*(p for p in kept if p != parts[-1]), parts[-1]]
         )
     if context.author:
-        author = next((part for part in parts if is_context(part)), "")
+        author = next((part for part in parts if context.is_author(part)), "")
         rest = [part for part in parts if part != author] if author and len(parts) > 1 else parts
         return " - ".join(rest), author or context.author
     if len(parts) > 1:

@@ -63,6 +63,8 @@ _PART_OF = re.compile(r"(?:part|pt|teil)?\.?\s*(\d{1,2})\s*(?:of|von|/)\s*(\d{1,
 
 # An underscore stands for a colon in what was a file name.
 _SEPARATOR = re.compile(r"\s+[-–—~]+\s+|:\s+|\s+:|;\s+|\s*\|\s*|\s?_\s+")
+# "Glass Meridian, The"
+_ARTICLE_BEHIND = re.compile(r"^(.+),\s+(the|an?|der|die|das|les?|la|el|il)$", re.I)
 BRACKETS = re.compile(r"\(([^()]*)\)|\[([^\[\]]*)\]|\{([^{}]*)\}")
 
 ABRIDGED = re.compile(r"\b(un)?abridged\b", re.I)
@@ -259,7 +261,7 @@ class _Field:
             pieces[:2] = [text[: text.index(pieces[1]) + len(pieces[1])]]
         for piece in pieces:
             if piece and not self._is_noise(BRACKETS.sub(" ", piece).strip() or piece) and not self._line(piece):
-                self.contents.append(piece)
+                self.contents.append(_ARTICLE_BEHIND.sub(r"\2 \1", piece))
 
     def _bracket(self, match: re.Match[str]) -> str:
         inside = next(group for group in match.groups() if group is not None).strip(" ,-")

@@ -33,6 +33,7 @@ from .books import HOUR, MERIDIAN, VARGA, book
         (book("Ilse Varga", "The Glass Meridian"), MERIDIAN),
         (book("The Glass Meridian", "Salt Harbour", subtitle="Ilse Varga"), book("The Glass Meridian", VARGA, series=(("Salt Harbour", "3"),))),
         (book("Reed The Glass Meridian", VARGA), book("The Glass Meridian", "Ilse Varga-Reed")),
+        (book("Ilse Varga's The Glass Meridian"), MERIDIAN),
         (book("varga ilse glass meridian"), MERIDIAN),
         (book("Plato The Glass Meridian"), book("The Glass Meridian", "Plato")),
         # what programs leave out of a name, and what people add

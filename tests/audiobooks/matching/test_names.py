@@ -60,6 +60,8 @@ def test_lists_of_people_are_split(text: str, names: tuple[str, ...]) -> None:
         ("Stephen R. Varga", "Steven R. Varga"),
         ("Kathryn Varga", "Catryn Varga"),
         ("J.D. Varga", "JD Varga"),
+        ("Ilse Varga, Ph.D.", "Ilse Varga"),
+        ("Ilse Varga (Author)", "Ilse Varga"),
         ("Varga Reed", "Ilse Varga Reed"),
     ],
 )  # fmt: skip
