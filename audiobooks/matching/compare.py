@@ -376,7 +376,7 @@ def _is_proved(evidence: _Evidence) -> bool:
     if author is None:
         return title <= 0.02 and same_runtime and evidence.narrator is True
     if author > 0.15:
-        return False
+        return author <= 0.4 and title <= 0.05 and same_runtime
     backed = same_runtime or evidence.position is True or evidence.narrator is True
     return title <= 0.05 or (title <= LIKE_TITLE and backed)
 

@@ -191,19 +191,16 @@ def _given_agree(a: tuple[str, ...], b: tuple[str, ...]) -> float:
         return 0.95
     if len(a[0]) == 1 or len(b[0]) == 1:
         return 0.9 if a[0][0] == b[0][0] else 0.0
-    if _sound(a[0]) == _sound(b[0]) and all(x == y for x, y in zip(_initials(a[1:]), _initials(b[1:]), strict=False)):
+    is_same_middle = all(x == y for x, y in zip(_initials(a[1:]), _initials(b[1:]), strict=False))
+    if is_same_middle and _sound(a[0]) == _sound(b[0]):
         return 0.9
-    if (
-        len(a) == len(b) == 1
-        and min(len(a[0]), len(b[0])) <= 3
-        and a[0][0] == b[0][0]
-        and (a[0] in b[0] or b[0] in a[0])
-    ):
+    if is_same_middle and min(len(a[0]), len(b[0])) <= 3 and (a[0].startswith(b[0]) or b[0].startswith(a[0])):
+        # "Dan Reed" and "Daniel C. Reed"
         return 0.85
     if a[1:] and _initials(a[1:]) == _initials(b[1:]) and a[0][0] == b[0][0] and OSA.distance(a[0], b[0]) == 1:
         # "Ian M." and "Iain M."
         return 0.85
-    return 0.85 if _typing_error(a[0], b[0]) else 0.0
+    return 0.85 if is_same_middle and _typing_error(a[0], b[0]) else 0.0
 
 
 def _initials(words: tuple[str, ...]) -> str:
@@ -212,28 +209,24 @@ def _initials(words: tuple[str, ...]) -> str:
 
 
 _SOUNDS = (
-    ("ph", "f"),
-    ("v", "f"),
-    ("th", "t"),
-    ("hn", "n"),
-    ("ck", "k"),
-    ("c", "k"),
-    ("y", "i"),
-    ("ie", "i"),
-    ("z", "s"),
-)
+    ("ph", "f"), ("v", "f"), ("w", "f"), ("x", "ks"), ("kh", "h"), ("tz", "z"), ("th", "t"), ("sch", "sh"), ("hn", "n"),
+    ("ck", "k"), ("c", "k"), ("j", "i"), ("y", "i"), ("ie", "i"), ("ii", "i"), ("oe", "o"), ("ue", "u"), ("z", "s"),
+)  # fmt: skip
 
 
+@lru_cache(8192)
 def _sound(word: str) -> str:
-    """What spellings of one given name have in common: Steven and Stephen, Catherine and Katherine, Sara and Sarah."""
+    """What spellings and transliterations of one name have in common: Steven and Stephen, Dostoyevsky and Dostojewski."""
     for letters, sound in _SOUNDS:
         word = word.replace(letters, sound)
     return re.sub(r"(.)\1+", r"\1", re.sub(r"(?<=..)[eh]$", "", word))
 
 
+@lru_cache(8192)
 def _typing_error(a: str, b: str) -> bool:
     longest = max(len(a), len(b))
-    return longest >= 5 and OSA.distance(a, b, score_cutoff=2) <= (2 if longest >= 9 else 1)
+    most = 2 if longest >= 9 else 1
+    return longest >= 5 and min(OSA.distance(a, b), OSA.distance(_sound(a), _sound(b))) <= most
 
 
 # --- languages ----------------------------------------------------------------------------------------------------

@@ -33,6 +33,8 @@ from .books import HOUR, MERIDIAN, VARGA, book
         (book("Ilse Varga", "The Glass Meridian"), MERIDIAN),
         (book("The Glass Meridian", "Salt Harbour", subtitle="Ilse Varga"), book("The Glass Meridian", VARGA, series=(("Salt Harbour", "3"),))),
         (book("Reed The Glass Meridian", VARGA), book("The Glass Meridian", "Ilse Varga-Reed")),
+        # a name with two errors, where title and length agree
+        (book("The Glass Meridian", "Ilsabeth Vargason", runtime=9 * HOUR), book("The Glass Meridian", "Ilsebeth Vargasen", runtime=9 * HOUR)),
         (book("Ilse Varga's The Glass Meridian"), MERIDIAN),
         (book("varga ilse glass meridian"), MERIDIAN),
         (book("Plato The Glass Meridian"), book("The Glass Meridian", "Plato")),
@@ -78,6 +80,9 @@ def test_one_book_is_strong(ours: BookFacts, theirs: BookFacts) -> None:
         # a publisher that stands where the author should
         (book("The Glass Meridian", "Bright Summaries", subtitle="Ilse Varga"), MERIDIAN, Verdict.LOW),
         (book("Ilse Varga", "The Glass Meridian", subtitle="A Study"), MERIDIAN, Verdict.MEDIUM),
+        # nearly the same author
+        (book("The Glass Meridian", "Ilsabeth Vargason"), book("The Glass Meridian", "Ilsebeth Vargasen"), Verdict.MEDIUM),
+        (book("The Glass Meridian", "Ilsabeth Vargason", runtime=9 * HOUR), book("The Glass Lodger", "Ilsebeth Vargasen", runtime=9 * HOUR), Verdict.LOW),
         # nearly the same words
         (book("Salt in the Tide", VARGA), book("Salt of the Tide", VARGA), Verdict.MEDIUM),
         (book("Tide Salt", VARGA), book("Salt and Tide", VARGA), Verdict.MEDIUM),
