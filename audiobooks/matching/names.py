@@ -194,13 +194,16 @@ def _given_agree(a: tuple[str, ...], b: tuple[str, ...]) -> float:
     is_same_middle = all(x == y for x, y in zip(_initials(a[1:]), _initials(b[1:]), strict=False))
     if is_same_middle and _sound(a[0]) == _sound(b[0]):
         return 0.9
-    if is_same_middle and min(len(a[0]), len(b[0])) <= 3 and (a[0].startswith(b[0]) or b[0].startswith(a[0])):
-        # "Dan Reed" and "Daniel C. Reed"
+    if is_same_middle and (a[0].startswith(b[0]) or b[0].startswith(a[0])):
+        # "Dan Reed" and "Daniel C. Reed", "Steve" and "Steven"
         return 0.85
     if a[1:] and _initials(a[1:]) == _initials(b[1:]) and a[0][0] == b[0][0] and OSA.distance(a[0], b[0]) == 1:
         # "Ian M." and "Iain M."
         return 0.85
-    return 0.85 if is_same_middle and _typing_error(a[0], b[0]) else 0.0
+    if is_same_middle and _typing_error(a[0], b[0]):
+        return 0.85
+    # "Mike" and "Michael": an initial is all that such a name has in common with the other.
+    return 0.6 if is_same_middle and a[0][0] == b[0][0] else 0.0
 
 
 def _initials(words: tuple[str, ...]) -> str:

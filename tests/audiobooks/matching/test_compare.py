@@ -33,6 +33,7 @@ from .books import HOUR, MERIDIAN, VARGA, book
         (book("Ilse Varga", "The Glass Meridian"), MERIDIAN),
         (book("The Glass Meridian", "Salt Harbour", subtitle="Ilse Varga"), book("The Glass Meridian", VARGA, series=(("Salt Harbour", "3"),))),
         (book("Reed The Glass Meridian", VARGA), book("The Glass Meridian", "Ilse Varga-Reed")),
+        (book("The Glass Meridian", "Mike Varga", runtime=9 * HOUR), book("The Glass Meridian", "Michael Varga", runtime=9 * HOUR)),
         # a name with two errors, where title and length agree
         (book("The Glass Meridian", "Ilsabeth Vargason", runtime=9 * HOUR), book("The Glass Meridian", "Ilsebeth Vargasen", runtime=9 * HOUR)),
         (book("Ilse Varga's The Glass Meridian"), MERIDIAN),
@@ -81,6 +82,9 @@ def test_one_book_is_strong(ours: BookFacts, theirs: BookFacts) -> None:
         (book("The Glass Meridian", "Bright Summaries", subtitle="Ilse Varga"), MERIDIAN, Verdict.LOW),
         (book("Ilse Varga", "The Glass Meridian", subtitle="A Study"), MERIDIAN, Verdict.MEDIUM),
         # nearly the same author
+        (book("The Glass Meridian", "Mike Varga"), book("The Glass Meridian", "Mary Varga"), Verdict.MEDIUM),
+        (book("The Glass Meridian", "Mike A. Varga", runtime=9 * HOUR), book("The Glass Meridian", "Mary B. Varga", runtime=9 * HOUR), Verdict.LOW),
+        (book("The Glass Meridian", "Mike Varga", runtime=9 * HOUR), book("The Glass Meridian", "Mary Varga", runtime=8 * HOUR), Verdict.MEDIUM),
         (book("The Glass Meridian", "Ilsabeth Vargason"), book("The Glass Meridian", "Ilsebeth Vargasen"), Verdict.MEDIUM),
         (book("The Glass Meridian", "Ilsabeth Vargason", runtime=9 * HOUR), book("The Glass Lodger", "Ilsebeth Vargasen", runtime=9 * HOUR), Verdict.LOW),
         # nearly the same words
