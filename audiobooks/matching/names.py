@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import langcodes
@@ -179,8 +179,17 @@ def same_person(a: Person, b: Person) -> float:
     if longer[-len(shorter) :] == shorter and len(shorter[0]) > 1:
         # "García Márquez" for "Gabriel García Márquez"
         return 0.9
+    a, b = _with_particles(a), _with_particles(b)
     last = 1.0 if a.last == b.last else 0.9 if _typing_error(a.last, b.last) else 0.0
     return last * _given_agree(a.given, b.given)
+
+
+def _with_particles(who: Person) -> Person:
+    """ "Ursula K. Le Guin" as "Ursula K. LeGuin" is written."""
+    at = len(who.given)
+    while at > 1 and who.given[at - 1] in _PARTICLES:
+        at -= 1
+    return replace(who, last="".join((*who.given[at:], who.last)), given=who.given[:at]) if at < len(who.given) else who
 
 
 def _given_agree(a: tuple[str, ...], b: tuple[str, ...]) -> float:
