@@ -47,6 +47,8 @@ def process_env(database_url: str) -> dict[str, str]:
         "DATABASE_URL": database_url,
         "DJANGO_SETTINGS_MODULE": "audiobooks.settings",
         "PYTHONUNBUFFERED": "1",
+        # A Job that comes due meanwhile asks nobody outside.
+        **dict.fromkeys(("LIBRIVOX_URL", "ARCHIVE_URL"), "http://127.0.0.1:9/"),
     }
 
 
@@ -79,6 +81,7 @@ def roles(db: None) -> None:
         "audiobooks.migrations.0007_library_roles",
         "audiobooks.migrations.0010_import_roles",
         "audiobooks.migrations.0011_provider_roles",
+        "audiobooks.migrations.0014_source_roles",
     ):
         importlib.import_module(app).make_roles(apps, Editor)
 

@@ -14,6 +14,7 @@ from .library import (
 )
 from .metadata import BookChange, MetadataRun, ProviderMatch
 from .network import Host, HttpCopy, ServiceState
+from .sources import Crawl, Release, SourceSession
 
 __all__ = [
     "Author",
@@ -21,6 +22,7 @@ __all__ = [
     "Authorship",
     "Book",
     "BookChange",
+    "Crawl",
     "Genre",
     "GenreAlias",
     "Holding",
@@ -34,10 +36,12 @@ __all__ = [
     "NarratorAlias",
     "ProviderMatch",
     "Reading",
+    "Release",
     "Series",
     "SeriesAlias",
     "SeriesEntry",
     "ServiceState",
+    "SourceSession",
     "Upload",
     "Work",
     "with_names",
