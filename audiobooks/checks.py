@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -10,6 +12,8 @@ from django.core.checks import CheckMessage, Error, register
 
 from audiobooks.metadata.audible import DOMAINS
 from audiobooks.metadata.registry import NEEDS, PROVIDERS
+from audiobooks.sources import registry as sources
+from audiobooks.sources.myanonamouse import LANGUAGES, MyAnonamouse
 
 _URLS = ("AUDNEXUS_URL", "AUDIBLE_URL", "OPEN_LIBRARY_URL", "GOOGLE_BOOKS_URL", "HARDCOVER_URL", "LIBRIVOX_URL")
 
@@ -75,3 +79,65 @@ def check_audiobookshelf(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
             )
         ]
     return []
+
+
+@register()
+def check_sources(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    found: list[CheckMessage] = []
+    for name in settings.SOURCES:
+        if name not in sources.names():
+            found.append(
+                Error(
+                    f"SOURCES names “{name}”, and there is no such source.",
+                    hint=f"Correct it in .env. There are: {', '.join(sources.names())}.",
+                    id="audiobooks.E010",
+                )
+            )
+        elif not sources.is_configured(name):
+            found.append(
+                Error(
+                    f"SOURCES names {name}, which answers nobody without MAM_SESSION.",
+                    hint=f"Set MAM_SESSION in .env, which says where to get it, or take {name} out of SOURCES.",
+                    id="audiobooks.E011",
+                )
+            )
+    times = Counter(each["name"] for each in settings.TORZNAB_INDEXERS)
+    for number, each in enumerate(settings.TORZNAB_INDEXERS, 1):
+        # Not as it stands there: it may hold the key.
+        is_name = re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,31}", each["name"]) and each["name"] not in sources.OWN
+        if not is_name or times[each["name"]] > 1 or urlsplit(each["url"]).scheme not in ("http", "https"):
+            found.append(
+                Error(
+                    f"Number {number} of TORZNAB_INDEXERS is not NAME|URL|KEY with a name of its own.",
+                    hint="Correct it in .env: such as fiction|http://192.168.1.5:9696/3/api|KEY, with small letters, digits, "
+                    f"- and _ in the name, which may not be {' or '.join(sources.OWN)}.",
+                    id="audiobooks.E012",
+                )
+            )
+    known = {code for _, code in LANGUAGES.values() if code}
+    if unknown := [code for code in settings.MAM_LANGUAGES if code not in known]:
+        found.append(
+            Error(
+                f"MAM_LANGUAGES names “{unknown[0]}”, which {MyAnonamouse.label} has no language for that we know.",
+                hint=f"Correct it in .env. There are: {', '.join(sorted(known))}.",
+                id="audiobooks.E013",
+            )
+        )
+    for name in ("MAM_URL", "ARCHIVE_URL"):
+        if urlsplit(getattr(settings, name)).scheme not in ("http", "https"):
+            found.append(
+                Error(
+                    f"{name} is no address of http or https.",
+                    hint="Correct it in .env, or empty it for the public service.",
+                    id="audiobooks.E014",
+                )
+            )
+    if settings.CRAWL_PAGES < 1:
+        found.append(
+            Error(
+                "CRAWL_PAGES is less than 1: no crawl would read anything.",
+                hint="Correct it in .env.",
+                id="audiobooks.E015",
+            )
+        )
+    return found

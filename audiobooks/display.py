@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from django.template.loader import render_to_string
@@ -70,6 +70,11 @@ def in_words(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[tuple[
 
 def _short(text: str) -> str:
     return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}…"
+
+
+def day_of(day: date) -> str:
+    """Such as "23 Nov 2026"."""
+    return f"{day.day} {day:%b %Y}"
 
 
 def moment_of(text: str) -> datetime | None:

@@ -108,7 +108,9 @@ def look_in_library(works: Iterable[int] | None = None) -> int:
     Of what is owned already nothing is looked for.
     """
     wanted = Proposal.objects.exclude(book__standing=Book.Standing.OWNED)
-    pks = list((wanted if works is None else wanted.filter(pk__in=list(works))).order_by("pk").values_list("pk", flat=True))
+    pks = list(
+        (wanted if works is None else wanted.filter(pk__in=list(works))).order_by("pk").values_list("pk", flat=True)
+    )
     return sum(_look(list(_proposals(part).values())) for part in _parts(pks, CHUNK))
 
 
@@ -149,10 +151,10 @@ def _books_like(many: Collection[BookFacts]) -> list[Book]:
         asins |= {facts.asin} - {""}
     found = set[int]()
     for part in _parts(sorted(titles)):
-        found |= set(Book.objects.filter(work__key__in=part).order_by().values_list("pk", flat=True)[:PART * 10])
+        found |= set(Book.objects.filter(work__key__in=part).order_by().values_list("pk", flat=True)[: PART * 10])
     for part in _parts(sorted(names)):
         by = Authorship.objects.filter(author__key__in=part) | Authorship.objects.filter(author__aliases__key__in=part)
-        found |= set(by.order_by().values_list("book", flat=True)[:PART * 10])
+        found |= set(by.order_by().values_list("book", flat=True)[: PART * 10])
     for part in _parts(sorted(asins)):
         found |= set(Book.objects.filter(asin__in=part).order_by().values_list("pk", flat=True))
     return [book for part in _parts(sorted(found)) for book in with_names(Book.objects.filter(pk__in=part))]
@@ -185,7 +187,9 @@ def _held(proposal: Proposal) -> Held:
     """Any recording of the work will do, so that nothing is said of one."""
     facts = BookFacts.from_json(proposal.facts)
     kept = {"language", "cover_url"}
-    plain = {name: getattr(BookFacts(), "isbns" if name == "isbn" else name) for name in OF_THE_RECORDING - kept - {"isbn"}}
+    plain = {
+        name: getattr(BookFacts(), "isbns" if name == "isbn" else name) for name in OF_THE_RECORDING - kept - {"isbn"}
+    }
     facts = replace(facts, **plain, isbns=(), is_audio=None)
     return Held(library=LIBRARY, item=str(proposal.pk), facts=facts, standing=Book.Standing.WANTED)
 

@@ -1,9 +1,10 @@
 """Django settings: the only place that reads the environment and `.env`."""
 
 import os
+import re
 from datetime import timedelta
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import environ
 from csp.constants import NONE, SELF, UNSAFE_EVAL, UNSAFE_INLINE
@@ -175,6 +176,17 @@ OPEN_LIBRARY_URL = env.str("OPEN_LIBRARY_URL", default="https://openlibrary.org"
 GOOGLE_BOOKS_URL = env.str("GOOGLE_BOOKS_URL", default="https://www.googleapis.com/books/v1")
 HARDCOVER_URL = env.str("HARDCOVER_URL", default="https://api.hardcover.app/v1/graphql")
 LIBRIVOX_URL = env.str("LIBRIVOX_URL", default="https://librivox.org/api/feed/audiobooks")
+ARCHIVE_URL = env.str("ARCHIVE_URL", default="https://archive.org")
+
+# Empty: those that are configured, and LibriVox where none is.
+SOURCES = env.list("SOURCES", cast=str.strip, default=[])
+MAM_SESSION = env.str("MAM_SESSION", default="")
+MAM_URL = env.str("MAM_URL", default="https://www.myanonamouse.net")
+MAM_LANGUAGES = env.list("MAM_LANGUAGES", cast=str.strip, default=[])
+_indexers = [[*map(str.strip, each.split("|")), "", ""] for each in env.list("TORZNAB_INDEXERS", default=[])]
+TORZNAB_INDEXERS = [{"name": name, "url": url, "key": key} for name, url, key, *_ in _indexers if name or url]
+CRAWL_PAGES = env.int("CRAWL_PAGES", default=40)
+CRAWL_RAW_DAYS = env.int("CRAWL_RAW_DAYS", default=14)
 
 SCHEDULING = {
     "WORKERS": env.int("SCHEDULER_WORKERS", default=4),
@@ -190,6 +202,10 @@ SCHEDULING = {
                 *(SECRET_KEY, urlsplit(_database_url).password, DATABASES["default"].get("PASSWORD")),
                 # A token may have been copied with the word Bearer before it.
                 *(GOOGLE_BOOKS_KEY, HARDCOVER_TOKEN, *HARDCOVER_TOKEN.split()[-1:], AUDIOBOOKSHELF_KEY),
+                # A session may have been pasted as a line of a cookie, and a key be part of the address.
+                *(MAM_SESSION, *(part.removeprefix("mam_id=") for part in re.split(r"[\s;,\"'`]+", MAM_SESSION))),
+                *(each["key"] for each in TORZNAB_INDEXERS),
+                *(value for each in TORZNAB_INDEXERS for _, value in parse_qsl(each["url"].partition("?")[2])),
             ),
         )
     ),

@@ -45,6 +45,7 @@ os.environ.update(
         **dict.fromkeys(("AUDNEXUS_URL", "AUDIBLE_URL", "OPEN_LIBRARY_URL"), ""),
         **dict.fromkeys(("GOOGLE_BOOKS_URL", "HARDCOVER_URL", "LIBRIVOX_URL"), ""),
         **dict.fromkeys(("AUDIOBOOKSHELF_URL", "AUDIOBOOKSHELF_KEY", "AUDIOBOOKSHELF_WRITE"), ""),
+        **dict.fromkeys(("SOURCES", "MAM_SESSION", "MAM_URL", "MAM_LANGUAGES", "TORZNAB_INDEXERS", "ARCHIVE_URL"), ""),
         "DEBUG": "false",
     }
 )

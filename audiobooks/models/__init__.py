@@ -16,6 +16,7 @@ from .library import (
 from .metadata import BookChange, MetadataRun, ProviderMatch
 from .network import Host, HttpCopy, ServiceState
 from .proposals import Proposal, ProposalKey
+from .sources import Crawl, Release, SourceSession
 
 __all__ = [
     "Author",
@@ -25,6 +26,7 @@ __all__ = [
     "BookChange",
     "Chart",
     "ChartEntry",
+    "Crawl",
     "Genre",
     "GenreAlias",
     "Holding",
@@ -40,10 +42,12 @@ __all__ = [
     "ProposalKey",
     "ProviderMatch",
     "Reading",
+    "Release",
     "Series",
     "SeriesAlias",
     "SeriesEntry",
     "ServiceState",
+    "SourceSession",
     "Upload",
     "Work",
     "with_names",

@@ -49,7 +49,7 @@ class ChartEntry(models.Model):
     title = models.CharField(max_length=512)
     authors = models.CharField(max_length=512, blank=True)
     facts = models.JSONField(default=dict)
-    source = models.CharField(max_length=32)
+    source = models.CharField(max_length=64)
     release = models.CharField(max_length=255, help_text="The source's own identifier of it.")
     link = models.CharField(max_length=1000, blank=True, help_text="Its page for people.")
     count = models.BigIntegerField(null=True, blank=True)
