@@ -166,7 +166,7 @@ def same_person(a: Person, b: Person) -> float:
         return 0.7 if a.last == b.last else 0.0
     if sorted(a.words) == sorted(b.words):
         return 0.95
-    last = 1.0 if a.last == b.last else 0.9 if _typing_error(a.last, b.last) else 0.0
+    last = 1.0 if a.last == b.last else 0.9 if typing_error(a.last, b.last) else 0.0
     return last * _given_agree(a.given, b.given)
 
 
@@ -185,7 +185,7 @@ def _given_agree(a: tuple[str, ...], b: tuple[str, ...]) -> float:
         and (a[0] in b[0] or b[0] in a[0])
     ):
         return 0.85
-    return 0.85 if _typing_error(a[0], b[0]) else 0.0
+    return 0.85 if typing_error(a[0], b[0]) else 0.0
 
 
 def _initials(words: tuple[str, ...]) -> str:
@@ -193,7 +193,7 @@ def _initials(words: tuple[str, ...]) -> str:
     return "".join(words) if words and max(map(len, words)) <= 2 else "".join(word[0] for word in words)
 
 
-def _typing_error(a: str, b: str) -> bool:
+def typing_error(a: str, b: str) -> bool:
     longest = max(len(a), len(b))
     return longest >= 5 and OSA.distance(a, b, score_cutoff=2) <= (2 if longest >= 9 else 1)
 

@@ -13,20 +13,26 @@ from dataclasses import replace
 from audiobooks.facts import BookFacts
 
 from .compare import LIKE_TITLE, Match, Verdict, compare
-from .likeness import read
-from .names import isbn13
+from .likeness import Reading, Words, read
+from .names import isbn13, typing_error
 from .titles import ABRIDGED, BRACKETS, DRAMATISED
 
 SAME_AUTHOR = 0.15
 """Share of the author's penalty up to which two names are one person's: initials, a typing error."""
 SAME_TITLE = 0.05
 """Share of the title's penalty up to which a title alone tells, where one side names no author."""
+# "Version 2" is LibriVox's second recording, with readers of its own; "Fitzgerald translation" is of one work, too.
+_RECORDING = re.compile(
+    r"(?:abridged,?\s*)?(?:version|ver|v)\b\.?\s*\d{1,2}\b.*|.*\bdramatic reading\b.*|[\w.'’-]+ (?:translation|version)",
+    re.I,
+)
 _PART = re.compile(r"(?:part|pt|teil)?\.?\s*\d{1,2}\s*(?:of|von|/)\s*\d{1,2}", re.I)
 _AT_THE_END = re.compile(
     rf"\s*(?:[-–—:,]\s*(?:an?\s+)?(?:{DRAMATISED.pattern})(?:\s+(?:adaptation|edition|production|version))?"
-    rf"|[-–—:,]?\s*{ABRIDGED.pattern})\s*$",
+    rf"|[-–—:,]?\s*{ABRIDGED.pattern}|[-–—:,]\s*version\s+\d{{1,2}})\s*$",
     re.I,
 )
+_ABBREVIATED = {"dr": "doctor", "st": "saint", "mr": "mister", "mt": "mount"}
 _KEY_LENGTH = 200
 
 
@@ -41,7 +47,8 @@ def as_work(facts: BookFacts) -> BookFacts:
 def _without_edition(text: str) -> str:
     def kept(match: re.Match[str]) -> str:
         inside = next(group for group in match.groups() if group is not None).strip()
-        return " " if DRAMATISED.search(inside) or _PART.fullmatch(inside) else match[0]
+        is_of_the_edition = DRAMATISED.search(inside) or _PART.fullmatch(inside) or _RECORDING.fullmatch(inside)
+        return " " if is_of_the_edition else match[0]
 
     text = text[:1000]
     plain = " ".join(_AT_THE_END.sub("", BRACKETS.sub(kept, text)).split())
@@ -53,20 +60,39 @@ def likeness(a: BookFacts, b: BookFacts) -> float | None:
 
     Title and author must agree, or an identifier. Where a side names no author, the title must be the same.
     """
-    match = compare(as_work(a), as_work(b))
-    return match.distance if _is_one_work(match, has_authors=bool(a.authors and b.authors)) else None
+    one, other = as_work(a), as_work(b)
+    match = compare(one, other)
+    return match.distance if _is_one_work(match, one, other) else None
 
 
-def _is_one_work(match: Match, *, has_authors: bool) -> bool:
+def _is_one_work(match: Match, a: BookFacts, b: BookFacts) -> bool:
     if match.vetoes or match.verdict is Verdict.NONE or any("several books" in doubt for doubt in match.doubts):
         return False
-    if match.verdict is Verdict.STRONG:
-        return True
     shares = {penalty.name: penalty.share for penalty in match.penalties}
     title, author = shares.get("title", 1.0), shares.get("author")
+    if match.verdict is Verdict.STRONG and (title <= SAME_TITLE or {"identifiers", "series"} & shares.keys()):
+        return True
     if author is None:
-        return not has_authors and title <= SAME_TITLE
-    return title <= LIKE_TITLE and author <= SAME_AUTHOR
+        return not (a.authors and b.authors) and title <= SAME_TITLE
+    return title <= LIKE_TITLE and author <= SAME_AUTHOR and _is_one_title(read(a), read(b))
+
+
+def _is_one_title(one: Reading, other: Reading) -> bool:
+    """But for typing errors, and for a subtitle that one lacks: "Salt and the Sea" is no edition of "Salt"."""
+    if not _is_mistyped(one.title, other.title):
+        return False
+    shorter, longer = sorted((one.rest, other.rest), key=len)
+    return longer[: len(shorter)] == shorter or _is_mistyped(shorter, longer)
+
+
+def _is_mistyped(a: Words, b: Words) -> bool:
+    """Each word is the same or nearly so; blanks do not count."""
+    if "".join(a) == "".join(b):
+        return True
+    pairs = zip(a, b, strict=False)
+    return len(a) == len(b) and all(
+        _ABBREVIATED.get(x, x) == _ABBREVIATED.get(y, y) or typing_error(x, y) for x, y in pairs
+    )
 
 
 def keys_of(facts: BookFacts) -> frozenset[str]:
