@@ -84,8 +84,12 @@ Answers = Mapping[str, Sequence[Sequence[Release]]]
 def interleaved(lists: Sequence[Sequence[Release]]) -> list[Release]:
     """The lists of one source as one: the first of each, then the second of each; each release once."""
     longest = max(map(len, lists), default=0)
-    rows = [each[place] for place in range(longest) for each in lists if place < len(each)]
-    return list({release.id: release for release in reversed(rows)}.values())[::-1]
+    first: dict[str, Release] = {}
+    for place in range(longest):
+        for each in lists:
+            if place < len(each):
+                first.setdefault(each[place].id, each[place])
+    return list(first.values())
 
 
 def joined(answers: Answers, known: Sequence[Proposal | None], before: Mapping[int, int]) -> list[Placed]:
@@ -229,7 +233,9 @@ def discover(run: TaskRun, *, sources: Sequence[Source] | None = None) -> None:
     if not sources:
         raise TaskFailed(NO_SOURCE)
     week, counts, failed = monday_of(today()), Counter[str](), dict[str, str]()
-    run.log("The week of %s: %s genres at %s.", day_of(week), len(genres), ", ".join(each.label for each in sources))
+    run.log(
+        "The week of %s; genres: %s; sources: %s", day_of(week), len(genres), ", ".join(each.label for each in sources)
+    )
     look_in_library()
     http = Doorway()
     for genre in run.items(genres):
@@ -266,7 +272,9 @@ def _keep(run: TaskRun, genre: Genre, week: date, asked: Asked, counts: Counter[
     new = sum(entry.is_new for entry in entries)
     counts["works"] += len(entries)
     counts["proposed"] += new
-    run.log("%s: %s works, %s of them proposed for the first time. %s", genre, len(entries), new, asked.note)
+    run.log(
+        "%s: works on the chart: %s, of them proposed for the first time: %s. %s", genre, len(entries), new, asked.note
+    )
     return "charts"
 
 

@@ -163,11 +163,11 @@ def _books_like(many: Collection[BookFacts]) -> list[Book]:
 # --- deciding ---------------------------------------------------------------------------------------------------------
 
 
-def want(proposal: Proposal, by: User) -> str:
-    """The library wants a book of it; told is what came of it.
+def want(proposal: Proposal, by: User) -> None:
+    """The library wants a book of it.
 
     Raises:
-        NotAllowedNow: it is decided already.
+        NotAllowedNow: it is decided already, or owned.
     """
     with transaction.atomic():
         row = _undecided(proposal)
@@ -175,12 +175,11 @@ def want(proposal: Proposal, by: User) -> str:
         row = Proposal.objects.select_related("book").get(pk=row.pk)
         if row.book is not None and row.book.standing == Book.Standing.OWNED:
             raise NotAllowedNow("It is in the library already.")
-        book, _ = record(_held(row), now=timezone.now())
-        Proposal.objects.filter(pk=row.pk).update(book=book)
-        if book.standing == Book.Standing.OWNED:
-            return "It is in the library already."
+        # What was wanted before stays so when this wish is taken back.
+        if row.book is None or row.book.standing != Book.Standing.WANTED:
+            book, _ = record(_held(row), now=timezone.now())
+            Proposal.objects.filter(pk=row.pk).update(book=book)
         _decided(row, State.WANTED, by)
-    return "It is wanted now."
 
 
 def _held(proposal: Proposal) -> Held:
@@ -223,8 +222,9 @@ def _no_longer_wanted(proposal: Proposal) -> None:
         return
     holding.delete()
     others = Holding.objects.filter(book=holding.book_id)
-    only_here = Book.objects.filter(pk=holding.book_id, standing=Book.Standing.WANTED).exclude(holdings__in=others)
-    only_here.update(standing=Book.Standing.KNOWN)
+    if not others.exists():
+        mine = Book.objects.filter(pk=holding.book_id, standing=Book.Standing.WANTED)
+        mine.update(standing=Book.Standing.KNOWN)
 
 
 def _undecided(proposal: Proposal) -> Proposal:
