@@ -29,7 +29,7 @@ from scheduling.context import TaskRun
 from scheduling.exceptions import TaskFailed
 from scheduling.history import today
 
-from .courses import week_before
+from .courses import week_before, weeks_of
 from .display import day_of
 from .facts import BookFacts
 from .genres import names_at
@@ -335,7 +335,7 @@ def _each_once(releases: Iterable[Release]) -> list[BookFacts]:
 
 
 def _ranks_before(genre: Genre, week: date) -> dict[int, int]:
-    before = week_before(genre.pk, week)
+    before = week_before(weeks_of([genre.pk]).get(genre.pk, ()), week)
     if before is None:
         return {}
     rows = ChartEntry.objects.filter(chart__genre=genre, chart__week=before).order_by()

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from enum import StrEnum
 
 from .models import Chart, ChartEntry
 
-WEEK = timedelta(weeks=1)
-
 
 class Move(StrEnum):
-    """Against the chart before, which is that of the week before where there is one, else the last one."""
+    """Against the last chart before, mostly that of the week before."""
 
     NEW = "new"
     UP = "up"
@@ -59,27 +58,42 @@ def course(ranks: Mapping[date, int], week: date, before: date | None) -> Course
     )
 
 
-def week_before(genre: int | None, week: date) -> date | None:
-    """Of the chart of the genre before that week; one query."""
-    if genre is None:
-        return None
-    earlier = Chart.objects.filter(genre=genre, week__lt=week).order_by("-week")
-    return earlier.values_list("week", flat=True).first()
-
-
-def ranks_of(genre: int, works: Iterable[int]) -> dict[int, dict[date, int]]:
-    """Work -> its rank in each week that it was on the chart of the genre; one query."""
-    found: dict[int, dict[date, int]] = {}
-    rows = ChartEntry.objects.filter(chart__genre=genre, proposal__in=list(works)).order_by()
-    for work, week, rank in rows.values_list("proposal", "chart__week", "rank"):
-        found.setdefault(work, {})[week] = rank
+def weeks_of(genres: Iterable[int]) -> dict[int, list[date]]:
+    """Genre -> the weeks of which it has a chart, in order; one query."""
+    found: dict[int, list[date]] = {}
+    charts = Chart.objects.filter(genre__in=set(genres)).order_by("week")
+    for genre, week in charts.values_list("genre", "week"):
+        found.setdefault(genre, []).append(week)
     return found
 
 
-def courses(chart: Chart, entries: Iterable[ChartEntry]) -> dict[int, Course]:
-    """Work -> its course until the chart's week; two queries. A chart without its genre has no other beside it."""
-    here = {entry.proposal_id: entry.rank for entry in entries}
-    if chart.genre_id is None:
-        return {work: course({chart.week: rank}, chart.week, None) for work, rank in here.items()}
-    before, ranks = week_before(chart.genre_id, chart.week), ranks_of(chart.genre_id, here)
-    return {work: course(ranks.get(work, {}) | {chart.week: rank}, chart.week, before) for work, rank in here.items()}
+def week_before(weeks: Sequence[date], week: date) -> date | None:
+    """The last of them before that week."""
+    at = bisect_left(weeks, week)
+    return weeks[at - 1] if at else None
+
+
+def ranks_of(genres: Iterable[int], works: Iterable[int]) -> dict[tuple[int, int], dict[date, int]]:
+    """(genre, work) -> its rank in each week that it was on the chart; one query."""
+    found: dict[tuple[int, int], dict[date, int]] = {}
+    rows = ChartEntry.objects.filter(chart__genre__in=set(genres), proposal__in=set(works)).order_by("chart__week")
+    for genre, work, week, rank in rows.values_list("chart__genre", "proposal", "chart__week", "rank"):
+        found.setdefault((genre, work), {})[week] = rank
+    return found
+
+
+def courses(entries: Sequence[ChartEntry], weeks: Mapping[int, Sequence[date]] | None = None) -> dict[int, Course]:
+    """Key of each entry -> its course until the week of its chart, which is at hand; two queries, or one with `weeks`.
+
+    A chart without its genre has no other beside it.
+    """
+    genres = {entry.chart.genre_id for entry in entries if entry.chart.genre_id is not None}
+    weeks = weeks_of(genres) if weeks is None else weeks
+    ranks = ranks_of(genres, (entry.proposal_id for entry in entries))
+    found = {}
+    for entry in entries:
+        genre, week = entry.chart.genre_id, entry.chart.week
+        known = ranks.get((genre, entry.proposal_id), {}) if genre is not None else {}
+        before = week_before(weeks.get(genre, ()), week) if genre is not None else None
+        found[entry.pk] = course(known | {week: entry.rank}, week, before)
+    return found

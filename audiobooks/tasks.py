@@ -8,7 +8,7 @@ from scheduling.context import TaskRun
 from scheduling.exceptions import TaskFailed
 from scheduling.registry import task
 
-from . import charts, imports, refresh, scan, shelf, write_back
+from . import charts, imports, proposing, refresh, scan, shelf, write_back
 from .exceptions import LibraryError
 from .models import MetadataRun
 from .models.network import forget_unused
@@ -33,6 +33,7 @@ def library_scan(run: TaskRun) -> None:
             part(run)
         except (TaskFailed, LibraryError) as error:
             problems.append(str(error))
+    proposing.look_in_library()
     imports.forget_old_uploads()
     forget_unused()
     if problems:
@@ -58,6 +59,7 @@ def import_books(run: TaskRun, upload: int) -> None:
     upload: the key of the uploaded file.
     """
     imports.import_upload(run, upload)
+    proposing.look_in_library()
 
 
 @task(

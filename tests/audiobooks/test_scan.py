@@ -267,7 +267,7 @@ def test_spellings_of_a_name_are_one_person(tmp_path: Path, clip: Callable[[str]
     assert {entry.order for entry in Series.objects.get().entries.all()} == {1.0}
 
 
-def test_the_four_jobs_of_later_releases_fail_honestly() -> None:
+def test_the_jobs_of_later_releases_fail_honestly() -> None:
     from audiobooks import tasks
 
     for name in (
