@@ -59,6 +59,18 @@ def place_in_words(series: str, position: str) -> str:
     return f"{series} #{position}" if position else series
 
 
+def said_of(facts: Mapping[str, Any]) -> str:
+    """Of an edition, by `BookFacts.as_json`: who reads it, how long, in which language, its place in a series."""
+    narrators = facts.get("narrators", [])
+    told = [
+        ", ".join(place_in_words(one["name"], one.get("position", "")) for one in facts.get("series", [])[:1]),
+        f"read by {', '.join(narrators[:2])}{' and others' if len(narrators) > 2 else ''}" if narrators else "",
+        shown("runtime", facts["runtime"]) if facts.get("runtime") else "",
+        facts.get("language", ""),
+    ]
+    return " · ".join(text for text in told if text)
+
+
 def in_words(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     """Field, before, after of a BookChange, in the order of FIELDS."""
     names = [name for name in FIELDS if name in after]

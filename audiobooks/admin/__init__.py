@@ -1,3 +1,3 @@
 """The admin of the library and of the people who sign in."""
 
-from . import books, matches, names, numbers, people, providers, runs  # noqa: F401  (registers the pages)
+from . import books, charts, matches, names, numbers, people, proposals, providers, runs  # noqa: F401  (registers the pages)
