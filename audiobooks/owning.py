@@ -5,7 +5,7 @@ Standing never goes down, and absence never deletes: what a library no longer na
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice
@@ -259,6 +259,33 @@ def find_book(facts: BookFacts, *, own_paths: tuple[str, ...] = (), among: Query
     for match in matches[:1]:
         if match.verdict is Verdict.STRONG and match.same_recording is not False:
             return next(book for book in alike if str(book.pk) == match.theirs.id)
+    return None
+
+
+def works_of(several: Sequence[BookFacts]) -> list[int | None]:
+    """Of each the work that it is a strong match of, None where there is none; in a fixed number of queries."""
+    keys = [_title_keys(facts) for facts in several]
+    asins = {facts.asin for facts in several if facts.asin}
+    wanted = Q(work__key__in=set().union(*keys)) | Q(asin__in=asins)
+    books = with_names(Book.objects.filter(wanted).select_related("work").order_by("pk")) if several else []
+    by_key: dict[str, list[Book]] = {}
+    by_asin: dict[str, Book] = {}
+    for book in books:
+        by_key.setdefault(book.work.key, []).append(book)
+        by_asin.setdefault(book.asin, book)
+    return [
+        by_asin[facts.asin].work_id
+        if facts.asin in asins & by_asin.keys()
+        else _work_among([book for key in sorted(mine) for book in by_key.get(key, ())][:ALIKE], facts)
+        for facts, mine in zip(several, keys, strict=True)
+    ]
+
+
+def _work_among(books: Sequence[Book], facts: BookFacts) -> int | None:
+    candidates = [replace(facts_of(book), source="book", id=str(book.pk)) for book in books]
+    for match in choose(facts, candidates)[:1]:
+        if match.verdict is Verdict.STRONG:
+            return next(book.work_id for book in books if str(book.pk) == match.theirs.id)
     return None
 
 

@@ -16,11 +16,10 @@ from django.urls import reverse
 from audiobooks.courses import Course, Move, courses, week_before, weeks_of
 from audiobooks.display import day_of, said_of, source_of
 from audiobooks.models import Chart, ChartEntry, Genre
-from audiobooks.sources import registry
 
 from .base import LibraryAdmin
 from .plots import plot, small
-from .proposals import PERMISSION, cover_of_proposal, standing_label
+from .proposals import PERMISSION, cover_of_proposal, labels_of_sources, standing_label
 
 SHOWN_ENTRIES = 3
 """Of each chart in the overview."""
@@ -34,11 +33,6 @@ _MOVES = {
     Move.BACK: ("back", "Back", "on the chart again"),
     Move.SAME: ("same", "=", "as before"),
 }
-
-
-def labels_of_sources() -> dict[str, str]:
-    """Name -> label, of those that are turned on."""
-    return {source.name: source.label for source in registry.sources()}
 
 
 @admin.register(Chart)
@@ -110,10 +104,9 @@ class ChartAdmin(LibraryAdmin):
             if chart.genre_id
             else "",
             may_decide=request.user.has_perm(PERMISSION),
-            labels=labels,
         )
         for entry in drawn:
-            entry.counted_by = labels.get(entry.source, source_of(entry.source))
+            entry.counted = _counted(entry.count, labels.get(entry.source, source_of(entry.source)))
         return super().render_change_form(request, context, *args, **kwargs)
 
 
@@ -148,6 +141,10 @@ def _move(course: Course) -> dict[str, str]:
         text = f"{'▲' if kind == 'up' else '▼'} {course.places}"
         words = f"{kind} {course.places}, from {course.before}"
     return {"kind": kind, "text": text, "words": words}
+
+
+def _counted(count: int | None, source: str) -> str:
+    return "" if count is None else f"fetched {count:,} time{'' if count == 1 else 's'} at {source}"
 
 
 def _cards(charts: list[Chart]) -> list[dict[str, Any]]:

@@ -15,7 +15,7 @@ COLUMN, ROW, LEFT, ABOVE, BELOW = 48, 26, 30, 16, 26
 NAMES = 250
 """For the names behind the lines."""
 LONGEST_NAME = 34
-SMALL_COLUMN, SMALL_ROW, SMALL_EDGE, SMALL_WEEKS = 9, 2, 3, 10
+SMALL_COLUMN, SMALL_ROW, SMALL_EDGE, SMALL_WEEKS = 9, 4, 3, 10
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,11 @@ class Plot:
     height: int
     right: int
     bottom: int
+
+    @property
+    def widest(self) -> int:
+        """Pixels, where there is room."""
+        return round(self.width * 1.4)
 
 
 def plot(ranks: Mapping[str, Mapping[date, int]], weeks: Sequence[date], *, named: bool) -> Plot | None:

@@ -11,14 +11,16 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 from django.urls import URLPattern, path
+from django.utils import timezone
 from django.utils.safestring import SafeString
 
 from audiobooks.courses import weeks_of
-from audiobooks.display import cover_of, said_of, source_of
+from audiobooks.display import cover_of, day_of, said_of, source_of
 from audiobooks.models import Proposal
 from audiobooks.proposing import decline, take_back, want
+from audiobooks.sources import registry
 from scheduling.admin.posting import perform_each, post_action, who
-from scheduling.display import label, moment, step_url, two_lines
+from scheduling.display import label, step_url, two_lines
 
 from .base import LibraryAdmin, LibraryList
 from .plots import plot
@@ -28,6 +30,11 @@ ENTRIES_SHOWN = 500
 EDITIONS_SHOWN = 20
 WORDS_SEARCHED = 6
 STANDINGS = {"owned": "success", "wanted": "info", "declined": "", "proposed": "warning"}
+
+
+def labels_of_sources() -> dict[str, str]:
+    """Name -> label, of those that are turned on."""
+    return {source.name: source.label for source in registry.sources()}
 
 
 def standing_label(proposal: Proposal) -> SafeString:
@@ -148,8 +155,8 @@ class ProposalAdmin(LibraryAdmin):
         return standing_label(proposal)
 
     @admin.display(description="since")
-    def made(self, proposal: Proposal) -> SafeString | str:
-        return moment(proposal.made_at)
+    def made(self, proposal: Proposal) -> str:
+        return day_of(timezone.localdate(proposal.made_at))
 
     @admin.display(description="decide")
     def buttons(self, proposal: Any) -> SafeString:
@@ -178,9 +185,10 @@ class ProposalAdmin(LibraryAdmin):
         charted = {week for each in weeks.values() for week in each} | {entry.chart.week for entry in entries}
         first = min((entry.chart.week for entry in entries), default=None)
         editions = list({(entry.source, entry.release): entry for entry in entries}.values())[:EDITIONS_SHOWN]
+        labels = labels_of_sources()
         for entry in editions:
             entry.said = said_of(entry.facts)
-            entry.from_source = source_of(entry.source)
+            entry.from_source = labels.get(entry.source, source_of(entry.source))
             entry.url = entry.link if urlsplit(entry.link).scheme in ("http", "https") else ""
         best = min(entries, key=lambda entry: (entry.rank, entry.chart.week), default=None)
         context.update(

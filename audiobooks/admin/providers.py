@@ -135,7 +135,7 @@ def _rows() -> list[Row]:
             Row(
                 name=name,
                 label=make().label,
-                state=_state(on=on, lacks=_lacks(name), service=service),
+                state=state_of(on=on, lacks="a key" if _lacks(name) else "", service=service),
                 order=settings.METADATA_PROVIDERS.index(name) + 1 if on else None,
                 service=service,
                 hosts=[host for address, host in hosts.items() if address in _addresses(name)],
@@ -149,11 +149,11 @@ def _lacks(name: str) -> bool:
     return name in NEEDS and not getattr(settings, NEEDS[name])
 
 
-def _state(*, on: bool, lacks: bool, service: ServiceState | None) -> SafeString:
+def state_of(*, on: bool, lacks: str, service: ServiceState | None) -> SafeString:
     if not on:
         return label("off", "")
     if lacks:
-        return label("lacks a key", "danger")
+        return label(f"lacks {lacks}", "danger")
     if service is None:
         return label("not asked yet", "")
     if service.off_until is not None and service.off_until > timezone.now():

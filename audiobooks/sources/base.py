@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from audiobooks.facts import BookFacts
 from audiobooks.http import Doorway
@@ -49,11 +49,15 @@ class Release:
 
 @dataclass(frozen=True, kw_only=True)
 class Page:
-    """Part of a listing. `cursor` asks for the next part, empty at the end; it is the source's own. `rows` of the answer, of which `releases` could be read."""
+    """Part of a listing. `cursor` asks for the next part, empty at the end; it is the source's own. `rows` of the answer, of which `releases` could be read.
+
+    unread: the first row that could not be read, secrets removed; {} where there is none.
+    """
 
     releases: tuple[Release, ...]
     rows: int
     cursor: str = ""
+    unread: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,3 +92,19 @@ class Source(Protocol):
 
     def popular(self, http: Doorway, genre: str, *, since: date, limit: int = 10) -> tuple[Release, ...]:
         """The most fetched audiobooks of one of the source's own genres since that day, as nearly as the source can tell; () where it cannot."""
+
+
+@runtime_checkable
+class ListedByDay(Protocol):
+    """A source whose list is not in the order of time, so that what is new may be anywhere in it, but is cut by day."""
+
+    def newest_since(self, http: Doorway, cursor: str = "", *, since: date | None) -> Page:
+        """What came on that day or later; all where it is None. With a cursor it has to be the day of the first page."""
+
+
+@runtime_checkable
+class HasAccount(Protocol):
+    """A source for members."""
+
+    def account(self, http: Doorway) -> Account:
+        """Of the member whose session it has."""

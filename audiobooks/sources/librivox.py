@@ -106,8 +106,12 @@ class LibriVox:
                     found.setdefault(release.id, release)
         return tuple(found.values())[:limit]
 
-    def newest(self, http: Doorway, cursor: str = "", *, since: date | None = None) -> Page:
-        """`since`: of the day on which LibriVox took it into its catalogue; give it again with a cursor."""
+    def newest(self, http: Doorway, cursor: str = "") -> Page:
+        """By the number of the project, which it has long before it is finished."""
+        return self.newest_since(http, cursor, since=None)
+
+    def newest_since(self, http: Doorway, cursor: str = "", *, since: date | None) -> Page:
+        """`since`: of the day on which LibriVox took it into its catalogue."""
         at = re.fullmatch(r"([0-9]{1,7})\.([0-9]{1,9}|-)", cursor)
         offset, first = (int(at[1]), at[2]) if at else (0, "")
         params = {"limit": str(PAGE), "offset": str(offset), "sort_field": "id", "sort_order": "desc"}
@@ -123,7 +127,8 @@ class LibriVox:
             return Page(releases=(), rows=len(rows))
         through = offset + len(rows)
         following = f"{through}.{begins}" if rows and through < PAGE * MOST_PAGES else ""
-        return Page(releases=tuple(_releases(rows)), rows=len(rows), cursor=following)
+        releases = tuple(_releases(rows))
+        return Page(releases=releases, rows=len(rows), cursor=following, unread=_unread(rows))
 
     def popular(self, http: Doorway, genre: str, *, since: date, limit: int = 10) -> tuple[Release, ...]:
         """By how often archive.org showed them in the last week, or month where `since` is longer ago."""
@@ -188,6 +193,14 @@ def _releases(rows: Iterable[dict[str, Any]]) -> list[Release]:
     return [release for row in rows if (release := parse(row))]
 
 
+def _unread(rows: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    return next((_without_sections(row) for row in rows if parse(row) is None), {})
+
+
+def _without_sections(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if name != "sections"}
+
+
 def parse(row: dict[str, Any]) -> Release | None:
     """None of a project that is not finished. Of many finished ones it has lost where the sections lie."""
     facts = catalogue.parse(row)
@@ -209,7 +222,7 @@ def parse(row: dict[str, Any]) -> Release | None:
         bitrate=64,
         link=page,
         fetch=identifier,
-        raw={name: value for name, value in row.items() if name != "sections"},
+        raw=_without_sections(row),
     )
 
 

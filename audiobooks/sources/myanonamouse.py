@@ -53,7 +53,9 @@ QUIET_AFTER_THROTTLE = timedelta(minutes=15)
 QUIET_AFTER_REFUSAL = timedelta(hours=1)
 # Its documentation says 1000 or 100, its clients ask for no more than 100.
 MOST_PER_PAGE, LEAST_PER_PAGE = 100, 5
-MOST_ROWS = 2000
+OVERLAP = 10
+"""Rows that two pages share: what is removed meanwhile moves the others up, so that else some would be in neither."""
+MOST_ROWS = 20 * (MOST_PER_PAGE - OVERLAP) + OVERLAP
 """Of the newest, over all pages of one listing."""
 
 AUDIOBOOKS = 13
@@ -89,6 +91,10 @@ LANGUAGES: Mapping[int, tuple[str, str]] = {
 }  # fmt: skip
 """Their names there, and ISO 639 (MLM's mlm_mam/src/enums.rs, which has more)."""
 
+_MAKE_ONE = (
+    "make a new one for this program at Preferences, Security "
+    f"({URL}/preferences/index.php?view=security), and set MAM_SESSION to it."
+)
 _VIP_GRADES = frozenset({"vip", "elite vip"})
 _CLASS_HOLDS_FOR = 3600.0
 # `dl` fetches as the member without a cookie; who uploaded is nobody's business.
@@ -187,9 +193,7 @@ class _Cookie:
         # Another process may have been given a newer one since.
         self.sent = self.seed if newest == self._refused else newest
         if not self.sent:
-            raise SignedOut(
-                "MyAnonamouse has no session: make one for this program at Preferences, Security.", permanent=True
-            )
+            raise SignedOut(f"MyAnonamouse has no session: {_MAKE_ONE}", permanent=True)
         return {COOKIE: self.sent}
 
     def given(self, url: str, set_cookie: Sequence[str]) -> None:
@@ -245,6 +249,16 @@ def rotated(set_cookie: str, host: str, now: float) -> str:
 # -- the source
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Listing:
+    """releases: the audiobooks among the rows. all: how many rows there are on all pages, as far as it says."""
+
+    releases: tuple[Release, ...]
+    rows: int
+    all: int | None
+    unread: Mapping[str, Any]
+
+
 class MyAnonamouse:
     """url: another than the site's own is for a stand-in. languages: ISO 639-1, of which the newest and the popular are; all
     where there are none."""
@@ -266,19 +280,25 @@ class MyAnonamouse:
         author = _last_name(wanted.author_names)
         for text in dict.fromkeys((f"{title} {author}".strip(), title)):
             asked = {"text": text, "srchIn": ["title", "author", "series"], "sortType": "default"}
-            releases, _, _ = self._listing(http, asked, most=limit, fresh_for=SAME_SEARCH_FRESH_FOR)
-            if releases:
-                return releases[:limit]
+            listing = self._listing(http, asked, most=limit, fresh_for=SAME_SEARCH_FRESH_FOR)
+            if listing.releases:
+                return listing.releases[:limit]
         return ()
 
     def newest(self, http: Doorway, cursor: str = "") -> Page:
-        """Whatever is added between two pages moves the others on, so that some come twice."""
-        start = int(cursor or 0)
+        """Some come twice: two pages overlap, and whatever is added between them moves the others on."""
+        start = int(cursor) if re.fullmatch(r"[0-9]{1,7}", cursor) else 0
         asked = {"text": "", "sortType": "dateDesc", "startNumber": start, **self._in_languages()}
-        releases, rows, found = self._listing(http, asked, most=MOST_PER_PAGE)
-        following = start + rows
-        is_more = rows > 0 and following < min(MOST_ROWS, following + 1 if found is None else found)
-        return Page(releases=releases, rows=rows, cursor=str(following) if is_more else "")
+        listing = self._listing(http, asked, most=MOST_PER_PAGE)
+        through = start + listing.rows
+        is_more = listing.rows > 0 and through < min(MOST_ROWS, through + 1 if listing.all is None else listing.all)
+        following = through - min(OVERLAP, listing.rows // 2)
+        return Page(
+            releases=listing.releases,
+            rows=listing.rows,
+            cursor=str(following) if is_more else "",
+            unread=listing.unread,
+        )
 
     def popular(self, http: Doorway, genre: str, *, since: date, limit: int = 10) -> tuple[Release, ...]:
         """The most fetched of those *added* since that day: the site counts no others. `genre`: a name or number of GENRES."""
@@ -290,9 +310,9 @@ class MyAnonamouse:
             "startDate": since.isoformat(),
             **self._in_languages(),
         }
-        releases, _, _ = self._listing(http, asked, most=limit, fresh_for=POPULAR_FRESH_FOR)
+        listing = self._listing(http, asked, most=limit, fresh_for=POPULAR_FRESH_FOR)
         first = datetime.combine(since, day_time(), UTC)
-        return tuple(each for each in releases if each.added is None or each.added >= first)[:limit]
+        return tuple(each for each in listing.releases if each.added is None or each.added >= first)[:limit]
 
     def account(self, http: Doorway) -> Account:
         """Never of a copy: what may be fetched depends on it."""
@@ -314,8 +334,7 @@ class MyAnonamouse:
 
     def _listing(
         self, http: Doorway, asked: Mapping[str, Any], *, most: int, fresh_for: timedelta | None = None
-    ) -> tuple[tuple[Release, ...], int, int | None]:
-        """The audiobooks among the rows, how many rows, and how many there are in all, as far as it says."""
+    ) -> _Listing:
         # `perpage` has no effect within `tor`. `dlLink` is never asked for: what it adds is a secret, and not needed.
         body = {
             "perpage": min(max(most, LEAST_PER_PAGE), MOST_PER_PAGE),
@@ -341,16 +360,20 @@ class MyAnonamouse:
         rows = reading.mapping(data).get("data")
         if not isinstance(rows, list):
             if _verdict(data) is False:
-                return (), 0, 0
+                return _Listing(releases=(), rows=0, all=0, unread={})
             raise BadAnswer("MyAnonamouse answered with something that is no list of releases.")
         vip = self._vip[1] if self._vip and time.monotonic() - self._vip[0] < _CLASS_HOLDS_FOR else None
-        read = [parse(row, url=self._url, vip=vip) for row in reading.mappings(rows)]
-        releases = tuple(each for each in read if each is not None and each.facts.is_audio)
-        if unread := len(rows) - sum(each is not None for each in read):
+        read = [(row, parse(row, url=self._url, vip=vip)) for row in reading.mappings(rows)]
+        if unread := len(rows) - sum(release is not None for _, release in read):
             logger.warning("Of %d releases of MyAnonamouse %d could not be read.", len(rows), unread)
         answer = reading.mapping(data)
         counts = (count(answer.get(key)) for key in ("found", "total_found"))
-        return releases, len(rows), next((each for each in counts if each is not None), None)
+        return _Listing(
+            releases=tuple(release for _, release in read if release is not None and release.facts.is_audio),
+            rows=len(rows),
+            all=next((each for each in counts if each is not None), None),
+            unread=next((_discreet(row) for row, release in read if release is None), {}),
+        )
 
     def _with_session(self, ask: Callable[[_Cookie], Any]) -> Any:
         """Where the site does not know the rotated session, once more with the one that the person pasted."""
@@ -434,8 +457,8 @@ def _known(text: str, said: str) -> SourceError | None:
         )
     if _WRONG_SESSION.search(text):
         return WrongSession(
-            "What was given as session of MyAnonamouse is of another kind, such as a browser's: make one for this program "
-            f"at Preferences, Security. It says: {said}",
+            f"What was given as session of MyAnonamouse is of another kind, such as a browser's: {_MAKE_ONE} "
+            f"It says: {said}",
             permanent=True,
         )
     if _SIGNED_OUT.search(text):
@@ -446,7 +469,7 @@ def _known(text: str, said: str) -> SourceError | None:
 
 
 def _signed_out(said: str) -> SignedOut:
-    message = "MyAnonamouse does not know the session: make a new one for this program at Preferences, Security."
+    message = f"MyAnonamouse does not know the session: {_MAKE_ONE}"
     return SignedOut(f"{message} It says: {said}".removesuffix(" It says: "), permanent=True)
 
 

@@ -170,8 +170,11 @@ class Torznab:
         marks = {_mark(row.id) for row in rows if row.id}
         cats = frozenset(asked["cat"].split(","))
         releases: dict[str, Release] = {}
+        unread: dict[str, Any] = {}
         for row in rows:
             release = row.release(self.name, caps.categories) if row.is_of(cats) else None
+            if release is None and row.is_of(cats):
+                unread = unread or row.raw()
             if release and _mark(release.id) not in at.seen and release.facts.is_audio is not False:
                 releases.setdefault(release.id, release)
         response = next(answer.iter("response"), None)
@@ -180,7 +183,7 @@ class Torznab:
         # A short page need not be the last: some sort out after they have cut. A page with nothing new is the last.
         is_last = not marks - at.seen or (total is not None and through >= total > 0) or at.page + 1 >= MOST_PAGES
         following = "" if is_last else str(_Cursor(through, at.page + 1, frozenset(marks)))
-        return Page(releases=tuple(releases.values()), rows=len(rows), cursor=following)
+        return Page(releases=tuple(releases.values()), rows=len(rows), cursor=following, unread=unread)
 
     def _ask(self, http: Doorway, params: dict[str, str], *, fresh_for: timedelta | None = None) -> Element:
         status, retry_after = 200, None
@@ -431,7 +434,7 @@ class _Row:
             link=self._link(),
             fetch=self._fetch(),
             hash=self._hash(),
-            raw=self._raw(),
+            raw=self.raw(),
         )
 
     def _facts(self, source: str, name: str) -> BookFacts:
@@ -502,7 +505,7 @@ class _Row:
                 return self._clean(_without_secrets(text.removesuffix("#comments"), self._key))
         return ""
 
-    def _raw(self) -> dict[str, Any]:
+    def raw(self) -> dict[str, Any]:
         row: dict[str, Any] = {}
         for each in self._item:
             if each.tag not in ("attr", "enclosure") and (said := reading.text(each.text)):

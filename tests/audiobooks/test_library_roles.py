@@ -156,6 +156,8 @@ STEPS = {
 }  # fmt: skip
 PAGES = [
     "servicestate",
+    "crawl",
+    "release",
     "book",
     "bookchange",
     "libraryfile",
@@ -245,4 +247,11 @@ def test_a_run_that_does_not_ask_is_not_let_go() -> None:
 def test_who_may_put_a_question_to_a_provider(who: str) -> None:
     response = signed_in(who).post("/admin/audiobooks/servicestate/audnexus/try/", {"asin": "x"})
     asked = response.status_code == 200 and "ten letters" in response.content.decode()
+    assert asked == (who in ("Operator", "Administrator", "superuser"))
+
+
+@pytest.mark.parametrize("who", WHO)
+def test_who_may_put_a_question_to_a_source(who: str) -> None:
+    response = signed_in(who).post("/admin/audiobooks/crawl/librivox/try/", {"title": ""})
+    asked = response.status_code == 200 and "Write a title." in response.content.decode()
     assert asked == (who in ("Operator", "Administrator", "superuser"))

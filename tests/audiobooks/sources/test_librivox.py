@@ -88,13 +88,13 @@ def test_an_unfinished_project_is_none(
     fake.projects = [project(1, **changed), project(2)]
     page = source.newest(http)
     assert [each.facts.id for each in page.releases] == ["2"]
-    assert page.rows == 2
+    assert page.rows == 2 and page.unread["id"] == "1" and "sections" not in page.unread
 
 
 def walk(source: LibriVox, http: Doorway, **options: Any) -> list[list[str]]:
     pages, cursor = [], ""
     while True:
-        page = source.newest(http, cursor, **options)
+        page = source.newest_since(http, cursor, **{"since": None, **options})
         pages.append([each.facts.id for each in page.releases])
         cursor = page.cursor
         if not cursor:
@@ -115,7 +115,7 @@ def test_since_a_day(fake: FakeLibriVox, source: LibriVox, http: Doorway) -> Non
     walk(source, http, since=date(2026, 2, 3))
     day = datetime(2026, 2, 2, tzinfo=UTC).timestamp()
     assert {seen.query["since"] for seen in fake.outside.seen} == {str(int(day))}
-    source.newest(http, "a cursor of somebody else", since=date(1960, 1, 1))
+    source.newest_since(http, "a cursor of somebody else", since=date(1960, 1, 1))
     assert fake.outside.seen[-1].query["since"] == "0"
 
 

@@ -143,6 +143,7 @@ def test_what_is_no_audiobook_is_left_out(mam: FakeMyAnonamouse, http: Doorway, 
     mam.faults = [Reply.of({"data": [row(1), row(2, main_cat="14"), {"id": None}, "x", row(3)], "found": 5})]
     page = source.newest(http)
     assert ([each.id for each in page.releases], page.rows) == (["1", "3"], 5)
+    assert page.unread == {"id": None}
 
 
 def test_the_newest_are_paged(mam: FakeMyAnonamouse, http: Doorway, source: MyAnonamouse) -> None:
@@ -154,9 +155,25 @@ def test_the_newest_are_paged(mam: FakeMyAnonamouse, http: Doorway, source: MyAn
         page = source.newest(http, cursor)
         seen += [each.id for each in page.releases]
         cursor, pages = page.cursor, pages + 1
-    assert seen == [str(n) for n in range(250, 0, -1)] and pages == 3
-    assert [call.tor["startNumber"] for call in mam.calls] == [0, 100, 200]
+    assert list(dict.fromkeys(seen)) == [str(n) for n in range(250, 0, -1)] and pages == 3
+    assert [call.tor["startNumber"] for call in mam.calls] == [0, 90, 180]
     assert {call.body["perpage"] for call in mam.calls} == {100}
+
+
+def test_what_is_removed_between_two_pages_hides_none(
+    mam: FakeMyAnonamouse, http: Doorway, source: MyAnonamouse
+) -> None:
+    mam.rows = [row(n, added=f"2026-01-01 {n // 60:02}:{n % 60:02}:00") for n in range(1, 251)]
+    first = source.newest(http)
+    del mam.rows[-myanonamouse.OVERLAP :]
+    second = source.newest(http, first.cursor)
+    assert {int(each.id) for each in first.releases + second.releases} == set(range(51, 251))
+    assert source.newest(http, "a cursor of somebody else").releases[0].id == "240"
+
+
+def test_pages_of_a_few_rows_come_to_an_end(mam: FakeMyAnonamouse, http: Doorway, source: MyAnonamouse) -> None:
+    mam.faults = [Reply.of({"data": [row(1)], "found": 3}), Reply.of({"data": [row(2), row(3)], "found": 3})]
+    assert source.newest(http, source.newest(http).cursor).cursor == ""
 
 
 def test_a_listing_without_end_ends(mam: FakeMyAnonamouse, http: Doorway, source: MyAnonamouse) -> None:

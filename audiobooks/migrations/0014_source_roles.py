@@ -1,10 +1,10 @@
-"""Who decides what is proposed; and everybody who looks at the library sees charts and proposals."""
+"""Who may put a question to a source; and everybody who looks at the library sees sources and releases."""
 
 from importlib import import_module
 
 from django.db import migrations
 
-OPERATE = ["decide_proposal"]
+OPERATE = ["try_crawl"]
 ROLES = {"Viewer": [], "Operator": OPERATE, "Administrator": OPERATE}
 
 give = import_module("audiobooks.migrations.0007_library_roles").give
@@ -16,7 +16,7 @@ def make_roles(apps, schema_editor):
 
 class Migration(migrations.Migration):
 
-    dependencies = [("audiobooks", "0014_charts")]
+    dependencies = [("audiobooks", "0013_sources")]
 
     # Backwards the rights stay: somebody may have given them by hand.
     operations = [migrations.RunPython(make_roles, migrations.RunPython.noop)]

@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('audiobooks', '0013_sources'),
+        ('audiobooks', '0014_source_roles'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

@@ -1,0 +1,78 @@
+"""`manage.py trysource NAME`: put a question to a source and print what it answers."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any, TypeVar
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from audiobooks.facts import BookFacts
+from audiobooks.http import Doorway
+from audiobooks.services import Outcome
+from audiobooks.sources import registry
+from audiobooks.sources.base import HasAccount, Release, Source
+
+T = TypeVar("T")
+MOST = 20
+
+
+class Command(BaseCommand):
+    help = (
+        "Ask a source for its newest audiobooks, or for a title, and print what it answers. Nothing is kept or fetched."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("name", help="such as librivox, myanonamouse, or the name of an indexer")
+        parser.add_argument("--search", metavar="TITLE", help="search for this title in place of the newest")
+
+    def handle(self, *args: Any, name: str, search: str | None, **options: Any) -> None:
+        if name not in registry.names():
+            raise CommandError(f"There is no source “{name}”. There are: {', '.join(registry.names())}.")
+        if search is not None and not search.strip():
+            raise CommandError("Write a title to search for.")
+        source, http = registry.source(name), Doorway()
+        if isinstance(source, HasAccount):
+            account = self._answer(registry.ask(http, source, source.account))
+            self.stdout.write(f"Signed in: {account.grade or 'class unknown'}, ratio {_or_unknown(account.ratio)}.")
+        releases = self._releases(http, source, search)
+        if not releases:
+            self.stdout.write(f"{source.label} answers, and has nothing{' like it' if search else ''}.")
+        for release in releases[:MOST]:
+            self.stdout.write(_in_a_line(release))
+        if len(releases) > MOST:
+            self.stdout.write(f"… and {len(releases) - MOST} more.")
+
+    def _releases(self, http: Doorway, source: Source, search: str | None) -> tuple[Release, ...]:
+        if search is None:
+            return self._answer(registry.ask(http, source, source.newest)).releases
+        wanted = BookFacts(title=search, is_audio=True)
+        return self._answer(registry.ask(http, source, partial(source.search, wanted=wanted)))
+
+    def _answer(self, outcome: Outcome[T]) -> T:
+        if outcome.answer is None:
+            raise CommandError(str(outcome.error))
+        if outcome.error is not None:
+            self.stderr.write(f"{outcome.error} This is its last good answer, of {outcome.as_of:%Y-%m-%d %H:%M} UTC.")
+        return outcome.answer
+
+
+def _in_a_line(release: Release) -> str:
+    facts = release.facts
+    told = [
+        facts.title,
+        f"by {', '.join(facts.author_names)}" if facts.authors else "",
+        f"read by {', '.join(facts.narrators[:3])}" if facts.narrators else "",
+        facts.language,
+        "/".join(release.formats),
+        "" if release.size is None else f"{release.size / 1e6:,.0f} MB",
+        "" if release.seeders is None else f"{release.seeders} seeders",
+        "free" if release.free else "",
+    ]
+    # What a stranger wrote does not steer the terminal.
+    line = ", ".join(each for each in told if each)
+    return "".join(each if each.isprintable() else " " for each in f"{line} [{release.id}]")
+
+
+def _or_unknown(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:,.2f}"
