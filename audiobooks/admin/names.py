@@ -253,7 +253,7 @@ class GenreAdmin(NamedAdmin):
         genre: Genre = kwargs["obj"]
         context.update(
             has_charts=Chart.objects.filter(genre=genre).exists(),
-            asked=[
+            sources=[
                 {
                     "name": source.name,
                     "label": source.label,
