@@ -236,6 +236,7 @@ def discover(run: TaskRun, *, sources: Sequence[Source] | None = None) -> None:
     run.log(
         "The week of %s; genres: %s; sources: %s", day_of(week), len(genres), ", ".join(each.label for each in sources)
     )
+    run.progress(text="Looking for what was proposed in the library")
     look_in_library()
     http = Doorway()
     for genre in run.items(genres):

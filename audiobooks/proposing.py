@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import TypeVar
 
 from django.contrib.auth.models import User
@@ -46,16 +47,21 @@ def recognise(many: Sequence[BookFacts]) -> list[Proposal | None]:
     works = _proposals({work for each in by_key.values() for work in each})
     known = {pk: BookFacts.from_json(work.facts) for pk, work in works.items()}
     return [
-        _nearest(facts, {pk: known[pk] for key in own for pk in by_key.get(key, ())}, works)
+        _nearest(facts, {pk: known[pk] for key in _telling_first(own) for pk in by_key.get(key, ())}, works)
         for facts, own in zip(many, keys, strict=True)
     ]
+
+
+def _telling_first(keys: Iterable[str]) -> list[str]:
+    """Those of a title or an identifier before those of an author, who may have written hundreds."""
+    return sorted(keys, key=lambda key: (key.startswith("a:"), key))
 
 
 def _nearest(facts: BookFacts, known: dict[int, BookFacts], works: dict[int, Proposal]) -> Proposal | None:
     """Of those that are equally near, one that a person decided."""
     near = [
         (round(apart, 2), works[pk].state == State.PROPOSED, pk)
-        for pk in sorted(known)[:COMPARED]
+        for pk in list(known)[:COMPARED]
         if (apart := likeness(known[pk], facts)) is not None
     ]
     return works[min(near)[2]] if near else None
@@ -108,10 +114,30 @@ def look_in_library(works: Iterable[int] | None = None) -> int:
     Of what is owned already nothing is looked for.
     """
     wanted = Proposal.objects.exclude(book__standing=Book.Standing.OWNED)
-    pks = list(
-        (wanted if works is None else wanted.filter(pk__in=list(works))).order_by("pk").values_list("pk", flat=True)
-    )
+    if works is not None:
+        wanted = wanted.filter(pk__in=list(works))
+    pks = list(wanted.order_by("pk").values_list("pk", flat=True))
     return sum(_look(list(_proposals(part).values())) for part in _parts(pks, CHUNK))
+
+
+def look_at_books(*, added_since: datetime) -> int:
+    """The same the other way round, for books that are new; returns of how many works that changed."""
+    if not Proposal.objects.exists():
+        return 0
+    pks = list(Book.objects.filter(added_at__gte=added_since).order_by("pk").values_list("pk", flat=True))
+    changed = 0
+    for part in _parts(pks, CHUNK):
+        books = list(with_names(Book.objects.filter(pk__in=part).order_by("pk")))
+        for book, work in zip(books, recognise([facts_of(book) for book in books]), strict=True):
+            if work is not None and (work.book is None or _is_better(book, work.book)):
+                Proposal.objects.filter(pk=work.pk).update(book=book)
+                work.book = book
+                changed += 1
+    return changed
+
+
+def _is_better(book: Book, other: Book) -> bool:
+    return _BEST.index(Book.Standing(book.standing)) < _BEST.index(Book.Standing(other.standing))
 
 
 def _look(proposals: list[Proposal]) -> int:
@@ -183,13 +209,10 @@ def want(proposal: Proposal, by: User) -> None:
 
 
 def _held(proposal: Proposal) -> Held:
-    """Any recording of the work will do, so that nothing is said of one."""
+    """Any recording of the work in its language will do, so that nothing else is said of one."""
     facts = BookFacts.from_json(proposal.facts)
-    kept = {"language", "cover_url"}
-    plain = {
-        name: getattr(BookFacts(), "isbns" if name == "isbn" else name) for name in OF_THE_RECORDING - kept - {"isbn"}
-    }
-    facts = replace(facts, **plain, isbns=(), is_audio=None)
+    unknown = {name: getattr(BookFacts(), name) for name in OF_THE_RECORDING - {"language", "isbn"}}
+    facts = replace(facts, **unknown, isbns=(), is_audio=None)
     return Held(library=LIBRARY, item=str(proposal.pk), facts=facts, standing=Book.Standing.WANTED)
 
 

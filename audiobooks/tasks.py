@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 from django.conf import settings
+from django.utils import timezone
 
 from scheduling.context import TaskRun
 from scheduling.exceptions import TaskFailed
@@ -24,7 +25,7 @@ from .models.network import forget_unused
 )
 def library_scan(run: TaskRun) -> None:
     """Record the audio files of the library folder, and what an Audiobookshelf server holds, as books."""
-    problems = []
+    problems, began = [], timezone.now()
     for part in (_scan_folder, _scan_server):
         if run.should_stop:
             return
@@ -33,7 +34,7 @@ def library_scan(run: TaskRun) -> None:
             part(run)
         except (TaskFailed, LibraryError) as error:
             problems.append(str(error))
-    proposing.look_in_library()
+    proposing.look_at_books(added_since=began)
     imports.forget_old_uploads()
     forget_unused()
     if problems:
@@ -58,8 +59,9 @@ def import_books(run: TaskRun, upload: int) -> None:
 
     upload: the key of the uploaded file.
     """
+    began = timezone.now()
     imports.import_upload(run, upload)
-    proposing.look_in_library()
+    proposing.look_at_books(added_since=began)
 
 
 @task(

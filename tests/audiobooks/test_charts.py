@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -18,20 +19,22 @@ from audiobooks import genres
 from audiobooks.charts import TOP, WINDOWS, discover, interleaved, joined, monday_of, releases_of
 from audiobooks.courses import Move, course, courses
 from audiobooks.fields import Offer, new_book
+from audiobooks.imports import store
 from audiobooks.library.albums import key_of
 from audiobooks.merging import add_alias, merge, undo_merge
 from audiobooks.models import Book, Chart, ChartEntry, Genre, GenreAlias, Proposal, Work
 from audiobooks.names import rows_of
 from audiobooks.owning import Held, record
-from audiobooks.proposing import decline, look_in_library, take_back, want
+from audiobooks.proposing import decline, look_at_books, look_in_library, take_back, want
 from audiobooks.sources.base import Source
-from audiobooks.tasks import top10_discovery_task
+from audiobooks.tasks import import_books, library_scan, top10_discovery_task
 from scheduling.context import TaskRun
 from scheduling.exceptions import TaskFailed
 from tests.audiobooks.running import Quiet
 from tests.fakes.charted import Charted, facts, release
 from tests.fakes.librivox import FakeLibriVox
 from tests.fakes.myanonamouse import SEED, FakeMyAnonamouse, row
+from tests.samples.audio import write_tags
 
 pytestmark = pytest.mark.django_db
 SUNDAY = datetime(2026, 11, 1, 3, 0, tzinfo=UTC)
@@ -484,12 +487,33 @@ def test_what_is_wanted_of_old_asks_nobody(fake: Charted, fantasy: Genre) -> Non
     assert Proposal.objects.of_standing("wanted").count() == 1
 
 
-def test_a_scan_finds_what_was_proposed(fake: Charted, fantasy: Genre) -> None:
-    fake.put("Fantasy", ["Birch"])
+def test_a_scan_finds_what_was_proposed(fake: Charted, fantasy: Genre, clock: Any) -> None:
+    fake.put("Fantasy", ["Birch", "Amber"])
     run_with(fake)
-    book = owned("Birch", "Nora Birchson")
-    assert look_in_library() == 1 and look_in_library() == 0
-    assert Proposal.objects.get().book == book
+    owned("Amber", "Nora Amberson")
+    clock.shift(timedelta(hours=1))
+    known = owned("Birch", "Nora Birchson", standing="known")
+    assert look_at_books(added_since=timezone.now()) == 1
+    assert Proposal.objects.get(title="Birch").book == known
+    book = owned("BIRCH: A Novel", "Nora Birchson")
+    assert look_at_books(added_since=timezone.now()) == 1 and look_at_books(added_since=timezone.now()) == 0
+    assert {work.title: work.book for work in Proposal.objects.all()} == {"Birch": book, "Amber": None}
+    assert look_in_library() == 1
+
+
+def test_the_scan_and_an_import_look(
+    fake: Charted, fantasy: Genre, by: User, settings: Any, tmp_path: Path, clock: Any
+) -> None:
+    fake.put("Fantasy", ["Birch", "Amber"])
+    run_with(fake)
+    settings.AUDIOBOOKS_LIBRARY, settings.AUDIOBOOKSHELF_URL = tmp_path, ""
+    (tmp_path / "Nora Birchson" / "Birch").mkdir(parents=True)
+    write_tags(tmp_path / "Nora Birchson" / "Birch" / "1.mp3", album="Birch", author="Nora Birchson")
+    library_scan.function(TaskRun(task_id=0, attempt=1, channel=Quiet()))
+    assert [one.title for one in Proposal.objects.waiting()] == ["Amber"]
+    upload = store(b"title,author\nAmber,Nora Amberson\n", "list.csv", "owned", by=by)
+    import_books.function(TaskRun(task_id=0, attempt=1, channel=Quiet()), upload.pk)
+    assert not Proposal.objects.waiting().exists()
 
 
 def test_a_wish_is_taken_back(fake: Charted, fantasy: Genre, by: User) -> None:
