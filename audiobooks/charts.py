@@ -109,6 +109,8 @@ def joined(answers: Answers, known: Sequence[Proposal | None], before: Mapping[i
         if release.source not in work.places:
             taken[release.source] += 1
             work.places[release.source] = taken[release.source]
+    for work in placed.values():
+        work.releases.sort(key=lambda release: work.places[release.source])
     last = TOP + 1
 
     def order(work: Placed) -> tuple[int, int, int, str, str]:

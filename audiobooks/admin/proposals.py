@@ -12,6 +12,7 @@ from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 from django.urls import URLPattern, path
 from django.utils import timezone
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from audiobooks.courses import weeks_of
@@ -155,8 +156,9 @@ class ProposalAdmin(LibraryAdmin):
         return standing_label(proposal)
 
     @admin.display(description="since")
-    def made(self, proposal: Proposal) -> str:
-        return day_of(timezone.localdate(proposal.made_at))
+    def made(self, proposal: Proposal) -> SafeString:
+        day = day_of(timezone.localdate(proposal.made_at))
+        return format_html('<span class="scheduling-nowrap">{}</span>', day)
 
     @admin.display(description="decide")
     def buttons(self, proposal: Any) -> SafeString:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from random import Random
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -14,6 +15,8 @@ from django.contrib.auth.models import User
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from audiobooks import genres
 from audiobooks.charts import TOP, WINDOWS, discover, interleaved, joined, monday_of, releases_of
@@ -119,6 +122,34 @@ def test_who_stood_better_the_week_before_wins_a_tie(fake: Charted, fantasy: Gen
 def test_more_than_ten_places_count_nothing() -> None:
     assert len(points({"a": [TITLES]})) == TOP
     assert points({"a": [TITLES]})[-1] == (TITLES[TOP - 1], 1)
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    st.dictionaries(
+        st.sampled_from("abc"),
+        st.lists(st.permutations(TITLES).map(lambda all: all[:8]), min_size=1, max_size=2),
+        min_size=1,
+    ),
+    st.randoms(use_true_random=False),
+)
+def test_the_order_of_the_sources_does_not_matter(answers: dict[str, list[list[str]]], random: Random) -> None:
+    found = points(answers)
+    shuffled = list(answers.items())
+    random.shuffle(shuffled)
+    assert points(dict(shuffled)) == found
+    assert len({title for title, _ in found}) == len(found)
+    assert sum(number for _, number in found) <= 55 * len(answers)
+    assert [number for _, number in found] == sorted((number for _, number in found), reverse=True)
+
+
+def test_the_edition_that_stood_best_is_shown() -> None:
+    given = {
+        "a": [[release("Amber", source="a"), release(facts("Birch: A Novel", "Nora Birchson"), source="a")]],
+        "b": [[release("Birch", source="b")]],
+    }
+    [first, _] = joined(given, [None] * 3, {})
+    assert [(each.source, each.name) for each in first.releases] == [("b", "Birch"), ("a", "Birch: A Novel")]
 
 
 def test_lists_of_one_source_are_one_list() -> None:
