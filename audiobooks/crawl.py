@@ -49,8 +49,9 @@ MUCH_LESS = 0.3
 USUAL_CRAWLS = 10
 DRIFT_ACCEPTED_AFTER = 7
 """Crawls in a row that read less than usual; the next one is what is usual from then on."""
-PASS_GOES_STALE = timedelta(days=30)
-"""A pass that is not at its end by then gives way to a new one."""
+CURSOR_GOES_STALE = timedelta(days=30)
+"""A pass that is not at its end by then begins at the top again. It stays the same pass, else what it has read already would
+count as known, and hide what it has not."""
 MOST_WAITED = timedelta(minutes=2)
 """For a host that takes nobody now, in all."""
 LOOK = 0.2
@@ -130,8 +131,8 @@ def new_releases(run: TaskRun) -> None:
             break
         crawls.append(_Crawl(run, http, source))
         crawls[-1].go()
-    # Of books that came since: what was read before them could not be recognised.
-    matched = match_again(since=last) if last is not None else 0
+    # What was read before a book came could not be recognised. A day more, since books may come during a crawl.
+    matched = match_again(since=last - timedelta(days=1)) if last is not None else 0
     forget_raw()
     _conclude(run, crawls, matched)
     if problems := [crawl.problem for crawl in crawls if crawl.problem]:
@@ -186,8 +187,8 @@ class _Crawl:
             self._judge()
 
     def _passes(self) -> None:
-        if self.state.pass_began and self.state.pass_began < timezone.now() - PASS_GOES_STALE:
-            self._keep_state(pass_began=None, cursor="")
+        if self.state.pass_began and self.state.pass_began < timezone.now() - CURSOR_GOES_STALE:
+            self._keep_state(cursor="")
         goes_on = self.state.pass_began is not None
         if goes_on:
             self.run.log("%s: going on where the last crawl broke off.", self.source.label)
@@ -202,12 +203,19 @@ class _Crawl:
         self.finished = False
         began = self.state.pass_began or timezone.now()
         # The last page once more: what was removed since has moved the others up.
-        cursor, has_rows = (self.state.cursor, True) if self.state.pass_began else ("", self._has_rows_on_top())
+        cursor, is_again = self.state.cursor, self.state.pass_began is not None
         while self.reading.pages < self.most_pages:
             if self.run.should_stop:
                 return False
             page = self._page(cursor)
-            if page is None or self._is_odd(page, has_rows):
+            if page is None:
+                return False
+            if is_again and cursor and page.rows and not page.cursor:
+                # Something was behind it. The list has moved by more than the cursor can tell: from the top.
+                cursor, is_again = "", False
+                continue
+            self.reading.count(page)
+            if self._is_odd(page, has_rows=is_again or (not cursor and self._has_rows_on_top())):
                 return False
             is_last = self._record(page, cursor, began)
             self.run.progress(
@@ -217,7 +225,7 @@ class _Crawl:
             if is_last:
                 self.finished = True
                 return True
-            cursor, has_rows = page.cursor, False
+            cursor, is_again = page.cursor, False
         self.run.log("%s: CRAWL_PAGES are read; the next crawl goes on from there.", self.source.label)
         return False
 
@@ -245,9 +253,8 @@ class _Crawl:
             outcome = self._ask(partial(self.source.newest, cursor=cursor))
         if outcome.error is not None:
             self._failed(outcome.error)
-        elif outcome.answer is not None:
-            self.reading.count(outcome.answer)
-        return None if outcome.error is not None else outcome.answer
+            return None
+        return outcome.answer
 
     def _ask(self, question: Callable[[Doorway], T]) -> Outcome[T]:
         """Again after a while where the host takes nobody for a moment, as when a crawl was killed in the middle of a
@@ -265,6 +272,9 @@ class _Crawl:
                 time.sleep(LOOK)
 
     def _failed(self, error: ServiceError) -> None:
+        if self.run.should_stop:
+            # Broken off while it waited.
+            return
         label = self.source.label
         self.problem = str(error) if label in str(error) else f"{label}: {error}"
 
@@ -297,12 +307,12 @@ class _Crawl:
     def _has_rows_on_top(self) -> bool:
         return bool(_sum(self.state.usual, "rows")) and not isinstance(self.source, ListedByDay)
 
-    def _is_odd(self, page: Page, has_rows: bool) -> bool:
+    def _is_odd(self, page: Page, *, has_rows: bool) -> bool:
         """Whether nothing is to be concluded from the page: it is empty although it `has_rows`, or cannot be read."""
         if has_rows and not page.rows:
             self._drifts(["it lists nothing at all, where it usually lists something"], {})
-            # At the top again the next time, should there be no such page any more.
-            self._keep_state(pass_began=None, cursor="")
+            # At the top the next time, should there be no such page any more.
+            self._keep_state(cursor="")
         elif (words := self._unreadable()) is not None:
             self._drifts([words], self.reading.unread)
         return bool(self.drift)
@@ -318,7 +328,8 @@ class _Crawl:
     def _judge(self) -> None:
         """What was read beside what is usual."""
         reading, usual = self.reading, _sum(self.state.usual, "releases")
-        if not self.drift and reading.releases >= JUDGED_ROWS and usual >= JUDGED_BY:
+        is_judged = reading.releases >= JUDGED_ROWS
+        if not self.drift and is_judged and usual >= JUDGED_BY:
             less = {}
             for name in sorted(_FIELDS):
                 now = reading.filled.get(name, 0) / reading.releases
@@ -327,12 +338,11 @@ class _Crawl:
                     less[name] = f"{name} is filled in {now:.0%} of its releases, usually in {before:.0%}"
             if less:
                 self._drifts(list(less.values()), reading.lacking.get(next(iter(less)), {}))
-        if self.drift and self.state.drifting < DRIFT_ACCEPTED_AFTER:
-            self._keep_state(drift=self.drift, drifting=self.state.drifting + 1)
-        elif self.drift:
+        if self.drift and is_judged and self.state.drifting >= DRIFT_ACCEPTED_AFTER:
             self._keep_state(drift=self.drift, drifting=0, usual=[reading.as_json()])
+        elif self.drift:
+            self._keep_state(drift=self.drift, drifting=self.state.drifting + 1)
         elif reading.rows:
-            is_judged = reading.releases >= JUDGED_ROWS
             self._keep_state(
                 usual=[*self.state.usual, reading.as_json()][-USUAL_CRAWLS:],
                 **({"drift": {}, "drifting": 0} if is_judged or not self.state.drift else {}),
@@ -457,7 +467,8 @@ def _row(source: str, key: str, release: base.Release, known: Release | None, no
     for name in _SEEN_ANEW:
         value = storable(getattr(row, name))
         is_said = value not in (None, "", [], {})
-        setattr(row, name, value if is_said or known is None else getattr(known, name))
+        # That it is free is said of now alone.
+        setattr(row, name, value if is_said or known is None or name == "free" else getattr(known, name))
     row.dated_at = row.added or row.first_seen
     return row
 

@@ -41,6 +41,8 @@ def process_env(database_url: str) -> dict[str, str]:
         "DATABASE_URL": database_url,
         "DJANGO_SETTINGS_MODULE": "audiobooks.settings",
         "PYTHONUNBUFFERED": "1",
+        # A Job that comes due meanwhile asks nobody outside.
+        **dict.fromkeys(("LIBRIVOX_URL", "ARCHIVE_URL"), "http://127.0.0.1:9/"),
     }
 
 

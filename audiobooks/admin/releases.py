@@ -101,14 +101,9 @@ class ReleaseAdmin(LibraryAdmin):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Release], search_term: str
     ) -> tuple[QuerySet[Release], bool]:
-        words = searchable(search_term).split()[:WORDS_SEARCHED]
-        if not words:
-            return queryset, False
-        # Of its own, so that an index is read through rather than the wide rows.
-        found = Release.objects.order_by()
-        for word in words:
-            found = found.filter(search__contains=word)
-        return queryset.filter(pk__in=found.values("pk")), False
+        for word in searchable(search_term).split()[:WORDS_SEARCHED]:
+            queryset = queryset.filter(search__contains=word)
+        return queryset, False
 
     # --- the list ----------------------------------------------------------------------------------------------------
 
@@ -136,7 +131,7 @@ class ReleaseAdmin(LibraryAdmin):
     def seeders_column(self, release: Release) -> str:
         return NOTHING if release.seeders is None else f"{release.seeders:,}"
 
-    @admin.display(description="")
+    @admin.display(description="state")
     def state_column(self, release: Release) -> SafeString:
         words = [label("free", "success")] if release.free else []
         words += [label("in the library", "info")] if release.work_id else []

@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from django import forms
+from django.conf import settings
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -25,6 +26,7 @@ from audiobooks.models import Crawl, Host, ServiceState, SourceSession
 from audiobooks.services import Outcome
 from audiobooks.sources import registry
 from audiobooks.sources.base import Release
+from scheduling.display import label
 
 from .base import LibraryAdmin
 from .providers import TRIED, state_of
@@ -57,8 +59,6 @@ class SearchForm(forms.Form):
 
 @dataclass(frozen=True)
 class Row:
-    """renewed: the session that it was given last."""
-
     name: str
     label: str
     state: SafeString
@@ -73,6 +73,10 @@ class Row:
     def account(self) -> list[tuple[str, str]]:
         account = self.crawl.account if self.crawl else {}
         return [(_OF_ACCOUNT.get(name, name), _in_words(name, value)) for name, value in account.items()]
+
+    @property
+    def drift(self) -> SafeString | str:
+        return label("reads less than usual", "warning") if self.crawl and self.crawl.drift else ""
 
     @property
     def sample(self) -> str:
@@ -123,6 +127,7 @@ class SourcesAdmin(LibraryAdmin):
             "title": "Sources",
             "opts": self.opts,
             "sources": _rows(),
+            "most_pages": settings.CRAWL_PAGES,
             "form": form,
             "may_try": request.user.has_perm(PERMISSION),
             "tried": tried,

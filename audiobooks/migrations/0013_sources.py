@@ -87,7 +87,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 'ordering': ['-dated_at', '-pk'],
-                'indexes': [models.Index(fields=['dated_at', 'id'], name='release_by_date'), models.Index(fields=['source', 'dated_at', 'id'], name='release_by_source'), models.Index(fields=['language', 'dated_at', 'id'], name='release_by_language'), models.Index(fields=['format', 'dated_at', 'id'], name='release_by_format'), models.Index(fields=['free', 'dated_at', 'id'], name='release_by_free'), models.Index(fields=['search'], name='release_by_search'), models.Index(condition=models.Q(('work', None)), fields=['title_key'], name='release_without_work'), models.Index(condition=models.Q(('raw_at__isnull', False)), fields=['raw_at'], name='release_with_raw')],
+                'indexes': [models.Index(fields=['dated_at', 'id', 'search'], name='release_by_date'), models.Index(fields=['source', 'dated_at', 'id'], name='release_by_source'), models.Index(fields=['language', 'dated_at', 'id'], name='release_by_language'), models.Index(fields=['format', 'dated_at', 'id'], name='release_by_format'), models.Index(fields=['free', 'dated_at', 'id'], name='release_by_free'), models.Index(condition=models.Q(('work', None)), fields=['title_key'], name='release_without_work'), models.Index(condition=models.Q(('raw_at__isnull', False)), fields=['raw_at'], name='release_with_raw')],
                 'constraints': [models.UniqueConstraint(fields=('source', 'key'), name='offered_once')],
             },
         ),

@@ -119,13 +119,13 @@ class Release(models.Model):
         ordering = ["-dated_at", "-pk"]
         constraints = [models.UniqueConstraint(fields=["source", "key"], name="offered_once")]
         indexes = [
+            # A search reads through this alone, in the list's order, until it has a page.
+            models.Index(fields=["dated_at", "id", "search"], name="release_by_date"),
             # The list's filters, in the list's order.
-            models.Index(fields=["dated_at", "id"], name="release_by_date"),
             models.Index(fields=["source", "dated_at", "id"], name="release_by_source"),
             models.Index(fields=["language", "dated_at", "id"], name="release_by_language"),
             models.Index(fields=["format", "dated_at", "id"], name="release_by_format"),
             models.Index(fields=["free", "dated_at", "id"], name="release_by_free"),
-            models.Index(fields=["search"], name="release_by_search"),
             models.Index(fields=["title_key"], condition=models.Q(work=None), name="release_without_work"),
             models.Index(fields=["raw_at"], condition=models.Q(raw_at__isnull=False), name="release_with_raw"),
         ]

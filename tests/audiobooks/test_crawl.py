@@ -159,6 +159,18 @@ def test_what_is_seen_again_is_brought_up_to_date_and_not_emptied(mam: FakeMyAno
     assert release.first_seen < release.last_seen
 
 
+def test_what_is_free_is_said_of_now(mam: FakeMyAnonamouse) -> None:
+    mam.rows, mam.account["classname"] = [offered(1, vip=1), offered(2, free=1)], "VIP"
+    run()
+    assert set(Release.objects.values_list("key", "free")) == {("1", True), ("2", True)}
+    mam.rows, mam.account["classname"] = [offered(1, vip=1), offered(2)], "User"
+    run()
+    assert set(Release.objects.values_list("key", "free")) == {("1", False), ("2", False)}
+    mam.account = {"nothing": "known"}
+    run()
+    assert set(Release.objects.values_list("key", "free")) == {("1", None), ("2", False)}
+
+
 def test_what_is_gone_stays(mam: FakeMyAnonamouse) -> None:
     mam.rows = [offered(1), offered(2)]
     run()
@@ -174,6 +186,7 @@ def test_what_is_gone_stays(mam: FakeMyAnonamouse) -> None:
         {"title": "x" * 5000, "author_info": '{"1":"' + "y" * 5000 + '"}'},
         {"seeders": 10**30, "size": "99999999 TiB", "times_completed": 2**62},
         {"added": "2999-01-01 00:00:00"},
+        {"title": "\U00020000" * 5000, "author_info": '{"1":"' + "\U0002a6d0" * 900 + '"}'},
         {"mediainfo": '{"a":1e999}', "tags": float("inf")},
         {"lang_code": "z" * 300, "filetype": "q" * 300, "series_info": '{"1":["' + "s" * 3000 + '","1"]}'},
     ],
@@ -293,13 +306,29 @@ def test_what_fails_in_the_middle_goes_on_there(mam: FakeMyAnonamouse) -> None:
     assert int(searches(mam)[0].tor["startNumber"]) > 0, "not from the beginning"
 
 
-def test_a_pass_that_is_too_old_is_given_up(mam: FakeMyAnonamouse) -> None:
-    mam.rows = [offered(number) for number in range(1, 301)]
-    run(Quiet(stop_after=100))
+@pytest.mark.parametrize("known", [0, 50])
+def test_a_pass_that_is_too_old_begins_at_the_top_and_hides_nothing(mam: FakeMyAnonamouse, known: int) -> None:
+    mam.rows = [offered(number) for number in range(1, known + 1)]
+    run()
+    mam.rows = [offered(number) for number in range(1, 401)]
+    run(Quiet(stop_after=190))
     mam.calls.clear()
-    with time_machine.travel(timezone.now() + crawl.PASS_GOES_STALE + timedelta(days=1)):
+    with time_machine.travel(timezone.now() + crawl.CURSOR_GOES_STALE + timedelta(days=1)):
         run()
-    assert searches(mam)[0].tor["startNumber"] == 0 and keys() == list(range(1, 301))
+    assert searches(mam)[0].tor["startNumber"] == 0 and keys() == list(range(1, 401))
+    assert Crawl.objects.get().pass_began is None
+
+
+@pytest.mark.parametrize("known", [0, 50])
+def test_a_list_that_became_shorter_is_read_from_the_top_and_hides_nothing(mam: FakeMyAnonamouse, known: int) -> None:
+    mam.rows = [offered(number) for number in range(1, known + 1)]
+    run()
+    mam.rows = [offered(number) for number in range(1, 401)]
+    run(Quiet(stop_after=190))
+    # The page that was read last is the last one now.
+    mam.rows = [*mam.rows[:60], *mam.rows[-60:]]
+    run()
+    assert keys() == [*range(1, 61), *range(211, 401)]
 
 
 def test_another_listing_is_read_from_the_beginning(mam: FakeMyAnonamouse, settings: Any) -> None:
@@ -351,6 +380,19 @@ def test_an_indexer_is_crawled(indexer: FakeTorznab) -> None:
     release = Release.objects.get(key="https://tracker.example/t/9")
     assert (release.source, release.format, release.name) == ("fiction", "m4b", "Nora Ferris - Book 9 [M4B]")
     assert KEY not in str(Release.objects.values_list("raw", "link", "fetch", "key", "facts"))
+
+
+def test_an_indexer_whose_list_has_moved_on_by_a_page(indexer: FakeTorznab) -> None:
+    def items(first: int, last: int) -> list[Item]:
+        return [Item(f"Nora Ferris - Book {number} [M4B]", number) for number in range(last, first - 1, -1)]
+
+    indexer.items = items(1, 400)
+    run(Quiet(stop_after=200))
+    assert Release.objects.count() == 200
+    # Where the crawl broke off stands what it has seen the page before.
+    indexer.items = items(1, 500)
+    run()
+    assert Release.objects.count() == 500
 
 
 def test_one_source_that_fails_costs_only_its_own(mam: FakeMyAnonamouse, indexer: FakeTorznab) -> None:
@@ -425,8 +467,7 @@ def test_a_host_that_takes_nobody_for_a_moment_is_waited_for(mam: FakeMyAnonamou
     assert keys() == [1]
     Host.objects.reserve(host, every=0, at_once=1, lease=60)
     began = time.monotonic()
-    with pytest.raises(TaskFailed, match="more requests waiting"):
-        run(StopsAfterLooks(3))
+    assert not run(StopsAfterLooks(3)).result["sources"]["myanonamouse"]["finished"]
     assert time.monotonic() - began < 5
 
 
@@ -540,12 +581,14 @@ def test_from_an_empty_list_nothing_is_concluded(mam: FakeMyAnonamouse) -> None:
 
 def test_an_empty_page_in_place_of_the_last_one_begins_again(mam: FakeMyAnonamouse) -> None:
     mam.rows = [offered(number) for number in range(1, 301)]
+    run()
+    mam.rows += [offered(number) for number in range(301, 701)]
     run(Quiet(stop_after=190))
     whole, mam.rows = mam.rows, mam.rows[-50:]
     assert run().result["degraded"]
     mam.rows = whole
     run()
-    assert keys() == list(range(1, 301))
+    assert keys() == list(range(1, 701))
 
 
 def test_what_has_changed_for_good_becomes_usual(mam: FakeMyAnonamouse) -> None:
@@ -557,6 +600,15 @@ def test_what_has_changed_for_good_becomes_usual(mam: FakeMyAnonamouse) -> None:
         nights += 1
     assert nights == crawl.DRIFT_ACCEPTED_AFTER + 1
     assert Crawl.objects.get().drift == {}
+
+
+def test_that_nothing_can_be_read_never_becomes_usual(mam: FakeMyAnonamouse) -> None:
+    mam.rows = [offered(number) for number in range(1, 101)]
+    run()
+    mam.rows = [{**offered(number), "id": "x"} for number in range(101, 201)]
+    for _ in range(crawl.DRIFT_ACCEPTED_AFTER + 3):
+        assert "degraded" in run().result
+    assert Crawl.objects.get().drifting == crawl.DRIFT_ACCEPTED_AFTER + 3
 
 
 def test_a_few_rows_are_no_drift(mam: FakeMyAnonamouse) -> None:
@@ -703,13 +755,15 @@ def test_quiet_is_kept_by_two_processes_and_after_a_restart(
     mam: FakeMyAnonamouse, environment: dict[str, str], tmp_path: Path
 ) -> None:
     mam.rows = [offered(number) for number in range(1, 301)]
-    mam.throttle(60)
+    mam.throttle(40)
     with running_scheduler(environment, tmp_path), running_scheduler(environment, tmp_path):
-        first = ended(queue(), 60)
-        second = ended(queue(), 60)
+        first, second = ended(queue(), 60), ended(queue(), 60)
     with running_scheduler(environment, tmp_path):
         third = ended(queue(), 60)
-    for task in (first, second, third):
-        assert task.status == Task.Status.FAILED and "MyAnonamouse" in task.error_message
-    assert len(mam.calls) == 1 and mam.quiet_broken == 0
-    assert Host.blocked_for(mam.url.removeprefix("http://")) is not None
+        for task in (first, second, third):
+            assert task.status == Task.Status.FAILED and "MyAnonamouse" in task.error_message
+        assert len(mam.calls) == 1 and time.monotonic() < mam.throttled_until, "the machine is too slow for this test"
+        time.sleep(mam.throttled_until - time.monotonic())
+        wait_until(lambda: ended(queue(), 60).status == Task.Status.COMPLETED, seconds=60)
+    assert mam.quiet_broken == 0 and mam.most_at_once == 1 and min(mam.gaps) >= 2.0
+    assert keys() == list(range(1, 301))

@@ -158,6 +158,8 @@ def test_it_says_which_are_on_and_what_they_lack(viewer: Client, settings: Any, 
     assert html.count("name it in SOURCES") == 2
     settings.SOURCES = ["myanonamouse"]
     assert "lacks a session" in viewer.get(SOURCES).content.decode()
+    index = viewer.get("/admin/").content.decode()
+    assert f'href="{SOURCES}"' in index and f'href="{RELEASES}"' in index
     assert "Try it now" not in html and librivox.outside.seen == []
 
 
@@ -173,7 +175,15 @@ def test_account_crawl_and_drift_are_shown_and_no_session(viewer: Client, mam: F
         drift={"less": ["narrators is filled in 20% of its releases"], "sample": {"title": EVIL}},
     )
     html = viewer.get(SOURCES).content.decode()
-    for words in ("Power User", "∞", "Unsatisfied at most", "17 new", "280 rows of 3 pages", "narrators is filled"):
+    for words in (
+        "Power User",
+        "∞",
+        "Unsatisfied at most",
+        "17 new",
+        "reads less than usual",
+        "280 rows of 3 pages, 40 at most",
+        "narrators is filled",
+    ):
         assert words in html
     assert EVIL not in html and "alert" in html, "the sample is shown as text"
     assert session not in html and SEED not in html
