@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from random import Random
@@ -22,6 +24,7 @@ from audiobooks import genres
 from audiobooks.charts import TOP, WINDOWS, discover, interleaved, joined, monday_of, releases_of
 from audiobooks.courses import Move, course, courses
 from audiobooks.fields import Offer, new_book
+from audiobooks.http import Doorway
 from audiobooks.imports import store
 from audiobooks.library.albums import key_of
 from audiobooks.merging import add_alias, merge, undo_merge
@@ -29,7 +32,7 @@ from audiobooks.models import Book, Chart, ChartEntry, Genre, GenreAlias, Propos
 from audiobooks.names import rows_of
 from audiobooks.owning import Held, record
 from audiobooks.proposing import decline, look_at_books, look_in_library, take_back, want
-from audiobooks.sources.base import Source
+from audiobooks.sources.base import Release, Source
 from audiobooks.tasks import import_books, library_scan, top10_discovery_task
 from scheduling.context import TaskRun
 from scheduling.exceptions import TaskFailed
@@ -577,3 +580,28 @@ def test_the_task_asks_the_sources_of_the_settings(settings: Any, fantasy: Genre
         assert chart.sources == ["librivox", "myanonamouse"]
         assert chart.entries.count() == 10 and {entry.points for entry in chart.entries.all()} >= {10, 9, 8}
         assert "fantasy" in archive.outside.seen[-1].query["q"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_runs_at_once_make_one_chart_and_each_work_once(fantasy: Genre) -> None:
+    together = threading.Barrier(2)
+
+    class Slow(Charted):
+        def popular(self, http: Doorway, genre: str, *, since: date, limit: int = 10) -> tuple[Release, ...]:
+            found = super().popular(http, genre, since=since, limit=limit)
+            together.wait(timeout=20)
+            return found
+
+    def one() -> None:
+        source = Slow()
+        source.put("Fantasy", list(TITLES[:10]))
+        try:
+            run_with(source)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(2) as pool:
+        for future in [pool.submit(one) for _ in range(2)]:
+            future.result()
+    assert Chart.objects.count() == 1 and on_chart() == TITLES[:10]
+    assert Proposal.objects.count() == 10
