@@ -195,6 +195,8 @@ def ask(run: TaskRun, http: Doorway, genre: Genre, sources: Sequence[Source]) ->
                 answers[source.name].append(answer)
                 if error:
                     found.errors[source.label] = error
+                    # Half of what it has is no answer of its own.
+                    del answers[source.name]
                     break
         found.looked = window
         works = len(set(same_works([release.facts for release in releases_of(answers)])))
@@ -249,7 +251,10 @@ def discover(run: TaskRun, *, sources: Sequence[Source] | None = None) -> None:
         failed |= asked.errors
         outcome = _keep(run, genre, week, asked, counts)
         counts[outcome] += 1
-        run.failed() if outcome == "failed" else run.succeeded()
+        if outcome == "failed":
+            run.failed()
+        else:
+            run.succeeded()
     if run.should_stop:
         run.warning("Stopped: %s of %s genres are done. What is done stays.", run.items_succeeded, len(genres))
     run.result = {"week": week.isoformat(), **counts, **({"failed sources": failed} if failed else {})}

@@ -25,7 +25,7 @@ SHOWN_ENTRIES = 3
 """Of each chart in the overview."""
 CARDS = 60
 """More charts than a week has genres."""
-OFFERED_WEEKS = 60
+OFFERED_WEEKS = 520
 OFFERED_GENRES = 200
 
 _MOVES = {
@@ -62,6 +62,7 @@ class ChartAdmin(LibraryAdmin):
         charts = Chart.objects.filter(genre=genre).order_by("-week") if genre else Chart.objects.none()
         if week and not genre:
             charts = Chart.objects.filter(week=week).order_by("name")
+        found = list(charts.select_related("genre")[: CARDS + 1])
         context = {
             **self.admin_site.each_context(request),
             "title": "Charts",
@@ -72,7 +73,8 @@ class ChartAdmin(LibraryAdmin):
             "genre": genre,
             "week": week.isoformat() if week and not genre else "",
             "heading": f"{genre}, week by week" if genre else f"Week of {day_of(week)}" if week else "",
-            "cards": _cards(list(charts.select_related("genre")[:CARDS])),
+            "cards": _cards(found[:CARDS]),
+            "most": CARDS if len(found) > CARDS else 0,
             "earlier": _neighbour(weeks, week, -1) if not genre else "",
             "later": _neighbour(weeks, week, 1) if not genre else "",
             "is_looked_at": bool(weeks) or Genre.objects.filter(enabled=True).exists(),

@@ -322,6 +322,15 @@ def test_a_failing_source_costs_its_answers_alone(fake: Charted, fantasy: Genre)
     assert len(broken.asked) == 1
 
 
+def test_half_of_an_answer_is_none(fake: Charted, fantasy: Genre) -> None:
+    add_alias("genre", fantasy.pk, "Magic")
+    other = Charted("other", "Other", error="It is out of order.", failing=("Magic",))
+    fake.put("Fantasy", ["Amber"])
+    other.put("Fantasy", ["Birch"])
+    run_with(fake, other)
+    assert on_chart() == ["Amber"] and Chart.objects.get().sources == ["fake"]
+
+
 def test_a_chart_is_not_replaced_by_one_of_fewer_sources(fake: Charted, fantasy: Genre) -> None:
     other = Charted("other", "Other")
     fake.put("Fantasy", ["Amber"])

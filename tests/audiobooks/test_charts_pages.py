@@ -137,6 +137,16 @@ def test_the_overview_goes_from_week_to_week_and_to_the_weeks_of_a_genre(client:
     assert "Amber" in page and "Cedar" in page and "Birch" not in page
 
 
+def test_of_many_weeks_the_newest_are_shown(client: Client, clock: Any) -> None:
+    chart = charted("Amber")
+    weeks = [chart.week - timedelta(weeks=at) for at in range(1, 70)]
+    same = {"genre": chart.genre, "name": chart.name, "key": chart.key, "window": 7, "made_at": chart.made_at}
+    Chart.objects.bulk_create([Chart(week=week, **same) for week in weeks])
+    page = get(client, f"{CHARTS}?genre={chart.genre_id}")
+    assert page.count('<li class="scheduling-card charts-card">') == 60 and "the newest 60" in page
+    assert f"Week of {weeks[-1].day} {weeks[-1]:%b %Y}" in get(client, f"{CHARTS}?week={weeks[-1]}")
+
+
 @pytest.mark.parametrize(
     "query", ["week=x", "week=2026-11-03", "genre=99999", "genre=x", "week=&genre=", "week=%00", "genre=%2700"]
 )

@@ -33,12 +33,14 @@ def release(of: BookFacts | str, *, source: str = "fake", id: str = "", fetched:
 
 @dataclass
 class Charted:
-    """`lists`: by its own name of a genre, what it has by the days that a window must have; `error`: it fails with that."""
+    """`lists`: by its own name of a genre, what it has by the days that a window must have; `error`: it fails with that,
+    where `failing` is empty or has the genre."""
 
     name: str = "fake"
     label: str = "Fake"
     lists: dict[str, dict[int, list[BookFacts | str]]] = field(default_factory=dict)
     error: str = ""
+    failing: tuple[str, ...] = ()
     asked: list[tuple[str, int]] = field(default_factory=list)
 
     def put(self, genre: str, works: list[BookFacts | str], *, days: int = 7) -> None:
@@ -47,7 +49,7 @@ class Charted:
     def popular(self, http: Doorway, genre: str, *, since: date, limit: int = 10) -> tuple[Release, ...]:
         window = (today() - since).days
         self.asked.append((genre, window))
-        if self.error:
+        if self.error and (not self.failing or genre in self.failing):
             raise SourceError(self.error)
         found = [one for days, works in sorted(self.lists.get(genre, {}).items()) if days <= window for one in works]
         return tuple(release(one, source=self.name, fetched=1000 - at) for at, one in enumerate(found[:limit]))

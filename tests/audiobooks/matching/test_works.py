@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import csv
+import gzip
+import re
 import time
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -82,3 +87,33 @@ def test_a_megabyte_of_anything_is_read_soon(piece: str) -> None:
     likeness(of(text, text), of(text[1:], text))
     keys_of(of(text, text))
     assert time.process_time() - began < 0.5
+
+
+CATALOGUE = Path(__file__).resolve().parents[4] / "shared/data/librivox_catalogue.csv.gz"
+OTHER_WORKS = [
+    ("Little Men", "Little Women (version 4)"),
+    ("Heroes Every Child Should Know", "Heroines Every Child Should Know"),
+    ("Aunt Jane's Nieces", "Aunt Jane's Nieces In The Red Cross"),
+    ("Mother West Wind 'Why' Stories", "Mother West Wind 'Where' Stories"),
+    ("Bunny Brown and His Sister Sue", "Bunny Brown and his Sister Sue at Christmas Tree Cove"),
+    ("Libro I de la Historia de Heródoto", "Libro V de la Historia de Heródoto"),
+]
+
+
+@pytest.mark.skipif(not CATALOGUE.exists(), reason=f"no catalogue at {CATALOGUE}")
+def test_the_recordings_of_a_real_catalogue() -> None:
+    with gzip.open(CATALOGUE, "rt", encoding="utf-8") as file:
+        rows = [(row["title"], tuple(row["authors"].split("; "))) for row in csv.DictReader(file)]
+    again = {authors for title, authors in rows if re.search(r"\(version \d", title, re.I)}
+    named = {title for pair in OTHER_WORKS for title in pair}
+    rows = [row for row in rows if row[1] in again or row[0] in named]
+    works = same_works([of(title, *authors) for title, authors in rows])
+    by_title: dict[Any, set[int]] = {}
+    for (title, authors), work in zip(rows, works, strict=True):
+        plain = re.sub(r"\s*\((?:version|ver\.?) \d+[^)]*\)", "", title, flags=re.I).casefold()
+        by_title.setdefault((plain, authors), set()).add(work)
+    apart = [key for key, found in by_title.items() if len(found) > 1 and key[1] not in (("Unknown",), ("Anonymous",))]
+    assert not apart
+    assert len(rows) > 1_000 and len(set(works)) < 0.95 * len(rows)
+    work_of = {title: work for (title, _), work in zip(rows, works, strict=True)}
+    assert [pair for pair in OTHER_WORKS if work_of[pair[0]] == work_of[pair[1]]] == []
