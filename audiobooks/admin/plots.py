@@ -77,7 +77,7 @@ def plot(ranks: Mapping[str, Mapping[date, int]], weeks: Sequence[date], *, name
         rows=[(name, [of.get(week) for week in shown]) for name, of in ranks.items()],
         columns=columns,
         ranks=[(_y(rank), rank) for rank in range(1, TOP + 1)],
-        width=right + (NAMES if named else 0),
+        width=right + (NAMES if named else LEFT),
         height=bottom + BELOW,
         right=right,
         bottom=bottom,
