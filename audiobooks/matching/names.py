@@ -180,7 +180,7 @@ def same_person(a: Person, b: Person) -> float:
         # "García Márquez" for "Gabriel García Márquez"
         return 0.9
     a, b = _with_particles(a), _with_particles(b)
-    last = 1.0 if a.last == b.last else 0.9 if _typing_error(a.last, b.last) else 0.0
+    last = 1.0 if a.last == b.last else 0.9 if _misspelt(a.last, b.last) else 0.0
     return last * _given_agree(a.given, b.given)
 
 
@@ -209,7 +209,7 @@ def _given_agree(a: tuple[str, ...], b: tuple[str, ...]) -> float:
     if a[1:] and _initials(a[1:]) == _initials(b[1:]) and a[0][0] == b[0][0] and OSA.distance(a[0], b[0]) == 1:
         # "Ian M." and "Iain M."
         return 0.85
-    if is_same_middle and _typing_error(a[0], b[0]):
+    if is_same_middle and _misspelt(a[0], b[0]):
         return 0.85
     # "Mike" and "Michael": an initial is all that such a name has in common with the other.
     return 0.6 if is_same_middle and a[0][0] == b[0][0] else 0.0
@@ -234,11 +234,19 @@ def _sound(word: str) -> str:
     return re.sub(r"(.)\1+", r"\1", re.sub(r"(?<=..)[eh]$", "", word))
 
 
+def typing_error(a: str, b: str) -> bool:
+    return OSA.distance(a, b) <= _errors_in(a, b)
+
+
 @lru_cache(8192)
-def _typing_error(a: str, b: str) -> bool:
+def _misspelt(a: str, b: str) -> bool:
+    return typing_error(a, b) or OSA.distance(_sound(a), _sound(b)) <= _errors_in(a, b)
+
+
+def _errors_in(a: str, b: str) -> int:
+    """So many letters may differ in words of that length; in short ones none may, and no two are equal then."""
     longest = max(len(a), len(b))
-    most = 2 if longest >= 9 else 1
-    return longest >= 5 and min(OSA.distance(a, b), OSA.distance(_sound(a), _sound(b))) <= most
+    return -1 if longest < 5 else 2 if longest >= 9 else 1
 
 
 # --- languages ----------------------------------------------------------------------------------------------------

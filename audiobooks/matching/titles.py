@@ -302,10 +302,10 @@ class _Field:
         if (
             in_brackets
             and match is None
-            and (match := _TRAILING.fullmatch(text))
-            and float(match["position"].split("-")[0]) <= MOST_VOLUMES
+            and (numbered := _TRAILING.fullmatch(text))
+            and float(numbered["position"].split("-")[0]) <= MOST_VOLUMES
         ):
-            self._add(match["stem"].strip(" ,-"), match["position"], "")
+            self._add(numbered["stem"].strip(" ,-"), numbered["position"], "")
             return True
         word = (match["word"] or match["word2"] or match["word3"] or "") if match else ""
         if match is None or (not word and not in_brackets):

@@ -126,3 +126,7 @@ def test_a_release_is_read(name: str, expected: dict[str, object]) -> None:
         "series": [(place.name, place.position) for place in facts.series],
     }
     assert {key: found[key] for key in expected} == expected
+
+
+def test_a_number_in_brackets_that_is_too_great_for_a_volume_belongs_to_the_title() -> None:
+    assert parse_title("The Long Road (Route 66)").title == "The Long Road (Route 66)"
