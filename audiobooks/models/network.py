@@ -28,7 +28,8 @@ _SERVICE_LADDER = (
     timedelta(hours=6),
 )
 _NEWS = timedelta(minutes=1)
-_OFF_WHEN_PERMANENT = timedelta(hours=24)
+_OFF_WHEN_PERMANENT = timedelta(hours=20)
+"""Less than a day, so that what runs each night asks again in the next."""
 # No queue is longer: a slot or lease further ahead was made by a clock that has since been set back.
 _HORIZON = 600.0
 _KEPT = timedelta(days=90)
@@ -284,7 +285,7 @@ class ServiceStateQuerySet(models.QuerySet["ServiceState"]):
         )
 
     def record_failure(self, name: str, configured: str, error: ServiceError) -> ServiceState:
-        """Leaves the service alone for as long as it asked, or longer with each failure; a permanent one for a day."""
+        """Leaves the service alone for as long as it asked, or longer with each failure; most of a day where it is permanent."""
         now = timezone.now()
         state, _ = self.get_or_create(name=name, defaults={"configured": configured})
         is_known = state.configured == configured
