@@ -8,12 +8,11 @@ answer that says less.
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 from django.conf import settings
 from django.db import transaction
@@ -24,19 +23,16 @@ from scheduling.context import TaskRun
 from scheduling.exceptions import TaskFailed
 from scheduling.redaction import blanked, redact
 
-from .exceptions import BadAnswer, LeftAlone, ServiceError
+from .exceptions import BadAnswer, ServiceError
 from .facts import BookFacts
 from .http import Doorway
 from .library.albums import key_of
 from .matching.names import normalise
 from .models import Book, Crawl, Release
 from .owning import works_of
-from .services import Outcome
 from .sources import base
 from .sources.base import Account, HasAccount, ListedByDay, Page, Source
 from .sources.registry import ask, listing_of, sources
-
-T = TypeVar("T")
 
 OVERLAP = 20
 """So many releases at the end of a page that were known before show that all that follow are."""
@@ -52,10 +48,6 @@ DRIFT_ACCEPTED_AFTER = 7
 CURSOR_GOES_STALE = timedelta(days=30)
 """A pass that is not at its end by then begins at the top again. It stays the same pass, else what it has read already would
 count as known, and hide what it has not."""
-MOST_WAITED = timedelta(minutes=2)
-"""For a host that takes nobody now, in all."""
-LOOK = 0.2
-"""Seconds between two looks whether to stop, while it is waited."""
 BATCH = 200
 _MOST_COUNT = 2**63 - 1
 _AHEAD = timedelta(days=1)
@@ -173,7 +165,6 @@ class _Crawl:
         self.drift: dict[str, Any] = {}
         self.finished = False
         self.most_pages = settings.CRAWL_PAGES
-        self.may_wait = MOST_WAITED
         self.state, _ = Crawl.objects.get_or_create(source=source.name)
         if self.state.listing != (listing := listing_of(source.name)):
             # Another listing: nothing of it is known.
@@ -235,7 +226,7 @@ class _Crawl:
         """False where the source does not answer."""
         if not isinstance(self.source, HasAccount):
             return True
-        outcome = self._ask(self.source.account)
+        outcome = ask(self.http, self.source, self.source.account)
         if outcome.answer is not None:
             self._keep_state(account=_told(outcome.answer), account_at=timezone.now())
         if isinstance(outcome.error, BadAnswer):
@@ -248,28 +239,13 @@ class _Crawl:
     def _page(self, cursor: str) -> Page | None:
         if isinstance(self.source, ListedByDay):
             since = self.state.complete_at.date() if self.state.complete_at else None
-            outcome = self._ask(partial(self.source.newest_since, cursor=cursor, since=since))
+            outcome = ask(self.http, self.source, partial(self.source.newest_since, cursor=cursor, since=since))
         else:
-            outcome = self._ask(partial(self.source.newest, cursor=cursor))
+            outcome = ask(self.http, self.source, partial(self.source.newest, cursor=cursor))
         if outcome.error is not None:
             self._failed(outcome.error)
             return None
         return outcome.answer
-
-    def _ask(self, question: Callable[[Doorway], T]) -> Outcome[T]:
-        """Again after a while where the host takes nobody for a moment, as when a crawl was killed in the middle of a
-        request."""
-        while True:
-            outcome = ask(self.http, self.source, question)
-            pause = outcome.error.retry_after if isinstance(outcome.error, LeftAlone) else None
-            if pause is None or pause > self.may_wait:
-                return outcome
-            self.may_wait -= pause
-            until = time.monotonic() + pause.total_seconds()
-            while time.monotonic() < until:
-                if self.run.should_stop:
-                    return outcome
-                time.sleep(LOOK)
 
     def _failed(self, error: ServiceError) -> None:
         if self.run.should_stop:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from django.template.loader import render_to_string
@@ -59,6 +59,18 @@ def place_in_words(series: str, position: str) -> str:
     return f"{series} #{position}" if position else series
 
 
+def said_of(facts: Mapping[str, Any]) -> str:
+    """Of an edition, by `BookFacts.as_json`: who reads it, how long, in which language, its place in a series."""
+    narrators = facts.get("narrators", [])
+    told = [
+        ", ".join(place_in_words(one["name"], one.get("position", "")) for one in facts.get("series", [])[:1]),
+        f"read by {', '.join(narrators[:2])}{' and others' if len(narrators) > 2 else ''}" if narrators else "",
+        shown("runtime", facts["runtime"]) if facts.get("runtime") else "",
+        facts.get("language", ""),
+    ]
+    return " · ".join(text for text in told if text)
+
+
 def in_words(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     """Field, before, after of a BookChange, in the order of FIELDS."""
     names = [name for name in FIELDS if name in after]
@@ -70,6 +82,11 @@ def in_words(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[tuple[
 
 def _short(text: str) -> str:
     return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}…"
+
+
+def day_of(day: date) -> str:
+    """Such as "23 Nov 2026"."""
+    return f"{day.day} {day:%b %Y}"
 
 
 def moment_of(text: str) -> datetime | None:

@@ -28,7 +28,7 @@ from django.db import connection
 from django.utils import timezone
 
 from audiobooks.exceptions import BadAnswer, Forbidden, HttpError, LeftAlone, ServiceError, Unreachable
-from audiobooks.models.network import LONGEST_BLOCK, Host, HttpCopy
+from audiobooks.models.network import LONGEST_BLOCK, Host, HttpCopy, Turn
 from audiobooks.transport import BROKEN, OUT_OF_TIME, Transport
 from scheduling.redaction import BLANK, redact
 
@@ -41,6 +41,8 @@ NOTHING_IS_FRESH_FOR = timedelta(days=1)
 _MOST_REDIRECTS = 5
 _SHOWN_CHARACTERS = 80
 _QUEUE_PAUSE = 0.05
+_MARGIN = 5.0
+"""Seconds."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +61,7 @@ class Patience:
     attempts: of a GET; anything else has one.
     first_pause: before the second attempt, doubled before each further one, and shortened by a random part.
     busy_pause: the same after a 429 or 503 that does not say how long.
-    longest_pause: what is waited for within a call; a longer Retry-After is raised. Also the longest wait in a queue.
+    longest_pause: what is waited for within a call; a longer Retry-After is raised.
     """
 
     connect: float = 10.0
@@ -379,7 +381,7 @@ class Doorway:
 
     def _exchange(self, request: _Request) -> _Response:
         """One request and its answer, at the host's pace; the host's row learns how it went."""
-        self._take_turn(request)
+        turn = self._take_turn(request)
         answered = False
         failure: ServiceError | None = None
         pause: timedelta | None = None
@@ -408,25 +410,26 @@ class Doorway:
         finally:
             with database():
                 if failure is not None:
-                    Host.failed(request.host, str(failure), leave_alone=pause)
+                    Host.failed(request.host, turn, str(failure), leave_alone=pause)
                 elif answered:
-                    Host.succeeded(request.host, leave_alone=pause)
+                    Host.succeeded(request.host, turn, leave_alone=pause)
                 else:
-                    Host.released(request.host)
+                    Host.released(request.host, turn)
 
-    def _take_turn(self, request: _Request) -> None:
+    def _take_turn(self, request: _Request) -> Turn:
         patience, pace = self._patience, request.pace
-        give_up = time.monotonic() + patience.longest_pause
-        lease = patience.total + patience.longest_pause
+        began = time.monotonic()
+        # The longest that a request can take, and what its host's row needs besides.
+        lease = patience.total + pace.every * pace.at_once + _MARGIN
         while True:
             with database():
-                wait = Host.objects.reserve(request.host, every=pace.every, at_once=pace.at_once, lease=lease)
-                blocked = Host.blocked_for(request.host) if wait is None else None
-            if wait is not None:
-                time.sleep(wait)
-                return
-            left = give_up - time.monotonic()
-            if blocked is not None and blocked.total_seconds() > left:
+                turn = Host.objects.reserve(request.host, every=pace.every, at_once=pace.at_once, lease=lease)
+                blocked = Host.blocked_for(request.host) if turn is None else None
+            if turn is not None:
+                time.sleep(turn.wait)
+                return turn
+            waited = time.monotonic() - began
+            if blocked is not None and blocked.total_seconds() > patience.longest_pause - waited:
                 with database():
                     why = Host.objects.filter(host=request.host).values_list("last_error", flat=True).first()
                 message = (
@@ -434,7 +437,8 @@ class Doorway:
                 )
                 message += f" {why}" if why else ""
                 raise LeftAlone(message, retry_after=blocked)
-            if left <= 0:
+            # As long as it takes until the requests of a process that was killed are forgotten.
+            if waited > lease:
                 message = f"{request.host} has more requests waiting than it takes."
                 raise LeftAlone(message, retry_after=timedelta(seconds=patience.longest_pause))
             # A short block is the pause that another request makes as well.

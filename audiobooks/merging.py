@@ -23,6 +23,7 @@ from .models import (
     AuthorAlias,
     Authorship,
     Book,
+    Chart,
     Genre,
     GenreAlias,
     Merge,
@@ -88,6 +89,7 @@ def merge(name: str, kept: int, gone: int, *, by: User) -> Merge:
             done.enabled = [rows[gone].enabled, rows[kept].enabled]
             rows[kept].enabled |= rows[gone].enabled
             rows[kept].save(update_fields=["enabled"])
+            _hang_charts(Chart.objects.filter(genre=gone), kept)
         kind.links(gone).exclude(book__in=kind.links(kept).values("book")).update(**{kind.column: kept})
         if kind.place == "position":
             _place(kind, kept, {book: theirs[book] for book, place in ours.items() if not place and theirs.get(book)})
@@ -122,6 +124,9 @@ def undo_merge(merge: Merge) -> Any:
             kept.enabled &= was_enabled or not row.enabled
             row.save(update_fields=["enabled"])
             kept.save(update_fields=["enabled"])
+        if merge.kind == Merge.Kind.GENRE:
+            theirs = Chart.objects.filter(key__in=[row.key, *names])
+            _hang_charts(theirs.filter(models.Q(genre=kept) | models.Q(genre=None)), row.pk)
         merge.undone_at = timezone.now()
         merge.save(update_fields=["undone_at"])
     return row
@@ -200,6 +205,11 @@ def _hang_back(kind: Kind, merge: Merge, kept: int, row: int) -> None:
             if was_both and not before and place and here[book] == place
         }
         _place(kind, kept, given)
+
+
+def _hang_charts(charts: models.QuerySet[Chart], genre: int) -> None:
+    """Where the genre has a chart of the same week, the other stays without one."""
+    charts.exclude(week__in=Chart.objects.filter(genre=genre).values("week")).update(genre=genre)
 
 
 def _place(kind: Kind, row: int, positions: dict[int, str]) -> None:

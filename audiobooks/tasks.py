@@ -3,12 +3,13 @@
 from datetime import timedelta
 
 from django.conf import settings
+from django.utils import timezone
 
 from scheduling.context import TaskRun
 from scheduling.exceptions import TaskFailed
 from scheduling.registry import task
 
-from . import crawl, guides, imports, refresh, scan, shelf, write_back
+from . import charts, crawl, guides, imports, proposing, refresh, scan, shelf, write_back
 from .exceptions import LibraryError
 from .models import MetadataRun
 from .models.network import forget_unused
@@ -24,7 +25,7 @@ from .models.network import forget_unused
 )
 def library_scan(run: TaskRun) -> None:
     """Record the audio files of the library folder, and what an Audiobookshelf server holds, as books."""
-    problems = []
+    problems, began = [], timezone.now()
     for part in (_scan_folder, _scan_server):
         if run.should_stop:
             return
@@ -33,6 +34,7 @@ def library_scan(run: TaskRun) -> None:
             part(run)
         except (TaskFailed, LibraryError) as error:
             problems.append(str(error))
+    proposing.look_at_books(added_since=began)
     imports.forget_old_uploads()
     forget_unused()
     if problems:
@@ -57,7 +59,9 @@ def import_books(run: TaskRun, upload: int) -> None:
 
     upload: the key of the uploaded file.
     """
+    began = timezone.now()
     imports.import_upload(run, upload)
+    proposing.look_at_books(added_since=began)
 
 
 @task(
@@ -98,7 +102,7 @@ def _read_guides(run: TaskRun) -> None:
 )
 def top10_discovery_task(run: TaskRun) -> None:
     """Find the top 10 of the week of each enabled genre."""
-    raise TaskFailed("No source is configured: this release cannot make charts yet. Nothing was done.")
+    charts.discover(run)
 
 
 @task(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from django.core.exceptions import FieldDoesNotExist
 from django.db import transaction
 from django.utils import timezone
 
@@ -44,7 +45,7 @@ def _bring_back(change: JobChange, *, by: User | None) -> str:
     except UnknownJob:
         raise UnknownJob(f"The Job {change.job_key} was deleted since. Undo that first.") from None
     now = job.snapshot()
-    if again := [label_of(name) for name in change.changed if now.get(name) != change.after[name]]:
+    if again := [label_of(name) for name in change.changed if name not in now or now[name] != change.after[name]]:
         raise NotAllowedNow(
             f"Changed again since then: {', '.join(again)}. Undo the later change first, or edit the Job."
         )
@@ -78,5 +79,8 @@ def _make_again(change: JobChange, *, by: User | None) -> str:
 
 
 def label_of(name: str) -> str:
-    """What the form calls a field."""
-    return str(Job._meta.get_field(name).verbose_name)  # type: ignore[union-attr]
+    """What the form calls a field; of one that only another release knows, its name."""
+    try:
+        return str(Job._meta.get_field(name).verbose_name)  # type: ignore[union-attr]
+    except FieldDoesNotExist:
+        return name

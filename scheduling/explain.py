@@ -14,7 +14,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
-from django.db.models import Q
+from django.db.models import Q, QuerySet, Subquery
 from django.utils import timezone
 
 from .conf import scheduling_settings
@@ -30,6 +30,8 @@ LOOKED_BACK = 2000 * DAY
 LONGEST_QUEUE = DAY
 """How long before its start a run by hand is looked for."""
 RUNS_COMPARED = 100
+_NOT_READ = ("arguments", "result", "checkpoint", "error_message")
+"""Of a Task: what may be long and is not told here."""
 
 
 class Verdict(StrEnum):
@@ -56,12 +58,16 @@ Fact = tuple[str, str | datetime]
 
 @dataclass(frozen=True)
 class Explanation:
-    """`task_ids` are the Tasks it speaks of, the one that matters most first."""
+    """`tasks` are those it speaks of, the one that matters most first, without their arguments and texts."""
 
     verdict: Verdict
     sentence: str
     facts: tuple[Fact, ...] = ()
-    task_ids: tuple[int, ...] = ()
+    tasks: tuple[Task, ...] = ()
+
+    @property
+    def task_ids(self) -> tuple[int, ...]:
+        return tuple(task.pk for task in self.tasks)
 
 
 def explain(job: Job | str, moment: datetime) -> Explanation:
@@ -103,7 +109,7 @@ class _Inquiry:
             by_hand.verdict,
             f"{by_hand.sentence} By its schedule: {by_schedule.sentence}",
             (*by_hand.facts, *by_schedule.facts),
-            (*by_hand.task_ids, *by_schedule.task_ids),
+            (*by_hand.tasks, *by_schedule.tasks),
         )
 
     # --- the time asked for --------------------------------------------------------------------------------------
@@ -118,12 +124,29 @@ class _Inquiry:
 
     # --- Tasks ---------------------------------------------------------------------------------------------------
 
+    @cached_property
+    def _runs(self) -> list[Any]:
+        """At most one of that time, the first that stands for a later one, and the first that stands for none."""
+        if self.row is None:
+            return []
+        of_job = Task.objects.filter(job_id=self.key)
+        due = of_job.order_by("fire_time")
+        since = self.start - LONGEST_QUEUE
+        # By a person, and retries.
+        others = of_job.filter(fire_time=None, date_created__gte=since, date_created__lt=self.end).order_by("pk")
+        first = _first_of_each(
+            due.filter(fire_time__gte=self.start, fire_time__lt=self.end),
+            due.filter(fire_time__gte=self.end),
+            others.filter(started_at__gte=self.start, started_at__lt=self.end),
+        )
+        runs = Task.objects.filter(first).select_related("requested_by").defer(*_NOT_READ)
+        return list(runs.annotate(may_be_held_back=not_by_a_person()))
+
     def _at_tasks(self) -> Explanation | None:
-        tasks = Task.objects.filter(job_id=self.key, fire_time__gte=self.start, fire_time__lt=self.end)
-        task = tasks.order_by("fire_time").first()
+        task = next((run for run in self._runs if run.fire_time is not None and run.fire_time < self.end), None)
         return None if task is None else self._of_task(task)
 
-    def _of_task(self, task: Task) -> Explanation:
+    def _of_task(self, task: Any) -> Explanation:
         match task.status:
             case Task.Status.MISSED:
                 return self._missed(task)
@@ -140,8 +163,8 @@ class _Inquiry:
         ended = "is running" if task.is_active else f"ended as {task.get_status_display()}"
         return self._told(Verdict.RAN, f"It ran: {task} started {punctual} and {ended}.", task)
 
-    def _queued(self, task: Task) -> Explanation:
-        if (pause := current_pause()) and Task.objects.filter(not_by_a_person(), pk=task.pk).exists():
+    def _queued(self, task: Any) -> Explanation:
+        if task.may_be_held_back and (pause := current_pause()):
             told = self._told(Verdict.ALL_PAUSED, "It is due and held back: everything is paused.", task)
             return replace(told, facts=(*told.facts, *_facts_of_pause(pause)))
         if task.not_before is not None and task.not_before > self.now:
@@ -149,31 +172,28 @@ class _Inquiry:
         held = "another run of it has to end first" if task.waiting else "no worker has taken it yet"
         return self._told(Verdict.WAITING, f"It is due and waits: {held}.", task)
 
-    def _told(self, verdict: Verdict, sentence: str, task: Task, *others: int) -> Explanation:
-        retries = task.retries.order_by("pk").values_list("pk", flat=True)[:20]
-        return Explanation(verdict, sentence, tuple(_facts_of(task)), (task.pk, *others, *retries))
+    def _told(self, verdict: Verdict, sentence: str, task: Task, *others: Task) -> Explanation:
+        retries = task.retries.order_by("pk").defer(*_NOT_READ)[:20]
+        return Explanation(verdict, sentence, tuple(_facts_of(task)), (task, *others, *retries))
 
     def _missed(self, task: Task) -> Explanation:
-        down = self._is_down(self.start if task.fire_time is None else min(task.fire_time, self.start))
-        why = "no scheduler was running then" if down else "it could not be started in time"
+        schedulers = _Schedulers.at(self.start)
+        why = "no scheduler was running then" if schedulers.are_down else "it could not be started in time"
         told = self._told(
             Verdict.MISSED, f"It was missed: {why}, and by {short(task.date_created)} it was too late.", task
         )
-        facts = (*told.facts, *self._scheduler_facts(self.start)) if down else told.facts
-        return Explanation(told.verdict, told.sentence, facts, told.task_ids)
+        return replace(told, facts=(*told.facts, *schedulers.facts())) if schedulers.are_down else told
 
     def _skipped(self, task: Task) -> Explanation:
-        earlier = Task.objects.filter(job_id=self.key, pk__lt=task.pk).order_by("-pk")[:RUNS_COMPARED]
-        going = [run for run in earlier if _was_going_on(run, task.date_created)]
+        earlier = Task.objects.filter(job_id=self.key, pk__lt=task.pk).order_by("-pk")
+        going = [run for run in earlier.defer(*_NOT_READ)[:RUNS_COMPARED] if _was_going_on(run, task.date_created)]
         names = ", ".join(str(run) for run in going) or "an earlier run"
         sentence = f"It was skipped: {names} was still going on, and the Job does not let so many run at a time."
-        return self._told(Verdict.SKIPPED, sentence, task, *(run.pk for run in going))
+        return self._told(Verdict.SKIPPED, sentence, task, *going)
 
     def _at_runs_by_hand(self) -> Explanation | None:
         """Of Tasks that stand for no fire time: by a person, and retries."""
-        since = self.start - LONGEST_QUEUE
-        runs = Task.objects.filter(job_id=self.key, fire_time=None, date_created__gte=since, date_created__lt=self.end)
-        run = runs.filter(started_at__gte=self.start, started_at__lt=self.end).order_by("pk").first()
+        run = next((run for run in self._runs if run.fire_time is None), None)
         if run is None:
             return None
         asked = f"{run.requested_by} asked for it" if run.requested_by else f"cause: {run.get_cause_display()}"
@@ -185,10 +205,28 @@ class _Inquiry:
     def _definition(self) -> _Definition:
         return self._definition_at(self.moment)
 
+    @cached_property
+    def _changes(self) -> list[JobChange]:
+        """What tells the Job at any moment from `start` to `end`, by number: the changes of that time, those next to
+        it, the last pause before it and the first deletion after it.
+        """
+        of_job = JobChange.objects.filter(job_key=self.key)
+        before, after = of_job.filter(at__lt=self.start).order_by("-pk"), of_job.filter(at__gte=self.end).order_by("pk")
+        next_to_it = _first_of_each(
+            before, after, before.filter(kind=JobChange.Kind.PAUSED), after.filter(kind=JobChange.Kind.DELETED)
+        )
+        of_that_time = Q(at__gte=self.start, at__lt=self.end)
+        return list(of_job.filter(of_that_time | next_to_it).select_related("by").order_by("pk"))
+
+    def _last_change(self, until: datetime, kind: str = "") -> JobChange | None:
+        return next((one for one in reversed(self._changes) if one.at <= until and kind in ("", one.kind)), None)
+
+    def _first_change(self, after: datetime, kind: str = "") -> JobChange | None:
+        return next((one for one in self._changes if one.at > after and kind in ("", one.kind)), None)
+
     def _definition_at(self, moment: datetime) -> _Definition:
-        changes = JobChange.objects.filter(job_key=self.key).select_related("by")
-        before = changes.filter(at__lte=moment).order_by("-pk").first()
-        after = changes.filter(at__gt=moment).order_by("pk").first()
+        """`moment` is one from `start` to `end`."""
+        before, after = self._last_change(moment), self._first_change(moment)
         if before is not None:
             if before.after is None:
                 return _absent(Verdict.DELETED, f"There was no Job: it was deleted at {short(before.at)}.", before)
@@ -233,12 +271,16 @@ class _Inquiry:
         near = [moment for moment in (before, after) if moment is not None]
         facts: list[Fact] = [("Fire time before", before or "none"), ("Fire time after", after or "none")]
         facts += self._schedule_facts(job)
-        tasks = list(Task.objects.filter(job_id=self.key, fire_time__in=near).order_by("fire_time"))
+        tasks = self._tasks_of(near)
         facts += [(f"{task}", task.get_status_display()) for task in tasks]
         facts += [("Going on then", str(task)) for task in tasks if _was_going_on(task, self.start)]
         tense = "is" if self.start > self.now else "was"
         sentence = f"It {tense} not due then: its schedule does not name that time."
-        return Explanation(Verdict.NOT_DUE, sentence, tuple(facts), tuple(task.pk for task in tasks))
+        return Explanation(Verdict.NOT_DUE, sentence, tuple(facts), tuple(tasks))
+
+    def _tasks_of(self, fire_times: list[datetime]) -> list[Task]:
+        tasks = Task.objects.filter(job_id=self.key, fire_time__in=fire_times).order_by("fire_time")
+        return list(tasks.defer(*_NOT_READ))
 
     def _coming(self, job: Job, fire_time: datetime, facts: tuple[Fact, ...]) -> Explanation:
         time = short(fire_time)
@@ -265,8 +307,9 @@ class _Inquiry:
         )
 
     def _counted_in_another(self, job: Job, fire_time: datetime, facts: tuple[Fact, ...]) -> Explanation | None:
-        later = Task.objects.filter(job_id=self.key, fire_time__gt=fire_time).order_by("fire_time").first()
-        if later is None or later.fire_time is None:
+        # There is none of this time.
+        later = next((run for run in self._runs if run.fire_time is not None), None)
+        if later is None:
             return None
         between, is_exact = job.build_trigger().count_between(fire_time, later.fire_time)
         if between >= later.fire_count and (is_exact or later.fire_count < COUNT_CAP):
@@ -274,17 +317,30 @@ class _Inquiry:
         if later.status == Task.Status.MISSED:
             return self._missed(later)
         sentence = f"It was folded into another run: {later} stands for {later.fire_count} fire times due together."
-        return Explanation(Verdict.FOLDED, sentence, (*facts, *_facts_of(later)), (later.pk,))
+        return Explanation(Verdict.FOLDED, sentence, (*facts, *_facts_of(later)), (later,))
 
     def _paused(self, fire_time: datetime, facts: tuple[Fact, ...]) -> Explanation | None:
         if (job := self._pause_at(fire_time)) is not None:
             facts = (*facts, *self._pause_facts(job, fire_time))
             return Explanation(Verdict.PAUSED, f"It did not run: it was paused {pause_words(job)}.", facts)
-        pauses = PauseOfAll.objects.filter(Q(ended_at=None) | Q(ended_at__gt=fire_time), began_at__lte=fire_time)
-        if (pause := pauses.select_related("began_by").first()) is None:
+        pause = next(
+            (
+                pause
+                for pause in self._pauses_of_all
+                if pause.began_at <= fire_time and (pause.ended_at is None or pause.ended_at > fire_time)
+            ),
+            None,
+        )
+        if pause is None:
             return None
         facts = (*facts, *_facts_of_pause(pause))
         return Explanation(Verdict.ALL_PAUSED, "It did not run: everything was paused.", facts)
+
+    @cached_property
+    def _pauses_of_all(self) -> list[PauseOfAll]:
+        """Those of the time asked for, and the one that is on."""
+        of_that_time = Q(began_at__lt=self.end, ended_at__gt=self.start)
+        return list(PauseOfAll.objects.filter(Q(ended_at=None) | of_that_time).select_related("began_by"))
 
     def _pause_at(self, fire_time: datetime) -> Job | None:
         """The Job as it was then, if it was paused; for what is to come, also as it is."""
@@ -298,8 +354,7 @@ class _Inquiry:
     def _pause_facts(self, job: Job, fire_time: datetime) -> Iterator[Fact]:
         assert job.paused_at is not None
         yield "Paused", job.paused_at
-        pauses = JobChange.objects.filter(job_key=self.key, kind=JobChange.Kind.PAUSED, at__lte=fire_time)
-        if (change := pauses.select_related("by").order_by("-pk").first()) is not None:
+        if (change := self._last_change(fire_time, JobChange.Kind.PAUSED)) is not None:
             yield "By", str(change.by or "code or a command")
 
     def _forgotten(self, fire_time: datetime, facts: tuple[Fact, ...]) -> Explanation | None:
@@ -317,8 +372,7 @@ class _Inquiry:
         return Explanation(Verdict.FORGOTTEN, sentence, facts)
 
     def _deleted_since(self, fire_time: datetime, facts: tuple[Fact, ...]) -> Explanation | None:
-        deletions = JobChange.objects.filter(job_key=self.key, kind=JobChange.Kind.DELETED, at__gt=fire_time)
-        if (deletion := deletions.order_by("pk").first()) is None:
+        if (deletion := self._first_change(fire_time, JobChange.Kind.DELETED)) is None:
             return None
         sentence = (
             "It was due then. Whether it ran cannot be said from here: the Job was deleted at "
@@ -327,13 +381,14 @@ class _Inquiry:
         return Explanation(Verdict.UNKNOWN, sentence, facts)
 
     def _unstarted(self, job: Job, fire_time: datetime, facts: tuple[Fact, ...]) -> Explanation:
-        if self._is_down(fire_time):
-            facts = (*facts, *self._scheduler_facts(fire_time))
+        schedulers = _Schedulers.at(fire_time)
+        if schedulers.are_down:
+            facts = (*facts, *schedulers.facts())
             return Explanation(Verdict.MISSED, "It was due then, and no scheduler was running.", facts)
         if job.function not in registry:
             return Explanation(Verdict.UNRESOLVABLE, f"It was due then, but {_no_function(job)}", facts)
         if self.row and self.row.next_run_time and self.row.next_run_time <= fire_time:
-            if (pause := current_pause()) is not None:
+            if (pause := next((pause for pause in self._pauses_of_all if pause.ended_at is None), None)) is not None:
                 facts = (*facts, *_facts_of_pause(pause))
                 return Explanation(Verdict.ALL_PAUSED, "It is due and held back: everything is paused.", facts)
             return Explanation(Verdict.WAITING, "It is due; the scheduler has not come to it yet.", facts)
@@ -342,22 +397,47 @@ class _Inquiry:
         )
         return Explanation(Verdict.UNKNOWN, sentence, facts)
 
-    # --- schedulers ----------------------------------------------------------------------------------------------------
 
-    def _is_down(self, moment: datetime) -> bool:
+@dataclass(frozen=True)
+class _Schedulers:
+    """Of a moment: the last that had begun, if one was alive then, and the first that began after it."""
+
+    last: SchedulerProcess | None
+    following: SchedulerProcess | None
+    are_down: bool
+
+    @classmethod
+    def at(cls, moment: datetime) -> _Schedulers:
         # A dead process is marked as stopped only when another finds it, which may be days later.
         beat = moment - timedelta(seconds=2 * scheduling_settings().HEARTBEAT_EVERY)
-        alive = SchedulerProcess.objects.schedulers().filter(started_at__lte=moment, heartbeat_at__gte=beat)
-        return not alive.filter(Q(stopped_at=None) | Q(stopped_at__gte=moment)).exists()
-
-    def _scheduler_facts(self, moment: datetime) -> Iterator[Fact]:
+        was_alive = Q(started_at__lte=moment, heartbeat_at__gte=beat) & (Q(stopped_at=None) | Q(stopped_at__gte=moment))
         schedulers = SchedulerProcess.objects.schedulers()
-        last = schedulers.filter(started_at__lte=moment).order_by("-heartbeat_at").first()
-        following = schedulers.filter(started_at__gt=moment).order_by("started_at").first()
-        yield "Last sign of a scheduler before", last.heartbeat_at if last else "none is recorded"
-        if last and last.outcome:
-            yield "How that one ended", last.outcome
-        yield "Next scheduler started", following.started_at if following else "none has"
+        first = _first_of_each(
+            schedulers.filter(was_alive).order_by("pk"),
+            schedulers.filter(started_at__lte=moment).order_by("-heartbeat_at"),
+            schedulers.filter(started_at__gt=moment).order_by("started_at"),
+        )
+        found: list[Any] = list(SchedulerProcess.objects.filter(first).annotate(was_alive=was_alive))
+        before = [one for one in found if one.started_at <= moment]
+        return cls(
+            max(before, key=lambda one: one.heartbeat_at, default=None),
+            next((one for one in found if one.started_at > moment), None),
+            not any(one.was_alive for one in found),
+        )
+
+    def facts(self) -> Iterator[Fact]:
+        yield "Last sign of a scheduler before", self.last.heartbeat_at if self.last else "none is recorded"
+        if self.last and self.last.outcome:
+            yield "How that one ended", self.last.outcome
+        yield "Next scheduler started", self.following.started_at if self.following else "none has"
+
+
+def _first_of_each(*rows: QuerySet[Any]) -> Q:
+    """The first row of each, so that one query reads them all."""
+    wanted = Q()
+    for each in rows:
+        wanted |= Q(pk=Subquery(each.values("pk")[:1]))
+    return wanted
 
 
 def _facts_of_pause(pause: PauseOfAll) -> Iterator[Fact]:

@@ -7,16 +7,30 @@ in order, so the newest day that has counts tells how far that went; the days af
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, NamedTuple
 
-from django.db.models import Case, Count, F, FloatField, Func, IntegerField, Max, Min, Subquery, Sum, Value, When
-from django.db.models.functions import Coalesce
+from django.db.models import (
+    Case,
+    Count,
+    DateField,
+    F,
+    FloatField,
+    Func,
+    IntegerField,
+    Max,
+    Min,
+    Subquery,
+    Sum,
+    Value,
+    When,
+)
+from django.db.models.functions import Coalesce, TruncDate
 from django.utils import timezone
 
-from .models import DayCount, Task
+from .models import DayCount, Job, Task
 
 logger = logging.getLogger(__name__)
 
@@ -216,28 +230,54 @@ def rolled_since(since: date, job_key: str | None = None, *, by_job: bool = True
     return Rolled(newest, rows)
 
 
-def rolled_by_job(since: date, newest: date) -> list[Counted]:
-    """The sums over the days that were rolled up, each as of `newest`."""
-    counts = DayCount.objects.filter(day__gte=since, day__lte=newest).order_by()
-    sums = counts.values_list("job_key", "status").annotate(Sum("count"), Sum("seconds"), Max("longest"))
-    return [Counted(key, newest, status, number, seconds, most) for key, status, number, seconds, most in sums]
+@dataclass(frozen=True)
+class RolledSums:
+    """What was rolled up, until which day, added up in two ways; as `Rolled` it stays right as it grows old.
+
+    `by_job` is all as of the newest day. Of `left_out` and the days before it there are too many Tasks to count.
+    """
+
+    newest: date | None
+    by_day: list[Counted]
+    by_job: list[Counted]
+    left_out: date | None
 
 
-def rolled_of(job_keys: Iterable[str], days: Iterable[date]) -> list[Counted]:
-    """Of some Jobs and days, as they were rolled up."""
+def rolled_sums(since: date) -> RolledSums:
+    """One query."""
+    counts = DayCount.objects.filter(day__gte=since).order_by()
+    sums = Sum("count"), Sum("seconds"), Max("longest")
+    by_day = counts.values_list(Value("day"), Value(""), "day", "status").annotate(*sums)
+    by_job = counts.values_list(Value("job"), "job_key", Max("day"), "status").annotate(*sums)
+    newest = Task.objects.order_by("-pk").values("pk")[:1]
+    before = Task.objects.filter(pk__lte=Subquery(newest) - COUNTED_AT_MOST).order_by("-pk").values("pk")[:1]
+    # By its number, since SQLite takes no LIMIT in a part.
+    left_out = Task.objects.filter(pk=Subquery(before)).order_by()
+    day = TruncDate("date_created", tzinfo=timezone.get_default_timezone())
+    marks = left_out.values_list(Value("left out"), Value(""), day, Value(""), Value(0), Value(0.0), Value(0.0))
+    parts: dict[str, list[Counted]] = {"day": [], "job": [], "left out": []}
+    for part, *row in by_day.union(by_job, marks, all=True):
+        parts[part].append(Counted(*row))
+    until = max((row.day for row in parts["day"]), default=None)
+    of_jobs = [row._replace(day=until) for row in parts["job"]] if until else []
+    return RolledSums(until, parts["day"], of_jobs, next((row.day for row in parts["left out"]), None))
+
+
+def rolled_of(job_keys: Collection[str], days: Iterable[date]) -> tuple[list[Counted], dict[str, str]]:
+    """Of some Jobs and days, as they were rolled up, and job id -> name of those that are there; one query."""
     # The days one by one, as they stand in the index before the Jobs.
-    counts = DayCount.objects.filter(day__in=list(days), job_key__in=list(job_keys)).order_by()
-    return list(map(Counted._make, counts.values_list("job_key", "day", "status", "count", "seconds", "longest")))
+    counts = DayCount.objects.filter(day__in=list(days), job_key__in=job_keys).order_by()
+    rows = counts.values_list("job_key", "day", "status", "count", "seconds", "longest")
+    no_day: Any = Value(None, output_field=DateField())
+    jobs = Job.objects.filter(pk__in=job_keys).order_by()
+    names = jobs.values_list("pk", no_day, "name", Value(0), Value(0.0), Value(0.0))
+    found = list(map(Counted._make, rows.union(names, all=True)))
+    return [row for row in found if row.day], {row.job_key: row.status for row in found if not row.day}
 
 
-def countable_from(first: date) -> date:
+def countable_from(first: date, left_out: date | None) -> date:
     """The day from `first` on from which the Tasks can be counted while somebody waits; today always can."""
-    if first >= today():
-        return first
-    newest = Subquery(Task.objects.order_by("-pk").values("pk")[:1])
-    before = Task.objects.filter(pk__lte=newest - COUNTED_AT_MOST).order_by("-pk")
-    left_out: datetime | None = before.values_list("date_created", flat=True).first()
-    return first if left_out is None else min(max(first, day_of(left_out) + DAY), today())
+    return first if left_out is None else max(first, min(left_out + DAY, today()))
 
 
 def counted_since(

@@ -12,13 +12,13 @@ from typing import Any
 
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
-from django.db.models import QuerySet, Subquery
+from django.db.models import DateTimeField, QuerySet, Subquery, Value
 from django.utils import timezone
 from django_apscheduler.models import DjangoJob
 
 from . import wakeups
 from .exceptions import NotAllowedNow
-from .models import Job, PauseOfAll, Task, not_by_a_person
+from .models import Job, PauseOfAll, SchedulerProcess, Task, not_by_a_person
 from .triggers import TriggerError
 
 logger = logging.getLogger(__name__)
@@ -43,8 +43,23 @@ def pause_told_by(row: Any) -> PauseOfAll | None:
     """The pause of everything that is on, for its words; not to be saved."""
     if row.pause_began_at is None:
         return None
-    by = row.pause_began_by__username
-    return PauseOfAll(began_at=row.pause_began_at, began_by=User(username=by) if by else None, reason=row.pause_reason)
+    return _told(row.pause_began_at, row.pause_began_by__username, row.pause_reason)
+
+
+def _told(began_at: datetime, by: str | None, reason: str) -> PauseOfAll:
+    return PauseOfAll(began_at=began_at, began_by=User(username=by) if by else None, reason=reason)
+
+
+def alive_and_paused() -> tuple[bool, PauseOfAll | None]:
+    """Whether a scheduler is alive, and the pause of everything that is on, for its words; one query for every page."""
+    on = PauseOfAll.objects.filter(ended_at=None).order_by()
+    pauses = on.values_list(Value(value=False), "began_at", "began_by__username", "reason")
+    schedulers = SchedulerProcess.objects.alive().schedulers().order_by()
+    never: Any = Value(None, output_field=DateTimeField())
+    alive = schedulers.values_list(Value(value=True), never, Value(""), Value(""))
+    rows = list(pauses.union(alive, all=True))
+    pause = next((_told(*told) for is_scheduler, *told in rows if not is_scheduler), None)
+    return any(is_scheduler for is_scheduler, *_ in rows), pause
 
 
 def pause_everything(*, by: User | None = None, reason: str = "") -> PauseOfAll:

@@ -14,7 +14,13 @@ from django.test import Client
 
 from scheduling import presence
 from tests.postgres import PostgresCluster
+from tests.recorded import RECORDED
 from tests.settings import CLUSTER, FOLDER
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if os.environ.get("CI") and not RECORDED.is_dir():
+        raise pytest.UsageError(f"There is no {RECORDED}; AUDIOBOOKS_DATA names the folder that has it.")
 
 
 @pytest.fixture(scope="session")
@@ -76,6 +82,7 @@ def roles(db: None) -> None:
         "audiobooks.migrations.0010_import_roles",
         "audiobooks.migrations.0011_provider_roles",
         "audiobooks.migrations.0014_source_roles",
+        "audiobooks.migrations.0016_chart_roles",
         "audiobooks.migrations.0018_guide_roles",
     ):
         importlib.import_module(app).make_roles(apps, Editor)

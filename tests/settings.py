@@ -53,3 +53,5 @@ os.environ.update(
 )
 
 from audiobooks.settings import *  # noqa: E402, F403
+
+PASSWORD_HASHERS = ["tests.hashers.QuickPBKDF2PasswordHasher"]

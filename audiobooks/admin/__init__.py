@@ -2,11 +2,13 @@
 
 from . import (  # noqa: F401  (registers the pages)
     books,
+    charts,
     guides,
     matches,
     names,
     numbers,
     people,
+    proposals,
     providers,
     releases,
     runs,

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
 from django.db.models import Count, Q
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.loader import render_to_string
+from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
+from audiobooks import genres
 from audiobooks.display import cover_of
 from audiobooks.library.albums import key_of
 from audiobooks.matching.positions import gaps
 from audiobooks.merging import KINDS, add_alias, merge, rename, split, undo_merge
-from audiobooks.models import Author, Book, Genre, Merge, Narrator, Series
+from audiobooks.models import Author, Book, Chart, Genre, Merge, Narrator, Series
+from audiobooks.sources import registry
+from audiobooks.sources.base import Source
 from scheduling.admin.posting import post_action, who
 from scheduling.display import NOTHING, label
 from scheduling.exceptions import NotAllowedNow
@@ -173,6 +179,11 @@ class NamedAdmin(LibraryAdmin):
         return self._step(request, object_id, verb)
 
 
+def _nowhere(usual: genres.Usual, sources: Sequence[Source]) -> str:
+    """Labels of the sources that have no such genre."""
+    return ", ".join(one.label for one in sources if one.name in genres.KNOWN_NAMES and not usual.at(one.name))
+
+
 FIELDS = {"author": "authors", "narrator": "narrators", "series": "series_entries__series", "genre": "genres"}
 """Kind -> the way to it from a book."""
 
@@ -226,6 +237,60 @@ class GenreAdmin(NamedAdmin):
     list_display = ["name_column", "books_column", "aliases_column", "enabled_column", "switch_column"]
     list_filter = ["enabled"]
     steps = (*NamedAdmin.steps, "switch")
+    change_list_template = "audiobooks/admin/genre_list.html"
+
+    class Media:
+        css = {"all": ["audiobooks/charts.css"]}
+
+    def get_urls(self) -> list[URLPattern]:
+        choose = path("choose/", self.admin_site.admin_view(self.choose_view), name="audiobooks_genre_choose")
+        return [choose, *super().get_urls()]
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        return super().get_queryset(request).prefetch_related("aliases")
+
+    def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        genre: Genre = kwargs["obj"]
+        context.update(
+            has_charts=Chart.objects.filter(genre=genre).exists(),
+            sources=[
+                {
+                    "name": source.name,
+                    "label": source.label,
+                    "names": genres.names_at(source.name, genre),
+                    "known": genres.KNOWN_NAMES.get(source.name, ()),
+                }
+                for source in registry.sources()
+            ],
+        )
+        return super().render_change_form(request, context, *args, **kwargs)
+
+    def choose_view(self, request: HttpRequest) -> HttpResponse:
+        """The usual genres, each to be ticked."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        may_change = request.user.has_perm("audiobooks.change_genre")
+        if request.method == "POST":
+            if not may_change:
+                raise PermissionDenied
+            genres.choose(request.POST.getlist("genre"))
+            looked_at = Genre.objects.filter(enabled=True).count()
+            messages.success(request, f"The weekly top 10 looks at {looked_at} genre{'' if looked_at == 1 else 's'}.")
+            return HttpResponseRedirect(reverse("admin:audiobooks_genre_choose"))
+        chosen, sources = genres.chosen(), registry.sources()
+        context = {
+            **self.admin_site.each_context(request),
+            "title": "Choose genres",
+            "opts": self.opts,
+            "media": self.media,
+            "sources": ", ".join(source.label for source in sources) or "none",
+            "may_change": may_change,
+            "rows": [
+                {"name": usual.name, "is_chosen": usual.name in chosen, "nowhere": _nowhere(usual, sources)}
+                for usual in genres.USUAL
+            ],
+        }
+        return TemplateResponse(request, "audiobooks/admin/genres.html", context)
 
     def get_list_display(self, request: HttpRequest) -> list[str]:
         shown = list(self.list_display)

@@ -9,7 +9,8 @@ from django.db.models import Count, Q, Value
 from django.http import HttpRequest
 from django.urls import reverse
 
-from audiobooks.models import Author, Book, LibraryFile, Series
+from audiobooks.models import Author, Book, LibraryFile, Proposal, Series
+from audiobooks.models.proposals import WAITING
 from scheduling.admin.dashboard import Facts, register_panel
 
 from .book_list import PROPOSED
@@ -35,6 +36,7 @@ _COUNTED: list[tuple[str, Any, Q, dict[str, str]]] = [
     ("books", Book, Q(), {}),
     ("missing books", Book, Q(missing_since__isnull=False), {"missing_since__isempty": "0"}),
     ("books to review", Book, Q(PROPOSED), {"review": "waiting"}),
+    ("proposals to decide", Proposal, WAITING, {}),
     ("files with errors", LibraryFile, ~Q(error=""), {"error__isempty": "0"}),
     ("authors", Author, Q(), {}),
     ("series", Series, Q(), {}),

@@ -17,7 +17,7 @@ from rapidfuzz import fuzz
 
 from audiobooks.facts import BookFacts
 
-from .likeness import Reading, key_words, read, title_likeness, without
+from .likeness import Reading, key_words, read, title_likeness, turned, without
 from .names import isbn13, language_code, same_person
 from .titles import series_key
 
@@ -125,7 +125,17 @@ class _Case:
 
 def compare(ours: BookFacts, theirs: BookFacts) -> Match:
     """Compare what we know of a book with a candidate. What only one side says is neutral, except where it makes a doubt."""
-    case = _Case(ours, theirs, read(ours), read(theirs))
+    one, other = read(ours), read(theirs)
+    a, b = ours, theirs
+    if (
+        one.authors
+        and other.authors
+        and not any(same_person(*pair) >= 0.6 for pair in product(one.authors, other.authors))
+    ):
+        a = turned(ours, theirs)
+        b = turned(theirs, ours) if a is ours else theirs
+        one, other = read(a), read(b)
+    case = _Case(a, b, one, other)
     position = _series(case)
     title = _title(case, position)
     author = _author(case)
@@ -185,11 +195,13 @@ def _title(case: _Case, position: bool | None) -> float | None:
 def _author(case: _Case) -> float | None:
     one, other = case.one.authors, case.other.authors
     if not one or not other:
-        silent, names = (case.one, other) if not one else (case.other, one)
+        silent, names = (case.one, case.other) if not one else (case.other, case.one)
         if any(
-            (len(who.words) > 1 and without(silent.title, who.words, before="by"))
-            or (silent.rest and silent.title == who.words)
-            for who in names
+            (len(words) > 1 and without(silent.title, words, before="by"))
+            or (silent.rest and silent.title == words)
+            # One word is a name only where the rest is the whole title: "Plato The Republic".
+            or any(left in (names.title, names.title + names.rest) for left in without(silent.raw, words, before="by"))
+            for words in names.author_words
         ):
             return case.add("author", 0.05, "the author is named in the title")
         return None
@@ -198,7 +210,7 @@ def _author(case: _Case) -> float | None:
     if best >= 0.9:
         return case.add("author", 0.0, "same author")
     words = "nearly the same author" if best >= 0.6 else "other authors"
-    return case.add("author", 1 - best, f"{words}: {names_a} against {names_b}")
+    return case.add("author", round(1 - best, 3), f"{words}: {names_a} against {names_b}")
 
 
 def _series(case: _Case) -> bool | None:
@@ -364,7 +376,7 @@ def _is_proved(evidence: _Evidence) -> bool:
     if author is None:
         return title <= 0.02 and same_runtime and evidence.narrator is True
     if author > 0.15:
-        return False
+        return author <= 0.4 and title <= 0.05 and same_runtime
     backed = same_runtime or evidence.position is True or evidence.narrator is True
     return title <= 0.05 or (title <= LIKE_TITLE and backed)
 

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import product
 
 from rapidfuzz import fuzz
 
-from audiobooks.facts import BookFacts
+from audiobooks.facts import BookFacts, Contributor, SeriesPlace
 
-from .names import Person, normalise, people, without_article
-from .positions import CARDINALS, Positions, parse_positions
+from .names import Person, normalise, people, person, without_article
+from .positions import CARDINALS, TENS, UNITS, Positions, parse_positions
 from .titles import MOST_VOLUMES, ParsedTitle, parse_title, series_key
 
 Words = tuple[str, ...]
+CUT_SHORT = 40
+"""Letters from which on the start of a title is enough: programs cut names at 40, 64 or more."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,7 @@ class Reading:
     """title: the words of the title; bare: without brackets; raw: all as it stands; rest: those of subtitles; places: positions by series_key.
 
     series: the keys of those that are named as such, and not only taken from "Salt, Vol. 3".
+    series_words, author_words: their names as they may stand in a title, such as "varga ilse" and "dr ilse varga jr".
     """
 
     parsed: ParsedTitle
@@ -32,6 +36,8 @@ class Reading:
     rest: Words
     places: tuple[tuple[str, Positions], ...]
     series: frozenset[str]
+    series_words: frozenset[Words]
+    author_words: frozenset[Words]
     authors: tuple[Person, ...]
     narrators: tuple[Person, ...]
     is_cast: bool
@@ -64,10 +70,20 @@ def _read(title: str, subtitle: str, series: tuple[tuple[str, str], ...], author
         _words(parsed.subtitle),
         tuple(places.items()),
         named,
+        frozenset(words for name, _ in series for words in (_words(name), without_article(_words(name))) if words),
+        frozenset(words for name in authors if (who := person(name)) for words in _names_of(name, who)),
         people(authors),
         people(narrators),
         any(re.search(r"full cast|multiple|various|graphic ?audio|dramati", normalise(name)) for name in narrators),
     )
+
+
+def _names_of(name: str, who: Person) -> tuple[Words, ...]:
+    # The last name may have several words and stand first, and "Ilse Varga's Salt" has lost its apostrophe.
+    turns = [(*who.words[at:], *who.words[:at]) for at in range(len(who.words))][-3:]
+    forms = [who.words, *turns, (*who.given, f"{who.last}s"), tuple(normalise(name.replace(".", ". ")).split())]
+    # Titles have lost their article, which "A. M. Howell" begins with.
+    return tuple(dict.fromkeys([*forms, *map(without_article, forms)]))
 
 
 # Not those with a number, which may be the volume.
@@ -88,8 +104,14 @@ _ROMAN_WORDS = {
 @lru_cache(16384)
 def _words(text: str) -> Words:
     """The words of a title with numbers as digits."""
-    words = normalise(text).split() if text.strip() else []
-    return tuple(_ROMAN_WORDS.get(word) or str(CARDINALS.get(word, word)).lstrip("0") or "0" for word in words)
+    words = normalise(text) if text.strip() else ""
+    if any(tens in words for tens in _TENS):
+        words = _COMPOUND.sub(lambda match: str(CARDINALS[match[1]] + CARDINALS[match[2]]), words)
+    return tuple(_ROMAN_WORDS.get(word) or str(CARDINALS.get(word, word)).lstrip("0") or "0" for word in words.split())
+
+
+_TENS = tuple(TENS.split("|"))
+_COMPOUND = re.compile(rf"\b({TENS}) ({UNITS})\b")
 
 
 # --- likeness -----------------------------------------------------------------------------------------------------
@@ -102,14 +124,18 @@ def title_likeness(one: Reading, other: Reading, *, same_volume: bool) -> tuple[
     """
     series = {tuple(key.split()) for key in one.series | other.series if key}
     named = series | {tuple(key.split()) for reading in (one, other) for key, _ in reading.places}
-    authors = {who.words for reading in (one, other) for who in reading.authors}
-    forms = [_forms(reading, series, authors, same_volume) for reading in (one, other)]
+    authors = one.author_words | other.author_words
+    words = one.series_words | other.series_words
+    forms = [_forms(reading, series, words, authors, same_volume) for reading in (one, other)]
     best = min((_share(a, b, named, same_volume) for a, b in product(*forms)), key=lambda found: found[0])
     if same_volume and best[0] > 0.12 and one.parsed.is_numbered != other.parsed.is_numbered:
         # "Salt, Vol. 3" beside "The Glass Meridian", volume 3 of Salt
         numbered, titled = (one, other) if one.parsed.is_numbered else (other, one)
         if " ".join(key_words(numbered.title)) in titled.series:
             return 0.12, "one has only series and volume for its title"
+    if same_volume and best[0] > 0.3 and any(key_words(reading.title) in series for reading in (one, other)):
+        # The first volume may be named like the series, and catalogues number in several orders.
+        return 0.3, "one has only the series for its title"
     return best
 
 
@@ -124,7 +150,9 @@ class _Form:
     """What was cut off if that is a volume, which the other side must not have otherwise."""
 
 
-def _forms(reading: Reading, series: set[Words], authors: set[Words], same_volume: bool) -> list[_Form]:
+def _forms(
+    reading: Reading, series: set[Words], series_words: Iterable[Words], authors: Iterable[Words], same_volume: bool
+) -> list[_Form]:
     """As it is, and without what may stand beside a title: the series, its number, the author."""
     title, rest = reading.title, reading.rest
     forms = [_Form(title, rest)]
@@ -142,6 +170,12 @@ def _forms(reading: Reading, series: set[Words], authors: set[Words], same_volum
         if rest and name in (key_words(rest), key_words(rest[:-1]) if reading.parsed.guessed else ()):
             forms.append(_Form(title, ()))
         forms += [_Form(words, rest, True) for words in without(title, name)]
+    for name in series_words:
+        for words in without(title, name):
+            forms.append(_Form(words, rest, True))
+            if len(words) > 1 and words[0].isdecimal() and len(words[0]) <= 2:
+                # "Salt 03 The Glass Meridian"
+                forms.append(_Form(without_article(words[1:]), rest, True, words[0]))
     for name in authors:
         if rest and title == name:
             forms.append(_Form(without_article(rest), ()))
@@ -154,7 +188,28 @@ def _forms(reading: Reading, series: set[Words], authors: set[Words], same_volum
         if rest and title[-1].isdecimal():
             # "Salt 3: The Glass Meridian"
             forms.append(_Form(without_article(rest), ()))
+    if not _EDITIONS.isdisjoint(reading.raw):
+        forms += [
+            _Form(words, form.rest, True, form.number)
+            for form in forms
+            if (words := _without_edition(form.title)) != form.title
+        ]
     return [forms[0], *(form for form in forms[1:] if same_volume or key_words(form.title) not in series)]
+
+
+_EDITIONS = frozenset({"edition", "uncut", "unabridged"})
+# Not "3rd Edition", which is another text.
+_EDITION_BEHIND = re.compile(
+    r" (?:the )?(?:(?:complete|uncut|unabridged|original|deluxe|special|expanded|limited|collectors?|definitive|"
+    r"(?:\d+th )?anniversary|and) )+edition$"
+)
+_EDITION_BEFORE = re.compile(r"^(?:complete (?:and )?)?(?:uncut|unabridged) ")
+
+
+def _without_edition(title: Words) -> Words:
+    """ "The Stand the Complete and Uncut Edition" has no colon or bracket before its edition."""
+    text = _EDITION_BEFORE.sub("", _EDITION_BEHIND.sub("", " ".join(title)))
+    return without_article(tuple(text.split()))
 
 
 def without(title: Words, name: Words, before: str = "") -> list[Words]:
@@ -178,7 +233,10 @@ def _share(a: _Form, b: _Form, series: set[Words], same_volume: bool) -> tuple[f
     joined_a, joined_b = "".join(whole_a), "".join(whole_b)
     if joined_a == joined_b and (not a.number or not b.number or a.number == b.number):
         return (0.03 if a.is_cut or b.is_cut else 0.0), "same title"
-    ratio = fuzz.ratio(" ".join(whole_a), " ".join(whole_b)) / 100
+    if lost := _small_words_lost(whole_a, whole_b):
+        return lost, "same title but for small words"
+    text_a, text_b = " ".join(whole_a), " ".join(whole_b)
+    ratio = fuzz.ratio(text_a, text_b) / 100
     if a.is_cut or b.is_cut:
         return 1.0, "other titles"
     if _numbers(a.title) != _numbers(b.title) or (a.rest and b.rest and _numbers(a.rest) != _numbers(b.rest)):
@@ -189,6 +247,8 @@ def _share(a: _Form, b: _Form, series: set[Words], same_volume: bool) -> tuple[f
     if longer[: len(shorter)] == shorter and len(longer) - len(shorter) >= 4:
         # "Salt A New History of the World": the colon was lost in a file name.
         return 0.12, "one goes on after the title"
+    if min(len(text_a), len(text_b)) >= CUT_SHORT and (text_a.startswith(text_b) or text_b.startswith(text_a)):
+        return 0.12, "one is cut short"
     ratio = max(ratio, fuzz.ratio(" ".join(a.title), " ".join(b.title)) / 100 - 0.05)
     if ratio >= 0.9:
         return max(0.08, 1 - ratio), "nearly the same title"
@@ -197,6 +257,24 @@ def _share(a: _Form, b: _Form, series: set[Words], same_volume: bool) -> tuple[f
     if "".join(a.title) == "".join(b.rest) or "".join(b.title) == "".join(a.rest):
         return 0.15, "one's title is the other's subtitle"
     return min(1.0, (1 - ratio) * 1.6), "other titles"
+
+
+_SMALL = frozenset({"a", "an", "the", "of", "in", "on", "to", "for", "and", "at", "by", "with", "from", "or", "as"})
+_SPELLED = {str(number): word for word, number in CARDINALS.items()}
+
+
+def _small_words_lost(a: Words, b: Words) -> float | None:
+    """The share where one has lost its "&", or all its small words, as in the names of some indexers."""
+    if "and" not in a + b and _SMALL.isdisjoint(a) == _SMALL.isdisjoint(b):
+        return None
+    if [word for word in a if word != "and"] == [word for word in b if word != "and"]:
+        return 0.04
+    if _SMALL.isdisjoint(a) == _SMALL.isdisjoint(b):
+        return None
+    kept_a, kept_b = ([_SPELLED.get(word, word) for word in words if word not in _SMALL] for words in (a, b))
+    if "".join(kept_a) != "".join(kept_b):
+        return None
+    return 0.05 if min(len(kept_a), len(kept_b)) > 2 else 0.12
 
 
 def _rest_share(a: _Form, b: _Form, is_series: bool, has_volume: bool) -> tuple[float, str]:
@@ -214,3 +292,37 @@ def _rest_share(a: _Form, b: _Form, is_series: bool, has_volume: bool) -> tuple[
 
 def _numbers(words: Words) -> list[str]:
     return sorted(word for word in words if word.isdecimal())
+
+
+# --- title and author the other way round -------------------------------------------------------------------------
+
+
+def turned(facts: BookFacts, other: BookFacts) -> BookFacts:
+    """The facts, of another author, with that and the title exchanged where the other side shows that they are, else as they are.
+
+    "Storm Front - Jim Butcher" does not say which of the two is the person, and "Tomas Reed-Holm-Salt" not where the name
+    ends. All of it must be found on the other side: author, title, and maybe a series.
+    """
+    twin = read(other)
+    titles = (twin.title, twin.title + twin.rest, twin.raw)
+    named = _words(" ".join((*facts.author_names, facts.title, facts.subtitle)))
+    for place in (None, *facts.series):
+        words = named + _words(place.name) if place else named
+        for author in other.authors:
+            who = person(author.name)
+            for name in _names_of(author.name, who) if who else ():
+                for left in without(words, name, before="by") if len(name) > 1 else ():
+                    for series in ((), *twin.series_words):
+                        for title in without(left, series) if series else (left,):
+                            if without_article(title) in titles:
+                                return _as_turned(facts, author, title, series, place)
+    return facts
+
+
+def _as_turned(
+    facts: BookFacts, author: Contributor, title: Words, series: Words, place: SeriesPlace | None
+) -> BookFacts:
+    places = [each for each in facts.series if each is not place]
+    if series:
+        places.append(SeriesPlace(name=" ".join(series), position=place.position if place else ""))
+    return replace(facts, title=" ".join(title), subtitle="", authors=(author,), series=tuple(places))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import langcodes
@@ -67,13 +67,16 @@ def without_article(words: tuple[str, ...]) -> tuple[str, ...]:
 
 _ROLE_WORDS = (
     r"translat\w+|editors?|edit(?:ed|ing)|introductions?|introducer|forewords?|prefaces?|afterwords?|adapt\w+|"
-    r"illustrat\w+|contribut\w+|narrat\w+|readers?|performers?|creators?|director|producer|compil\w+|essay|full cast"
+    r"illustrat\w+|contribut\w+|narrat\w+|readers?|performers?|creators?|director|producer|compil\w+|essay|full cast|authors?|writers?"
 )
 _ROLE = re.compile(rf"\s*(?:-\s*|[–—]\s*|\()(?P<role>{_ROLE_WORDS})\b[^()]*\)?$", re.I)
 _BEFORE = re.compile(r"^(?:(?:written |read |narrated |performed |translated )?by|narrators?:|authors?:)\s+", re.I)
 _SEPARATORS = re.compile(r"\s*[;|\0]\s*|\s*/\s*|\s+(?:&|and|with|und|et)\s+", re.I)
 _GENERATION = _words("jr sr ii iii iv")
-_TITLES = _words("dr prof professor sir dame lady lord rev mr mrs ms phd md esq dds ma ba jd mba psyd cbe obe")
+_TITLES = _words("dr prof professor sir dame lady lord rev mr mrs ms phd md esq dds ma ba jd mba psyd edd cbe obe")
+_PHD = re.compile(r"\b(ph|psy|ed) d\b")
+# Before a name they are initials: "JD Robb".
+_DEGREES = _words("jd ma ba md")
 _AFTER_NAME = re.compile(r"\s*(?:jr|sr|ii|iii|iv|ph\.?\s?d|m\.?d|esq|j\.?d|mba|obe|cbe)\b\.?\s*$", re.I)
 _PARTICLES = _words("le la de del della di da van von der den du des st saint mac mc al el ter ten o")
 _NOBODY = frozenset(
@@ -137,15 +140,21 @@ def person(name: str) -> Person | None:
     if match := _ROLE.search(text):
         role, text = match["role"].lower(), text[: match.start()]
     # "J.K.Rowling", "Leonard L.Martin": a point divides as a blank does.
-    words = normalise(_BEFORE.sub("", text).replace(".", ". ")).split()
+    words = _PHD.sub(r"\1d", normalise(_BEFORE.sub("", text).replace(".", ". "))).split()
     generation = next((word for word in words[1:] if word in _GENERATION), "")
-    plain = [word for word in words if word not in _TITLES and word != generation] or words
+    plain = _without_titles(word for word in words if word != generation) or words
     if not plain or not text.strip() or " ".join(plain) in _NOBODY:
         return None
     if "," in text and len(pair := split_people(text)) == 1 and not _AFTER_NAME.search(text):
-        plain = [word for word in normalise(pair[0].replace(".", ". ")).split() if word not in _TITLES]
+        plain = _without_titles(normalise(pair[0].replace(".", ". ")).split())
     *given, last = plain
-    return Person(last, tuple(given), generation, "" if role.startswith(("narrat", "read", "perform")) else role)
+    return Person(
+        last, tuple(given), generation, "" if role.startswith(("narrat", "read", "perform", "author", "writ")) else role
+    )
+
+
+def _without_titles(words: Iterable[str]) -> list[str]:
+    return [word for at, word in enumerate(words) if word not in _TITLES or (at == 0 and word in _DEGREES)]
 
 
 def people(names: Iterable[str]) -> tuple[Person, ...]:
@@ -166,8 +175,21 @@ def same_person(a: Person, b: Person) -> float:
         return 0.7 if a.last == b.last else 0.0
     if sorted(a.words) == sorted(b.words):
         return 0.95
-    last = 1.0 if a.last == b.last else 0.9 if _typing_error(a.last, b.last) else 0.0
+    shorter, longer = sorted((a.words, b.words), key=len)
+    if longer[-len(shorter) :] == shorter and len(shorter[0]) > 1:
+        # "García Márquez" for "Gabriel García Márquez"
+        return 0.9
+    a, b = _with_particles(a), _with_particles(b)
+    last = 1.0 if a.last == b.last else 0.9 if _misspelt(a.last, b.last) else 0.0
     return last * _given_agree(a.given, b.given)
+
+
+def _with_particles(who: Person) -> Person:
+    """ "Ursula K. Le Guin" as "Ursula K. LeGuin" is written."""
+    at = len(who.given)
+    while at > 1 and who.given[at - 1] in _PARTICLES:
+        at -= 1
+    return replace(who, last="".join((*who.given[at:], who.last)), given=who.given[:at]) if at < len(who.given) else who
 
 
 def _given_agree(a: tuple[str, ...], b: tuple[str, ...]) -> float:
@@ -178,14 +200,19 @@ def _given_agree(a: tuple[str, ...], b: tuple[str, ...]) -> float:
         return 0.95
     if len(a[0]) == 1 or len(b[0]) == 1:
         return 0.9 if a[0][0] == b[0][0] else 0.0
-    if (
-        len(a) == len(b) == 1
-        and min(len(a[0]), len(b[0])) <= 3
-        and a[0][0] == b[0][0]
-        and (a[0] in b[0] or b[0] in a[0])
-    ):
+    is_same_middle = all(x == y for x, y in zip(_initials(a[1:]), _initials(b[1:]), strict=False))
+    if is_same_middle and _sound(a[0]) == _sound(b[0]):
+        return 0.9
+    if is_same_middle and (a[0].startswith(b[0]) or b[0].startswith(a[0])):
+        # "Dan Reed" and "Daniel C. Reed", "Steve" and "Steven"
         return 0.85
-    return 0.85 if _typing_error(a[0], b[0]) else 0.0
+    if a[1:] and _initials(a[1:]) == _initials(b[1:]) and a[0][0] == b[0][0] and OSA.distance(a[0], b[0]) == 1:
+        # "Ian M." and "Iain M."
+        return 0.85
+    if is_same_middle and _misspelt(a[0], b[0]):
+        return 0.85
+    # "Mike" and "Michael": an initial is all that such a name has in common with the other.
+    return 0.6 if is_same_middle and a[0][0] == b[0][0] else 0.0
 
 
 def _initials(words: tuple[str, ...]) -> str:
@@ -193,9 +220,33 @@ def _initials(words: tuple[str, ...]) -> str:
     return "".join(words) if words and max(map(len, words)) <= 2 else "".join(word[0] for word in words)
 
 
-def _typing_error(a: str, b: str) -> bool:
+_SOUNDS = (
+    ("ph", "f"), ("v", "f"), ("w", "f"), ("x", "ks"), ("kh", "h"), ("tz", "z"), ("th", "t"), ("sch", "sh"), ("hn", "n"),
+    ("ck", "k"), ("c", "k"), ("j", "i"), ("y", "i"), ("ie", "i"), ("ii", "i"), ("oe", "o"), ("ue", "u"), ("z", "s"),
+)  # fmt: skip
+
+
+@lru_cache(8192)
+def _sound(word: str) -> str:
+    """What spellings and transliterations of one name have in common: Steven and Stephen, Dostoyevsky and Dostojewski."""
+    for letters, sound in _SOUNDS:
+        word = word.replace(letters, sound)
+    return re.sub(r"(.)\1+", r"\1", re.sub(r"(?<=..)[eh]$", "", word))
+
+
+def typing_error(a: str, b: str) -> bool:
+    return OSA.distance(a, b) <= _errors_in(a, b)
+
+
+@lru_cache(8192)
+def _misspelt(a: str, b: str) -> bool:
+    return typing_error(a, b) or OSA.distance(_sound(a), _sound(b)) <= _errors_in(a, b)
+
+
+def _errors_in(a: str, b: str) -> int:
+    """So many letters may differ in words of that length; in short ones none may, and no two are equal then."""
     longest = max(len(a), len(b))
-    return longest >= 5 and OSA.distance(a, b, score_cutoff=2) <= (2 if longest >= 9 else 1)
+    return -1 if longest < 5 else 2 if longest >= 9 else 1
 
 
 # --- languages ----------------------------------------------------------------------------------------------------
@@ -234,7 +285,12 @@ _ASIN_WHOLE = re.compile(r"B(?=.*\d)[0-9A-Z]{9}")
 
 def isbn13(text: str) -> str:
     """ISBN-13 of an ISBN-10 or -13 in any dress (`="0-306-40615-2"`), "" where there is none or its check digit is wrong."""
-    digits = re.sub(r"[^0-9X]", "", _ISBN_NAME.sub("", text[:60]).upper())
+    return _isbn13(text[:60])
+
+
+@lru_cache(8192)
+def _isbn13(text: str) -> str:
+    digits = re.sub(r"[^0-9X]", "", _ISBN_NAME.sub("", text).upper())
     if re.fullmatch(r"\d{9}[\dX]", digits):
         values = [10 if digit == "X" else int(digit) for digit in digits]
         if sum(weight * value for weight, value in zip(range(10, 0, -1), values, strict=True)) % 11:

@@ -13,18 +13,23 @@ from itertools import pairwise
 CARDINALS = {
     "zero": 0, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9,
     "ten": 10, "eleven": 11, "twelve": 12, "thirteen": 13, "fourteen": 14, "fifteen": 15, "sixteen": 16,
-    "seventeen": 17, "eighteen": 18, "nineteen": 19, "twenty": 20,
+    "seventeen": 17, "eighteen": 18, "nineteen": 19, "twenty": 20, "thirty": 30, "forty": 40, "fifty": 50, "sixty": 60,
+    "seventy": 70, "eighty": 80, "ninety": 90,
 }  # fmt: skip
 NUMBER_WORDS = CARDINALS | {
     "first": 1, "second": 2, "third": 3, "fourth": 4, "fifth": 5, "sixth": 6, "seventh": 7, "eighth": 8, "ninth": 9,
     "tenth": 10,
 }  # fmt: skip
+TENS = "twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety"
+UNITS = "one|two|three|four|five|six|seven|eight|nine"
+COMPOUND = rf"(?:{TENS})[- ](?:{UNITS})"
+"""Twenty-One"""
 ROMAN = r"(?=[IVX])X{0,3}(?:IX|IV|V?I{0,3})"
 VOLUME_WORDS = (
     r"book|books|bk|bks|volume|volumes|vol|vols|part|parts|pt|no|nr|number|band|bd|teil|tome|livre|libro|episode|ep"
 )
 _BEFORE = re.compile(rf"^(?:#|№|(?:{VOLUME_WORDS})\b\.?)\s*#?\s*", re.I)
-_FIRST = re.compile(rf"(?P<number>\d{{1,4}}(?:\.\d{{1,2}})?|{ROMAN}|[a-z]{{3,9}})(?![\w.]*[^\W_])", re.I)
+_FIRST = re.compile(rf"(?P<number>\d{{1,4}}(?:\.\d{{1,2}})?|{ROMAN}|{COMPOUND}|[a-z]{{3,9}})(?![\w.]*[^\W_])", re.I)
 _JOIN = re.compile(
     r"\s*(?P<range>-|–|—|−|\bto\b|\bthrough\b|\bbis\b)\s*|\s*(?:,|;|&|\+|\band\b|\bund\b)\s*(?:#)?", re.I
 )
@@ -98,6 +103,9 @@ def _value(text: str) -> Decimal | None:
         return Decimal(text)
     if text.lower() in NUMBER_WORDS:
         return Decimal(NUMBER_WORDS[text.lower()])
+    if re.fullmatch(COMPOUND, text, re.I):
+        tens, unit = re.split("[- ]", text.lower())
+        return Decimal(CARDINALS[tens] + CARDINALS[unit])
     if re.fullmatch(ROMAN, text):
         values = [{"I": 1, "V": 5, "X": 10}[letter] for letter in text]
         return Decimal(sum(-a if a < b else a for a, b in pairwise([*values, 0])))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 from .names import clean, normalise
-from .positions import NUMBER_WORDS, ROMAN, parse_positions
+from .positions import COMPOUND, NUMBER_WORDS, ROMAN, parse_positions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +41,7 @@ class ParsedTitle:
     editions: tuple[str, ...] = ()
 
 
-_N = rf"(?:\d{{1,4}}(?:\.\d{{1,2}})?\b|(?-i:{ROMAN})\b(?<=[IVX])|(?:{'|'.join(NUMBER_WORDS)})\b)"
+_N = rf"(?:\d{{1,4}}(?:\.\d{{1,2}})?\b|(?-i:{ROMAN})\b(?<=[IVX])|{COMPOUND}\b|(?:{'|'.join(NUMBER_WORDS)})\b)"
 _NUMBERS = rf"(?P<position>{_N}(?:\s*(?:-|–|,|&|and|to)\s*{_N})*)(?:\s*(?:of|/)\s*\d{{1,3}}\b)?"
 _WORD = r"(?:book|books|bk|bks|volume|volumes|vol|vols|band|bd|teil|tome|livre|libro)\b\.?_?"
 _LOOSE_WORD = rf"(?:{_WORD}|(?:part|pt|episode|no|nr|number|novella|story)\b\.?)"
@@ -61,7 +61,10 @@ _TRAILING = re.compile(r"(?P<stem>.*[^\W\d_].*?)\s+(?P<position>\d{1,2}(?:\.\d)?
 MOST_VOLUMES = 40
 _PART_OF = re.compile(r"(?:part|pt|teil)?\.?\s*(\d{1,2})\s*(?:of|von|/)\s*(\d{1,2})", re.I)
 
-_SEPARATOR = re.compile(r"\s+[-–—~]+\s+|:\s+|\s+:|;\s+|\s*\|\s*")
+# An underscore stands for a colon in what was a file name.
+_SEPARATOR = re.compile(r"\s+[-–—~]+\s+|:\s+|\s+:|;\s+|\s*\|\s*|\s?_\s+")
+# "Glass Meridian, The"
+_ARTICLE_BEHIND = re.compile(r"^(.+),\s+(the|an?|der|die|das|les?|la|el|il)$", re.I)
 BRACKETS = re.compile(r"\(([^()]*)\)|\[([^\[\]]*)\]|\{([^{}]*)\}")
 
 ABRIDGED = re.compile(r"\b(un)?abridged\b", re.I)
@@ -96,6 +99,11 @@ _ADVERTISEMENT = re.compile(
     r"(?:an?\s+)?(?:novel|memoir|thriller)(?:\s+of\s+.{1,60})?|(?:light novel|litrpg|gamelit|the complete text|an audible original(?: \w+)?)|"
     r"(?:audiobook|audio ?book|audible audio(?: edition)?|audio cd|official|hörbuch|ungekürzt)|"
     r"(?:narrated|read|performed) by .{1,80}",
+    re.I,
+)
+# Only behind a title: "Salt: Stories", "Salt: A Life"
+_DESCRIPTION = re.compile(
+    r"(?:(?:an?|the|his|her|my)\s+)?(?:short\s+)?(?:stories|tales|poems|essays|plays|life|biography|autobiography|memoirs?|history)",
     re.I,
 )
 # "A Harry Hole Thriller, Book 9"
@@ -136,7 +144,7 @@ def parse_title(title: str, subtitle: str = "") -> ParsedTitle:
     own = [text for at, text in enumerate(found.contents) if at == 0 or series_key(text) not in keys]
     if line and len(own) > 1 and series_key(own[0]) == series_key(line.series):
         own = own[1:]
-    series = line.series if line else own[0] if found.lines else ""
+    series = line.series if line else _without_number(own[0], found.lines[0].position) if found.lines else ""
     position = line.position if line else found.lines[0].position if found.lines else ""
     more = [(line.series, line.position) for line in found.lines if line.series and line.series != series]
     guess = None if found.lines else _number_behind(own, found.extra)
@@ -163,6 +171,12 @@ def parse_title(title: str, subtitle: str = "") -> ParsedTitle:
         part=part,
         editions=tuple(dict.fromkeys(first.editions + second.editions)),
     )
+
+
+def _without_number(title: str, position: str) -> str:
+    """ "Salt 2" with the subtitle "Book 2" is of "Salt"."""
+    match = _TRAILING.fullmatch(title)
+    return match["stem"].rstrip(" ,:-") if match and str(parse_positions(match["position"])) == position else title
 
 
 def _arrange(first: _Field, second: _Field) -> _Arranged:
@@ -247,7 +261,7 @@ class _Field:
             pieces[:2] = [text[: text.index(pieces[1]) + len(pieces[1])]]
         for piece in pieces:
             if piece and not self._is_noise(BRACKETS.sub(" ", piece).strip() or piece) and not self._line(piece):
-                self.contents.append(piece)
+                self.contents.append(_ARTICLE_BEHIND.sub(r"\2 \1", piece))
 
     def _bracket(self, match: re.Match[str]) -> str:
         inside = next(group for group in match.groups() if group is not None).strip(" ,-")
@@ -269,7 +283,9 @@ class _Field:
         if _EDITION.fullmatch(text):
             self.editions.append(text)
             return True
-        return bool(_ADVERTISEMENT.fullmatch(text))
+        if (self.contents or self.is_subtitle) and _DESCRIPTION.fullmatch(text):
+            return True
+        return bool(_ADVERTISEMENT.fullmatch(text.rstrip("!.")))
 
     def _line(self, text: str, *, in_brackets: bool = False) -> bool:
         match = _ALONE.fullmatch(text)
@@ -286,10 +302,10 @@ class _Field:
         if (
             in_brackets
             and match is None
-            and (match := _TRAILING.fullmatch(text))
-            and float(match["position"].split("-")[0]) <= MOST_VOLUMES
+            and (numbered := _TRAILING.fullmatch(text))
+            and float(numbered["position"].split("-")[0]) <= MOST_VOLUMES
         ):
-            self._add(match["stem"].strip(" ,-"), match["position"], "")
+            self._add(numbered["stem"].strip(" ,-"), numbered["position"], "")
             return True
         word = (match["word"] or match["word2"] or match["word3"] or "") if match else ""
         if match is None or (not word and not in_brackets):
@@ -300,8 +316,11 @@ class _Field:
         if advertised:
             series = advertised[1]
         if _ADVERTISEMENT.fullmatch(series):
-            # "Light Novel, Vol. 3"
-            series = ""
+            # "Light Novel, Vol. 3"; but "The Salt Road: A Fantasy Series, Book 3" is of "The Salt Road" if that is not the title.
+            is_behind_series = series.lower().endswith(("series", "saga")) and len(self.contents) > (
+                not self.is_subtitle
+            )
+            series = self.contents.pop() if is_behind_series else ""
         if not in_brackets and series and (word.lower().startswith("vol") or self.is_subtitle):
             # "Salt: Year 2, Vol. 3": the series is all that stands before, and so in a subtitle.
             series = ": ".join([*self.contents, series])

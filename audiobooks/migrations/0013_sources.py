@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('audiobooks', '0011_provider_roles'),
+        ('audiobooks', '0012_turns'),
     ]
 
     operations = [

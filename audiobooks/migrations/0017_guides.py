@@ -5,7 +5,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('audiobooks', '0014_source_roles'),
+        ('audiobooks', '0016_chart_roles'),
     ]
 
     operations = [

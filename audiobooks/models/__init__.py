@@ -1,4 +1,5 @@
 from .books import Authorship, Book, Holding, LibraryFile, Reading, SeriesEntry, Work, with_names
+from .charts import Chart, ChartEntry
 from .guides import Guide, GuideVersion
 from .imports import Upload
 from .library import (
@@ -15,6 +16,7 @@ from .library import (
 )
 from .metadata import BookChange, MetadataRun, ProviderMatch
 from .network import Host, HttpCopy, ServiceState
+from .proposals import Proposal, ProposalKey
 from .sources import Crawl, Release, SourceSession
 
 __all__ = [
@@ -23,6 +25,8 @@ __all__ = [
     "Authorship",
     "Book",
     "BookChange",
+    "Chart",
+    "ChartEntry",
     "Crawl",
     "Genre",
     "GenreAlias",
@@ -37,6 +41,8 @@ __all__ = [
     "Named",
     "Narrator",
     "NarratorAlias",
+    "Proposal",
+    "ProposalKey",
     "ProviderMatch",
     "Reading",
     "Release",

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import zlib
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import connection, models
-from django.db.models.functions import Greatest
+from django.db.models.expressions import RawSQL
 from django.utils import timezone
 
 from audiobooks.exceptions import ServiceError
@@ -27,7 +28,8 @@ _SERVICE_LADDER = (
     timedelta(hours=6),
 )
 _NEWS = timedelta(minutes=1)
-_OFF_WHEN_PERMANENT = timedelta(hours=24)
+_OFF_WHEN_PERMANENT = timedelta(hours=20)
+"""Less than a day, so that what runs each night asks again in the next."""
 # No queue is longer: a slot or lease further ahead was made by a clock that has since been set back.
 _HORIZON = 600.0
 _KEPT = timedelta(days=90)
@@ -37,54 +39,93 @@ _KEPT = timedelta(days=90)
 class HostQuerySet(models.QuerySet["Host"]):
     def unused_since(self, moment: datetime) -> HostQuerySet:
         """Those that nobody has asked since; to be deleted by whoever cleans up."""
-        return self.filter(busy_until__lt=moment.timestamp())
+        return self.filter(next_slot__lt=moment.timestamp())
 
-    def reserve(self, host: str, *, every: float, at_once: int, lease: float) -> float | None:
+    def reserve(self, host: str, *, every: float, at_once: int, lease: float) -> Turn | None:
         """Claim the next slot of `host` in one statement, whichever thread or process asks.
 
         every: seconds between two slots; at_once: requests under way; lease: seconds after which a request whose
         process died is forgotten.
 
-        Returns the seconds to wait for the slot, or None where the host is blocked or has enough under way.
+        Returns None where the host is blocked or has enough under way.
         Not for use within a transaction: the row would stay locked until its end.
         """
         now = timezone.now()
         seconds = now.timestamp()
         stored = self.model._meta.get_field("blocked_until").get_db_prep_value
+        turn = _micro(seconds + lease)
         values = {
             "host": host,
             "now": seconds,
             "horizon": seconds + _HORIZON,
             "every": every,
-            "until": seconds + lease,
+            "turn": turn,
+            "first": f"[{turn}]",
+            "since": _micro(seconds),
+            "until": _micro(seconds + _HORIZON),
             "at_once": at_once,
             "moment": stored(now, connection),
             "longest": stored(now + LONGEST_BLOCK, connection),
         }
         with connection.cursor() as cursor:
-            cursor.execute(_RESERVE, values)
+            cursor.execute(_RESERVE[connection.vendor], values)
             row = cursor.fetchone()
-        return None if row is None else max(0.0, float(row[0]) - every - seconds)
+        return None if row is None else Turn(turn, max(0.0, float(row[0]) - every - seconds))
 
 
-_RESERVE = """
-INSERT INTO audiobooks_host AS old (host, next_slot, in_flight, busy_until, consecutive_failures, last_error)
-VALUES (%(host)s, %(now)s + %(every)s, 1, %(until)s, 0, '')
+@dataclass(frozen=True)
+class Turn:
+    """Leave to ask a host. `end` is the time of its lease in microseconds since 1970, which tells it from others;
+    `wait` the seconds until it begins."""
+
+    end: int
+    wait: float
+
+
+def _micro(seconds: float) -> int:
+    # Whole numbers, for SQLite writes a fraction into JSON with 15 digits, and would not find it again.
+    return int(seconds * 1_000_000)
+
+
+_LISTS = {
+    "sqlite": ("json_group_array(value)", "json_each({0}turns)", "value"),
+    "postgresql": (
+        "coalesce(jsonb_agg(value), '[]')",
+        "jsonb_array_elements({0}turns) AS turn (value)",
+        "value::bigint",
+    ),
+}
+"""Vendor -> how a list is made of values, taken apart, and what a value is as a number."""
+
+
+def _reserving(vendor: str) -> str:
+    made, taken_apart, number = _LISTS[vendor]
+    # Only these count: the others are of processes that died, or of a clock that has since been set back.
+    under_way = f"FROM {taken_apart.format('old.')} WHERE {number} BETWEEN %(since)s AND %(until)s"
+    one = "%(turn)s" if vendor == "sqlite" else "to_jsonb(%(turn)s::bigint)"
+    return f"""
+INSERT INTO audiobooks_host AS old (host, next_slot, turns, consecutive_failures, last_error)
+VALUES (%(host)s, %(now)s + %(every)s, %(first)s, 0, '')
 ON CONFLICT (host) DO UPDATE SET
     next_slot = %(every)s + CASE WHEN old.next_slot BETWEEN %(now)s AND %(horizon)s THEN old.next_slot ELSE %(now)s END,
-    in_flight = CASE WHEN old.busy_until BETWEEN %(now)s AND %(horizon)s THEN old.in_flight + 1 ELSE 1 END,
-    busy_until = CASE
-        WHEN old.busy_until BETWEEN %(until)s AND %(horizon)s THEN old.busy_until ELSE %(until)s END
+    turns = (SELECT {made} FROM (SELECT value {under_way} UNION ALL SELECT {one}) AS turns)
 WHERE (old.blocked_until IS NULL OR old.blocked_until <= %(moment)s OR old.blocked_until > %(longest)s)
-    AND (old.in_flight < %(at_once)s OR old.busy_until NOT BETWEEN %(now)s AND %(horizon)s)
+    AND (SELECT count(*) {under_way}) < %(at_once)s
 RETURNING next_slot
 """
 
-_SUCCEEDED = """
-UPDATE audiobooks_host SET
-    in_flight = CASE WHEN in_flight > 0 THEN in_flight - 1 ELSE 0 END, consecutive_failures = 0, last_success = %s
-WHERE host = %s
-"""
+
+def _without_turn(vendor: str) -> str:
+    made, taken_apart, number = _LISTS[vendor]
+    return f"(SELECT {made} FROM {taken_apart.format('')} WHERE {number} <> %s)"
+
+
+_RESERVE = {vendor: _reserving(vendor) for vendor in _LISTS}
+_WITHOUT_TURN = {vendor: _without_turn(vendor) for vendor in _LISTS}
+_SUCCEEDED = {
+    vendor: f"UPDATE audiobooks_host SET turns = {rest}, consecutive_failures = 0, last_success = %s WHERE host = %s"
+    for vendor, rest in _WITHOUT_TURN.items()
+}
 
 
 class Host(models.Model):
@@ -92,8 +133,9 @@ class Host(models.Model):
 
     host = models.CharField(max_length=255, unique=True, help_text="With its port where that is not the usual one.")
     next_slot = models.FloatField(help_text="Seconds since 1970: the next request starts no earlier.")
-    in_flight = models.PositiveIntegerField(default=0)
-    busy_until = models.FloatField(help_text="Seconds since 1970: no request under way can last longer.")
+    turns = models.JSONField(
+        default=list, help_text="Of each request under way, when it is over at the latest: microseconds since 1970."
+    )
     blocked_until = models.DateTimeField(null=True, blank=True)
     consecutive_failures = models.PositiveIntegerField(default=0)
     last_success = models.DateTimeField(null=True, blank=True)
@@ -108,12 +150,12 @@ class Host(models.Model):
         return self.host
 
     @classmethod
-    def released(cls, host: str) -> None:
-        """Its turn was given back unused."""
-        cls.objects.filter(host=host).update(in_flight=Greatest(models.F("in_flight") - 1, 0))
+    def released(cls, host: str, turn: Turn) -> None:
+        """It was given back unused."""
+        cls.objects.filter(host=host).update(turns=_without(turn))
 
     @classmethod
-    def succeeded(cls, host: str, *, leave_alone: timedelta | None = None) -> None:
+    def succeeded(cls, host: str, turn: Turn, *, leave_alone: timedelta | None = None) -> None:
         """`leave_alone`: it answered, and said that no more requests are allowed for so long.
 
         A block stays: it may be newer than the request that has now been answered.
@@ -124,10 +166,10 @@ class Host(models.Model):
         # As text, for it comes with every request, and to compile it takes longer than to execute it.
         field: Any = cls._meta.get_field("last_success")
         with connection.cursor() as cursor:
-            cursor.execute(_SUCCEEDED, [field.get_db_prep_value(now, connection), host])
+            cursor.execute(_SUCCEEDED[connection.vendor], [turn.end, field.get_db_prep_value(now, connection), host])
 
     @classmethod
-    def failed(cls, host: str, error: str, *, leave_alone: timedelta | None = None) -> None:
+    def failed(cls, host: str, turn: Turn, error: str, *, leave_alone: timedelta | None = None) -> None:
         """Counts the failure; after some in a row the host is left alone, longer each time, or for as long as it asked."""
         now = timezone.now()
         rungs = [
@@ -138,7 +180,7 @@ class Host(models.Model):
             for rung, pause in reversed(list(enumerate(_HOST_LADDER)))
         ]
         cls.objects.filter(host=host).update(
-            in_flight=Greatest(models.F("in_flight") - 1, 0),
+            turns=_without(turn),
             consecutive_failures=models.F("consecutive_failures") + 1,
             last_error=error,
             blocked_until=models.Case(
@@ -152,6 +194,10 @@ class Host(models.Model):
         now = timezone.now()
         until = cls.objects.filter(host=host).values_list("blocked_until", flat=True).first()
         return until - now if until is not None and now < until <= now + LONGEST_BLOCK else None
+
+
+def _without(turn: Turn) -> RawSQL:
+    return RawSQL(_WITHOUT_TURN[connection.vendor], [turn.end])
 
 
 def _blocked(now: datetime, pause: timedelta | None) -> models.F | models.Case:
@@ -239,7 +285,7 @@ class ServiceStateQuerySet(models.QuerySet["ServiceState"]):
         )
 
     def record_failure(self, name: str, configured: str, error: ServiceError) -> ServiceState:
-        """Leaves the service alone for as long as it asked, or longer with each failure; a permanent one for a day."""
+        """Leaves the service alone for as long as it asked, or longer with each failure; most of a day where it is permanent."""
         now = timezone.now()
         state, _ = self.get_or_create(name=name, defaults={"configured": configured})
         is_known = state.configured == configured

@@ -38,7 +38,7 @@ class MomentForm(forms.Form):
         super().__init__({"at": at})
         if not (self.is_valid() and _FITS.fullmatch(at)):
             # The other kind of input would show nothing.
-            self.fields["at"].widget.attrs["type"] = "text"
+            self.fields["at"].widget.input_type = "text"
 
     def clean_at(self) -> datetime:
         at: datetime = self.cleaned_data["at"]
@@ -93,5 +93,4 @@ def _facts(explanation: Explanation) -> list[tuple[str, str | SafeString]]:
 
 
 def _tasks(explanation: Explanation) -> list[tuple[Task, str]]:
-    found = Task.objects.in_bulk(explanation.task_ids)
-    return [(found[pk], change_url(found[pk])) for pk in explanation.task_ids if pk in found]
+    return [(task, change_url(task)) for task in explanation.tasks]

@@ -47,7 +47,7 @@ from scheduling.triggers import TriggerError, dst_note, fire_times
 
 from .changes import changes_of, shown
 from .explain import explain_view
-from .posting import SchedulingAdmin, perform, perform_each, post_action, who
+from .posting import MOST_AT_ONCE, SchedulingAdmin, are_too_many, perform, perform_each, post_action, who
 from .sparkline import sparkline
 
 PREVIEWED = 10
@@ -214,6 +214,13 @@ class JobAdmin(SchedulingAdmin):
                 request,
                 f"Code declares the Job {job_id}: the next scheduler that starts makes it again. Pause it instead.",
             )
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        actions: dict[str, Any] = super().get_actions(request)
+        if "delete_selected" in actions:
+            delete, *named = actions["delete_selected"]
+            actions["delete_selected"] = (partial(_unless_too_many, delete), *named)
+        return actions
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Job]) -> None:
         for job in queryset:
@@ -401,6 +408,11 @@ def _resume(job: Job, *, by: User) -> str:
         raise NotAllowedNow("It is not paused.")
     job.resume(by=by)
     return "Resumed."
+
+
+def _unless_too_many(action: Any, model_admin: Any, request: HttpRequest, queryset: QuerySet[Job]) -> Any:
+    number = queryset[: MOST_AT_ONCE + 1].count()
+    return None if are_too_many(model_admin, request, number) else action(model_admin, request, queryset)
 
 
 # --- words ------------------------------------------------------------------------------------------------------------

@@ -21,19 +21,20 @@ from scheduling.history import (
     Counted,
     Outcomes,
     Rolled,
+    RolledSums,
     by_day,
     by_job_and_day,
     countable_from,
     counted_since,
     days_between,
-    rolled_by_job,
     rolled_of,
     rolled_since,
+    rolled_sums,
     start_of,
     today,
     usual_lengths,
 )
-from scheduling.models import Job, Task
+from scheduling.models import Task
 
 T = TypeVar("T")
 
@@ -121,20 +122,19 @@ def _fresh(key: str, draw: Callable[[], T]) -> T:
 
 def _draw() -> Picture:
     days = days_between(today() - DAY * (PICTURED_DAYS - 1), today())
-    by_days = rolled(days[0])
-    first = by_days.newest + DAY if by_days.newest else days[0]
-    counted_from = countable_from(first)
-    # What is rolled up changes once a day, so it is added up once: by day, and by Job.
+    rolled = _rolled_sums(days[0])
+    first = rolled.newest + DAY if rolled.newest else days[0]
+    counted_from = countable_from(first, rolled.left_out)
     recent = counted_since(counted_from, rolled=Rolled(None, []))
-    counted = [*_sums_by_job(days[0], by_days.newest), *recent]
+    counted = [*rolled.by_job, *recent]
     by_job = by_job_and_day(counted)
     shown = sorted(by_job, key=lambda key: _badness(by_job[key]), reverse=True)[:PICTURED_JOBS]
     rolled_days = [day for day in days if day < first]
-    of_shown = by_job_and_day([*rolled_of(shown, rolled_days), *(row for row in recent if row.job_key in shown)])
-    names = dict(Job.objects.filter(pk__in=shown).order_by().values_list("pk", "name"))
+    rolled_shown, names = rolled_of(shown, rolled_days)
+    of_shown = by_job_and_day([*rolled_shown, *(row for row in recent if row.job_key in shown)])
     rows = [_row(key, _name_of(key, names), of_shown.get(key, {}), days) for key in shown]
     rows.sort(key=lambda row: (row.key == "", row.name.casefold()))
-    total = _row(None, "All together", by_day([*by_days.rows, *recent]), days)
+    total = _row(None, "All together", by_day([*rolled.by_day, *recent]), days)
     uncounted = (first, counted_from - DAY) if counted_from > first else None
     return Picture(days, total, rows, len(by_job) - len(shown), usual_lengths(counted), uncounted)
 
@@ -158,17 +158,17 @@ def rolled(since: date) -> Rolled:
     return found
 
 
-def _sums_by_job(since: date, newest: date | None) -> list[Counted]:
-    """Of the days that were rolled up until `newest`, from the cache if it is there."""
-    if newest is None:
-        return []
-    key = f"scheduling.rolled_by_job.{since}.{newest}"
-    kept: list[tuple[Any, ...]] | None = cache.get(key)
+def _rolled_sums(since: date) -> RolledSums:
+    """From the cache if it is there, since what is rolled up changes once a day."""
+    key = f"scheduling.rolled_sums.{since}"
+    kept: tuple[Any, ...] | None = cache.get(key)
     if kept is None:
+        found = rolled_sums(since)
         # As plain tuples, which are pickled many times quicker.
-        kept = list(map(tuple, rolled_by_job(since, newest)))
+        kept = found.newest, list(map(tuple, found.by_day)), list(map(tuple, found.by_job)), found.left_out
         cache.set(key, kept, ROLLED_KEPT_SECONDS)
-    return list(map(Counted._make, kept))
+    newest, of_days, of_jobs, left_out = kept
+    return RolledSums(newest, list(map(Counted._make, of_days)), list(map(Counted._make, of_jobs)), left_out)
 
 
 def _badness(days: Mapping[date, Outcomes]) -> tuple[int, int]:

@@ -125,10 +125,9 @@ def _tried(model_admin: Any, request: HttpRequest, row: models.Model, verb: Verb
 def perform_each(model_admin: Any, request: HttpRequest, rows: QuerySet[Any], verb: Verb) -> None:
     """Each by itself: one that is refused does not keep the others from it."""
     chosen = list(rows[: MOST_AT_ONCE + 1])
-    kind = f"{model_admin.opts.object_name}s"
-    if len(chosen) > MOST_AT_ONCE:
-        messages.error(request, f"These are more than {MOST_AT_ONCE} {kind}, the most at once; nothing was done.")
+    if are_too_many(model_admin, request, len(chosen)):
         return
+    kind = f"{model_admin.opts.object_name}s"
     tried = [_tried(model_admin, request, row, verb) for row in chosen]
     done, refused = ([told for is_done, told in tried if is_done == wanted] for wanted in (True, False))
     if len(done) > TOLD_ONE_BY_ONE:
@@ -139,6 +138,15 @@ def perform_each(model_admin: Any, request: HttpRequest, rows: QuerySet[Any], ve
         messages.success(request, sentence)
     for sentence in refused:
         messages.error(request, sentence)
+
+
+def are_too_many(model_admin: Any, request: HttpRequest, number: int) -> bool:
+    """Whether these are more rows than an action in bulk takes, which the person is told then."""
+    if number <= MOST_AT_ONCE:
+        return False
+    kind = f"{model_admin.opts.object_name}s"
+    messages.error(request, f"These are more than {MOST_AT_ONCE} {kind}, the most at once; nothing was done.")
+    return True
 
 
 def _back(model_admin: Any, request: HttpRequest, row: models.Model) -> str:

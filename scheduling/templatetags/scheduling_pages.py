@@ -6,8 +6,7 @@ from django import template
 from django.template import Context
 
 from scheduling import display
-from scheduling.models import SchedulerProcess
-from scheduling.pauses import current_pause
+from scheduling.pauses import alive_and_paused
 
 register = template.Library()
 
@@ -24,13 +23,14 @@ register.filter("author_of", display.author_of)
 
 @register.inclusion_tag("scheduling/admin/warning.html", takes_context=True)
 def scheduler_warning(context: Context, pause_form: Any = None) -> dict[str, Any]:
-    """Banners while no scheduler is alive, and while everything is paused; two queries.
+    """Banners while no scheduler is alive, and while everything is paused; one query.
 
     With `pause_form`, a PauseEverythingForm, the switch as well.
     """
+    is_alive, pause = alive_and_paused()
     return {
-        "is_alive": SchedulerProcess.objects.alive().schedulers().exists(),
+        "is_alive": is_alive,
         "pause_form": pause_form,
-        "pause": current_pause(),
+        "pause": pause,
         **{name: context.get(name) for name in ("perms", "csrf_token")},
     }

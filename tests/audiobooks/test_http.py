@@ -29,7 +29,7 @@ from django.utils import timezone
 from audiobooks.exceptions import BadAnswer, Forbidden, HttpError, LeftAlone, ServiceError, SignedOut, Unreachable
 from audiobooks.http import Doorway, Pace, Patience
 from audiobooks.models import Host, HttpCopy
-from audiobooks.models.network import forget_unused
+from audiobooks.models.network import Turn, forget_unused
 from audiobooks.transport import Transport, is_public
 from tests.audiobooks.outside import Outside, Reply
 
@@ -284,21 +284,21 @@ def test_nobody_else_asks_a_host_that_wants_quiet(outside: Outside, http: Doorwa
         outside.gives("/x", Reply.of("done"))
         assert get(http, f"{outside.url}/x") == "done"
     host = Host.objects.get()
-    assert (host.consecutive_failures, host.in_flight) == (0, 0)
+    assert (host.consecutive_failures, host.turns) == (0, [])
 
 
 def test_an_older_request_that_succeeds_does_not_end_a_block() -> None:
     """Another process was told to stop while this one's request was under way."""
 
     def stopped_meanwhile(request: httpx.Request) -> httpx.Response:
-        Host.failed("x.example", "429", leave_alone=timedelta(minutes=10))
+        Host.failed("x.example", Turn(0, 0.0), "429", leave_alone=timedelta(minutes=10))
         return httpx.Response(200, content=b"{}")
 
     answers = httpx.MockTransport(stopped_meanwhile)
     get(Doorway(patience=QUICK, transport=answers, contact=""), "http://x.example/")
     blocked = Host.blocked_for("x.example")
     assert blocked is not None and blocked > timedelta(minutes=9)
-    Host.failed("x.example", "oh", leave_alone=timedelta(seconds=5))
+    Host.failed("x.example", Turn(0, 0.0), "oh", leave_alone=timedelta(seconds=5))
     blocked = Host.blocked_for("x.example")
     assert blocked is not None and blocked > timedelta(minutes=9)
 
@@ -756,7 +756,7 @@ def test_old_copies_can_be_found(outside: Outside, http: Doorway) -> None:
     assert HttpCopy.objects.unused_since(timezone.now()).count() == 1
     assert HttpCopy.objects.unused_since(timezone.now() - timedelta(minutes=1)).count() == 0
     assert Host.objects.unused_since(timezone.now() + timedelta(hours=1)).count() == 1
-    assert Host.objects.unused_since(timezone.now()).count() == 0
+    assert Host.objects.unused_since(timezone.now() - timedelta(hours=1)).count() == 0
 
 
 # -- the pace
@@ -774,11 +774,28 @@ def test_a_process_that_died_does_not_keep_its_turn(outside: Outside, http: Door
     outside.gives("/x", Reply.of({}))
     get(http, f"{outside.url}/x")
     now = time.time()
-    Host.objects.update(in_flight=2, busy_until=now + 0.3)
+    until = [int((now + seconds) * 1e6) for seconds in (0.3, 60)]
+    Host.objects.update(turns=until)
     started = time.monotonic()
-    http.get_json(f"{outside.url}/x", pace=Pace(every=0, at_once=2))
-    assert time.monotonic() - started > 0.2
-    assert Host.objects.get().in_flight == 0
+    for _ in range(3):
+        http.get_json(f"{outside.url}/x", pace=Pace(every=0, at_once=2))
+    assert 0.2 < time.monotonic() - started < 5
+    assert Host.objects.get().turns == until[1:]
+
+
+def test_the_turn_of_a_process_that_died_ends_however_much_others_ask(outside: Outside, http: Doorway) -> None:
+    """It is not prolonged by their turns."""
+    outside.gives("/x", Reply.of({}))
+    get(http, f"{outside.url}/x")
+    now = timezone.now()
+    Host.objects.update(turns=[int((now.timestamp() + 60) * 1e6)])
+    for seconds in range(0, 60, 20):
+        with time_machine.travel(now + timedelta(seconds=seconds)):
+            http.get_json(f"{outside.url}/x", pace=Pace(every=0, at_once=2))
+            assert len(Host.objects.get().turns) == 1
+    with time_machine.travel(now + timedelta(seconds=61)):
+        http.get_json(f"{outside.url}/x", pace=Pace(every=0, at_once=1))
+        assert Host.objects.get().turns == []
 
 
 @pytest.mark.django_db(transaction=True)
@@ -840,7 +857,7 @@ def test_processes_share_a_host(outside: Outside, process_env: dict[str, str]) -
         assert sixth - first >= 0.2
     assert times[-1] - times[0] >= 1.5
     host = Host.objects.get(host=f"127.0.0.1:{outside.port}")
-    assert (host.in_flight, host.consecutive_failures) == (0, 0)
+    assert (host.turns, host.consecutive_failures) == ([], 0)
 
 
 @pytest.mark.django_db
@@ -849,7 +866,7 @@ def test_copies_and_hosts_that_nobody_needs_are_forgotten() -> None:
     for name, days in (("old", 100), ("kept", 80)):
         moment = now - timedelta(days=days)
         HttpCopy.objects.create(key=name, url=name, fetched_at=moment, checked_at=moment, body=b"")
-        Host.objects.create(host=name, next_slot=0, busy_until=moment.timestamp())
+        Host.objects.create(host=name, next_slot=moment.timestamp())
     forget_unused()
     assert [copy.key for copy in HttpCopy.objects.all()] == ["kept"]
     assert [host.host for host in Host.objects.all()] == ["kept"]
@@ -948,7 +965,7 @@ class Jar:
         self.value, self.under_way = value, 0
 
     def to_send(self, url: str) -> dict[str, str]:
-        self.under_way = Host.objects.get().in_flight
+        self.under_way = len(Host.objects.get().turns)
         return {"sid": self.value}
 
     def given(self, url: str, set_cookie: Sequence[str]) -> None:
@@ -1004,7 +1021,7 @@ def test_a_jar_that_breaks_ends_the_request(
     with pytest.raises(OSError, match="disk full"):
         get(http, f"{outside.url}/x", cookies=jar)
     host = Host.objects.get()
-    assert (host.in_flight, host.consecutive_failures) == (0, 0)
+    assert (host.turns, host.consecutive_failures) == ([], 0)
     assert len(outside.seen) == (broken == "given")
 
 

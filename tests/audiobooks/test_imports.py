@@ -28,10 +28,10 @@ from scheduling.exceptions import NotAllowedNow, TaskFailed
 from scheduling.models import Task
 from tests.audiobooks.library.test_exports import GOODREADS, LIBATION, OPENAUDIBLE
 from tests.audiobooks.running import Quiet
+from tests.recorded import RECORDED
 from tests.scheduling.test_roles import WHO, signed_in
 
 pytestmark = pytest.mark.django_db
-RECORDED = Path(__file__).parents[3] / "shared" / "data" / "recorded"
 PAGE = "/admin/audiobooks/book/import/"
 HOSTILE = "=cmd|' /C calc'!A0<script>alert(\"x\")</script>"
 

@@ -697,7 +697,8 @@ def test_a_killed_refresh_goes_on_without_repeating_a_book(
     with running_scheduler(environment, tmp_path):
         assert ended(task, 90).status == Task.Status.LOST
         again = Job.objects.get(pk="metadata_full").run_now()
-        assert ended(again, 60).status == Task.Status.COMPLETED, again.error_message
+        # The turns of what was killed at the host end a minute after they began.
+        assert ended(again, 150).status == Task.Status.COMPLETED, again.error_message
     assert again.items_succeeded == count - done
     assert len(outside.asked) == count
     twice = {asin for asin, times in outside.asked.items() if times > 1}

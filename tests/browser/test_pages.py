@@ -14,11 +14,27 @@ from django.utils import timezone
 from PIL import Image
 
 from audiobooks import covers
+from audiobooks.crawl import record
+from audiobooks.exceptions import ServiceError
 from audiobooks.facts import BookFacts, Contributor, SeriesPlace
 from audiobooks.fields import Offer, apply, edit, new_book
 from audiobooks.merging import merge
-from audiobooks.models import Author, Book, Genre, Guide, LibraryFile, MetadataRun, ProviderMatch, Series, Work
+from audiobooks.models import (
+    Author,
+    Book,
+    Crawl,
+    Genre,
+    Guide,
+    LibraryFile,
+    MetadataRun,
+    ProviderMatch,
+    Release,
+    Series,
+    ServiceState,
+    Work,
+)
 from audiobooks.names import rows_of
+from audiobooks.sources import base as sources
 from scheduling.display import change_url, step_url
 from scheduling.models import Job, Task, TaskLog
 from scheduling.scheduler import declare_jobs
@@ -44,6 +60,7 @@ def addresses(administrator: User) -> dict[str, str]:
         "task": f"/admin/scheduling/task/{failed.pk}/change/",
         "processes": "/admin/scheduling/schedulerprocess/",
         **library_pages(),
+        **source_pages(),
         "people": "/admin/auth/user/",
     }
 
@@ -131,6 +148,29 @@ def guide_pages() -> dict[str, str]:
         "guides found": "/admin/audiobooks/guide/?q=power+user",
         "guide version": f"/admin/audiobooks/guide/{guide.pk}/versions/{guide.versions.first().pk}/",
         "guide first version": f"/admin/audiobooks/guide/{guide.pk}/versions/{guide.versions.last().pk}/",
+    }
+
+
+def source_pages() -> dict[str, str]:
+    now = timezone.now()
+    account = {"grade": "Power User", "ratio": 3.25, "unsatisfied": 12, "unsatisfied_limit": 100, "wedges": 7}
+    drift = {"less": ["narrators is filled in 20% of its releases, usually in 100%"], "sample": {"title": "x" * 400}}
+    times = {"account_at": now, "crawled_at": now, "complete_at": now, "pass_began": now}
+    Crawl.objects.create(source="librivox", account=account, drift=drift, new=17, rows=280, pages=3, **times)
+    error = ServiceError("LibriVox answered without a list of books. " * 5)
+    ServiceState.objects.record_failure("source:librivox", "x", error)
+    facts = BookFacts(
+        title="The Way of Kings", authors=(Contributor(name="Brandon Sanderson"),), description="Long. " * 99
+    )
+    release = sources.Release(
+        source="librivox", id="1", name="The.Way.of.Kings." * 12, facts=facts, size=9**9, seeders=41, free=True,
+        formats=("m4b", "mp3"), genres=("Fantasy",), link="https://site.example/t/1", raw={"title": "x" * 400},
+    )  # fmt: skip
+    record("librivox", [release], now=now)
+    return {
+        "sources": "/admin/audiobooks/crawl/",
+        "releases": "/admin/audiobooks/release/",
+        "release": change_url(Release.objects.get()),
     }
 
 

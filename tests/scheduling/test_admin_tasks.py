@@ -659,7 +659,7 @@ def test_a_long_log_shows_its_end_says_how_much_is_above_and_stays_light(
 ) -> None:
     task = make_task(status="running", started_at=timezone.now())
     assert fill_log(task, chunks, lines) > 900_000 or lines == 3
-    with django_assert_max_num_queries(13 if chunks == 3000 else 12):
+    with django_assert_max_num_queries(12):
         html = page_of(administrator_client, task)
     assert html.count('data-level="INFO"') == 2000
     above = chunks * lines - 2000

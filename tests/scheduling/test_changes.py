@@ -398,10 +398,23 @@ class TestPages:
             edit(retries=number + 1)
         with django_assert_max_num_queries(9):
             html = administrator_client.get(CHANGES).content.decode()
-        with django_assert_max_num_queries(15):
+        with django_assert_max_num_queries(12):
             html = administrator_client.get(f"{LIST}x/change/").content.decode()
         assert html.count("/undo/") == min(count, 20)
         assert not Task.objects.exists()
+
+    @pytest.mark.parametrize("was", [1, None])
+    def test_a_field_that_only_another_release_knows_is_shown_and_not_brought_back(
+        self, admin_client: Client, was: int | None
+    ) -> None:
+        values = make_job().snapshot()
+        change = JobChange.objects.create(
+            job_key="x", kind="edited", before={**values, "weight": 2}, after={**values, "weight": was}
+        )
+        for page in (CHANGES, f"{LIST}x/change/"):
+            assert "Weight" in admin_client.get(page).content.decode()
+        with pytest.raises(NotAllowedNow, match="Changed again since then: weight"):
+            undo(change)
 
 
 @pytest.mark.django_db

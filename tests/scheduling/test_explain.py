@@ -534,8 +534,129 @@ def test_it_costs_few_queries_among_thousands_of_tasks(
         ]
     )
     for minutes in (1000, 1001, 2500):
-        with django_assert_max_num_queries(17):
+        with django_assert_max_num_queries(12):
             page_of(administrator_client, at=f"{start + minutes * MINUTE:%Y-%m-%dT%H:%M}")
+
+
+def missed_in_another(job: Job) -> None:
+    make_task(job, fire_time=full_hour(2), status="missed", fire_count=4, date_created=full_hour(1))
+
+
+def paused_then(job: Job) -> None:
+    free = job.snapshot()
+    paused = {**free, "paused_at": full_hour(4).isoformat()}
+    by = User.objects.create_user("anna")
+    changed(job, "paused", full_hour(4), free, paused, by)
+    changed(job, "resumed", full_hour(2), paused, free, by)
+
+
+def function_is_gone(job: Job) -> None:
+    scheduler_between(full_hour(9), full_hour(0))
+    Job.objects.update(function="gone.away")
+
+
+def deleted_since(job: Job) -> None:
+    changed(job, "deleted", full_hour(2), job.snapshot(), None)
+    job.remove()
+
+
+def deleted_before(job: Job) -> None:
+    changed(job, "deleted", full_hour(4), job.snapshot(), None, User.objects.create_user("anna"))
+    job.remove()
+
+
+def due_since(job: Job) -> None:
+    scheduler_between(full_hour(9), full_hour(0))
+    job.runtime.__class__.objects.update(next_run_time=full_hour(3))
+
+
+def pause_of_all(job: Job, hours_ago: int = 4) -> None:
+    PauseOfAll.objects.create(began_at=full_hour(hours_ago), began_by=User.objects.create_user("anna"), reason="disk")
+
+
+def held_back(job: Job) -> None:
+    pause_of_all(job)
+    make_task(job, fire_time=full_hour(3), status="queued", waiting=True, cause="schedule")
+
+
+def due_in_a_later_pause(job: Job) -> None:
+    due_since(job)
+    pause_of_all(job, 1)
+
+
+def one_task(**fields: Any) -> Any:
+    def prepare(job: Job) -> None:
+        make_task(job, **{"fire_time": full_hour(3), "date_created": full_hour(3), **fields})
+
+    return prepare
+
+
+def skipped(job: Job) -> None:
+    for hours in (5, 4):
+        ran_at(job, full_hour(hours), finished_at=full_hour(1))
+    make_task(job, fire_time=full_hour(3), status="skipped", date_created=full_hour(3))
+
+
+def ran_and_was_retried(job: Job) -> None:
+    task = ran_at(job, full_hour(3), status="failed")
+    for minutes in (1, 2):
+        ran_at(job, full_hour(3) + minutes * MINUTE, fire_time=None, cause="retry", retry_of=task)
+
+
+ANSWERS: dict[str, tuple[Any, Verdict, timedelta]] = {
+    "ran": (ran_and_was_retried, Verdict.RAN, 0 * HOUR),
+    "waiting": (one_task(status="queued", waiting=True), Verdict.WAITING, 0 * HOUR),
+    "waiting for its time": (one_task(status="queued", not_before=full_hour(-9)), Verdict.WAITING, 0 * HOUR),
+    "held back": (held_back, Verdict.ALL_PAUSED, 0 * HOUR),
+    "cancelled": (one_task(status="cancelled"), Verdict.CANCELLED, 0 * HOUR),
+    "missed": (one_task(status="missed"), Verdict.MISSED, 0 * HOUR),
+    "missed with others": (missed_in_another, Verdict.MISSED, 0 * HOUR),
+    "no scheduler": (lambda job: None, Verdict.MISSED, 0 * HOUR),
+    "skipped": (skipped, Verdict.SKIPPED, 0 * HOUR),
+    "folded": (one_task(fire_time=full_hour(2), fire_count=3, status="completed"), Verdict.FOLDED, 0 * HOUR),
+    "paused": (paused_then, Verdict.PAUSED, 0 * HOUR),
+    "everything paused": (pause_of_all, Verdict.ALL_PAUSED, 0 * HOUR),
+    "due, everything paused": (due_in_a_later_pause, Verdict.ALL_PAUSED, 0 * HOUR),
+    "due": (due_since, Verdict.WAITING, 0 * HOUR),
+    "no function": (function_is_gone, Verdict.UNRESOLVABLE, 0 * HOUR),
+    "no record": (lambda job: scheduler_between(full_hour(9), full_hour(0)), Verdict.UNKNOWN, 0 * HOUR),
+    "not due": (lambda job: ran_at(job, full_hour(3)), Verdict.NOT_DUE, 20 * MINUTE),
+    "not due tomorrow": (lambda job: None, Verdict.NOT_DUE, 33 * HOUR + MINUTE),
+    "forgotten": (lambda job: None, Verdict.FORGOTTEN, -40 * 24 * HOUR),
+    "not made yet": (lambda job: None, Verdict.NO_JOB, -200 * 24 * HOUR),
+    "deleted": (deleted_before, Verdict.DELETED, 0 * HOUR),
+    "deleted since": (deleted_since, Verdict.UNKNOWN, 0 * HOUR),
+    "unreadable": (lambda job: Job.objects.update(cron="nonsense"), Verdict.UNREADABLE, 0 * HOUR),
+    "coming": (lambda job: None, Verdict.COMING, 33 * HOUR),
+    "coming in a pause": (pause_of_all, Verdict.ALL_PAUSED, 33 * HOUR),
+}
+"""What is stored besides, the answer, and the time asked for, from three hours ago."""
+
+
+@pytest.mark.parametrize("answer", ANSWERS)
+def test_no_answer_costs_a_role_more_than_twelve_queries(
+    administrator_client: Client, answer: str, django_assert_max_num_queries: Any
+) -> None:
+    """Neither alone nor beside a run by hand, which is told as well."""
+    prepare, verdict, after = ANSWERS[answer]
+    moment = full_hour(3) + after
+    job = make_job()
+    SchedulerProcess.register("scheduler").stop("the power failed")
+    scheduler_between(full_hour(20), full_hour(15), outcome="stopped")
+    PauseOfAll.objects.create(began_at=full_hour(30), ended_at=full_hour(28))
+    DayCount.objects.create(job_key="x", day=moment.date(), status="completed", count=24)
+    prepare(job)
+    with django_assert_max_num_queries(12):
+        html = page_of(administrator_client, at=f"{moment:%Y-%m-%dT%H:%M}")
+    assert f'data-verdict="{verdict}"' in html
+    if verdict == Verdict.RAN or moment > timezone.now() or not Job.objects.exists():
+        return
+    by = User.objects.create_user("carl")
+    run = ran_at(job, moment + SECOND, fire_time=None, cause="manual", requested_by=by, status="failed")
+    retry = ran_at(job, moment + 5 * MINUTE, fire_time=None, cause="retry", retry_of=run)
+    with django_assert_max_num_queries(12):
+        html = page_of(administrator_client, at=f"{moment:%Y-%m-%dT%H:%M}")
+    assert 'data-verdict="ran"' in html and "carl asked for it" in html and f"#{retry.pk}" in html
 
 
 def test_the_pages_of_a_job_and_of_its_tasks_lead_to_the_answer(admin_client: Client) -> None:

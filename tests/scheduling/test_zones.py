@@ -219,12 +219,15 @@ def test_the_why_link_of_a_task_means_the_same_moment_for_everybody(admin_client
         field = response.context["form"]["at"]
         again = admin_client.get("/admin/scheduling/job/x/why/", {"at": field.value(), "in_zone": zone})
         assert again.context["explanation"].task_ids == (task.pk,)
-        assert f'type="{"text" if zone == "Europe/Berlin" else "datetime-local"}"' in str(field)
+        # Of an attribute that is there twice, browsers take the first, and the other kind of input shows no offset.
+        kind = "text" if zone == "Europe/Berlin" else "datetime-local"
+        assert re.findall(r'type="([^"]*)"', str(field)) == [kind]
 
 
 def test_a_time_that_is_shown_twice_is_asked_for_with_its_offset(admin_client: Client) -> None:
     make_job()
     admin_client.cookies[COOKIE] = "Europe/Berlin"
     response = admin_client.get("/admin/scheduling/job/x/why/", {"at": "2026-10-25T02:30"})
-    assert response.context["form"].errors and 'type="text"' in str(response.context["form"]["at"])
+    assert response.context["form"].errors
+    assert re.findall(r'type="([^"]*)"', str(response.context["form"]["at"])) == ["text"]
     assert "write its offset too" in response.content.decode()

@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -25,9 +24,10 @@ from audiobooks.library.audiobookshelf import (
     moved,
     parse_item,
 )
+from tests import recorded
 from tests.fakes.audiobookshelf import KEY, FakeAudiobookshelf, Reply, Request
 
-RECORDED = Path(__file__).parents[4] / "shared" / "data" / "recorded" / "audiobookshelf"
+RECORDED = recorded.RECORDED / "audiobookshelf"
 HTML = Reply(200, "<html><body>Please sign in</body></html>", {"Content-Type": "text/html"})
 
 

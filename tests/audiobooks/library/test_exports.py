@@ -19,8 +19,7 @@ from audiobooks.facts import SeriesPlace
 from audiobooks.library import exports
 from audiobooks.library.exports import COLUMNS, Export, ExportRow, UnreadableExport, read_export
 from audiobooks.matching.names import isbn13
-
-RECORDED = Path(__file__).parents[4] / "shared" / "data" / "recorded"
+from tests.recorded import RECORDED
 
 LIBATION = '''\
 Account;Date Added to library;Is Audible Plus?;Absent from last scan?;Audible Product Id;Locale;Title;Subtitle;Authors;\

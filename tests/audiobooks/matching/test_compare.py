@@ -29,6 +29,23 @@ from .books import HOUR, MERIDIAN, VARGA, book
         (book("Größe", "Jürgen Łuk"), book("Grosse", "Jurgen Luk")),
         (book("雪の国", "伊勢"), book("雪の国", "伊勢")),
         (book("The Glass Meridian Ilse Varga"), MERIDIAN),
+        # title and author the other way round, or cut in another place
+        (book("Ilse Varga", "The Glass Meridian"), MERIDIAN),
+        (book("The Glass Meridian", "Salt Harbour", subtitle="Ilse Varga"), book("The Glass Meridian", VARGA, series=(("Salt Harbour", "3"),))),
+        (book("Reed The Glass Meridian", VARGA), book("The Glass Meridian", "Ilse Varga-Reed")),
+        (book("The Glass Meridian", "Mike Varga", runtime=9 * HOUR), book("The Glass Meridian", "Michael Varga", runtime=9 * HOUR)),
+        # a name with two errors, where title and length agree
+        (book("The Glass Meridian", "Ilsabeth Vargason", runtime=9 * HOUR), book("The Glass Meridian", "Ilsebeth Vargasen", runtime=9 * HOUR)),
+        (book("Ilse Varga's The Glass Meridian"), MERIDIAN),
+        (book("varga ilse glass meridian"), MERIDIAN),
+        (book("Plato The Glass Meridian"), book("The Glass Meridian", "Plato")),
+        # what programs leave out of a name, and what people add
+        (book("glass meridian long tide", VARGA), book("The Glass Meridian and the Long Tide", VARGA)),
+        (book("Salt Tide", VARGA), book("Salt & Tide", VARGA)),
+        (book("The Thirty-Nine Tides", VARGA), book("The 39 Tides", VARGA)),
+        (book("How the Glass Meridian Became a Line in the S", VARGA, runtime=HOUR), book("How the Glass Meridian Became a Line in the Sea", VARGA, runtime=HOUR)),
+        (book("The Glass Meridian The Complete and Uncut Edition", VARGA), MERIDIAN),
+        (book("Salt 03 The Glass Meridian", VARGA), book("The Glass Meridian", VARGA, series=(("Salt", "3"),))),
         (book("", VARGA, isbns=("9780306406157",)), book("The Glass Meridian", VARGA, isbns=("9780306406157",))),
         (book(asin="B0TESTAA03"), book("The Glass Meridian", VARGA, asin="B0TESTAA03", is_audio=True)),
         (book("The Glass Meridian", VARGA, language="eng"), book("The Glass Meridian", VARGA, language="English")),
@@ -61,6 +78,21 @@ def test_one_book_is_strong(ours: BookFacts, theirs: BookFacts) -> None:
         (MERIDIAN, book("The Glass Meridian (Dramatized Adaptation)", VARGA), Verdict.NONE),
         (MERIDIAN, book("The Glass Meridian (Part 1 of 2)", VARGA), Verdict.MEDIUM),
         (book("Salt", VARGA), book("The Salt Box Set", VARGA), Verdict.MEDIUM),
+        # a publisher that stands where the author should
+        (book("The Glass Meridian", "Bright Summaries", subtitle="Ilse Varga"), MERIDIAN, Verdict.LOW),
+        (book("Ilse Varga", "The Glass Meridian", subtitle="A Study"), MERIDIAN, Verdict.MEDIUM),
+        # nearly the same author
+        (book("The Glass Meridian", "Mike Varga"), book("The Glass Meridian", "Mary Varga"), Verdict.MEDIUM),
+        (book("The Glass Meridian", "Mike A. Varga", runtime=9 * HOUR), book("The Glass Meridian", "Mary B. Varga", runtime=9 * HOUR), Verdict.LOW),
+        (book("The Glass Meridian", "Mike Varga", runtime=9 * HOUR), book("The Glass Meridian", "Mary Varga", runtime=8 * HOUR), Verdict.MEDIUM),
+        (book("The Glass Meridian", "Ilsabeth Vargason"), book("The Glass Meridian", "Ilsebeth Vargasen"), Verdict.MEDIUM),
+        (book("The Glass Meridian", "Ilsabeth Vargason", runtime=9 * HOUR), book("The Glass Lodger", "Ilsebeth Vargasen", runtime=9 * HOUR), Verdict.LOW),
+        # nearly the same words
+        (book("Salt in the Tide", VARGA), book("Salt of the Tide", VARGA), Verdict.MEDIUM),
+        (book("Tide Salt", VARGA), book("Salt and Tide", VARGA), Verdict.MEDIUM),
+        (book("Meridian Reading, 3rd Edition", VARGA), book("Meridian Reading, 4th Edition", VARGA), Verdict.MEDIUM),
+        (book("How the Glass Meridian Became a Line in the Sea", VARGA), book("How the Glass Meridian Became a Line in the Sea Again", VARGA), Verdict.MEDIUM),
+        (book("Harbour", VARGA, series=(("Harbour", "2"),)), book("The Glass Meridian", VARGA, series=(("Harbour", "2"),)), Verdict.MEDIUM),
         # the same title by another author, in another language, by nobody known
         (MERIDIAN, book("The Glass Meridian", "Petra Holm"), Verdict.LOW),
         (MERIDIAN, book("The Glass Meridian", "Petra Varga"), Verdict.LOW),

@@ -19,8 +19,8 @@ import pytest
 from audiobooks.facts import BookFacts
 from audiobooks.matching.names import isbn13, language_code
 from audiobooks.metadata import audible, audnexus, google_books, hardcover, librivox, open_library
+from tests.recorded import RECORDED
 
-RECORDED = Path(__file__).resolve().parents[4] / "shared/data/recorded"
 FOLDERS = ("audible", "audnexus", "google_books", "hardcover", "librivox", "open_library")
 FILES = [path for folder in FOLDERS for path in sorted((RECORDED / folder).glob("*"))]
 

@@ -38,12 +38,13 @@ from audiobooks.models import Host, HttpCopy
 from audiobooks.sources import myanonamouse
 from audiobooks.sources.base import Account, Source
 from audiobooks.sources.myanonamouse import GENRES, LANGUAGES, URL, MyAnonamouse, Session, parse, rotated, seed
+from tests import recorded as recorded
 from tests.audiobooks.outside import Outside, Reply
 from tests.fakes import myanonamouse as fakes
 from tests.fakes.myanonamouse import SEED, FakeMyAnonamouse, MemoryStore, row
 
 ROOT = Path(__file__).resolve().parents[3]
-RECORDED = ROOT.parent / "shared/data/recorded/myanonamouse"
+RECORDED = recorded.RECORDED / "myanonamouse"
 WANTED = BookFacts(title="The Blue Harbour", authors=(Contributor(name="Nora Ferris"),))
 SINCE = date(2026, 1, 1)
 
@@ -379,7 +380,7 @@ def test_it_is_kept_before_anything_else_is_asked(
 
     with pytest.raises(OSError, match="disk full"):
         MyAnonamouse(store=Full(), url=mam.url).newest(http)
-    assert Host.objects.get().in_flight == 0
+    assert Host.objects.get().turns == []
 
 
 def test_what_was_pasted_is_tried_once_more(
@@ -894,10 +895,10 @@ def test_tables() -> None:
 
 # -- what was recorded
 
-recorded = pytest.mark.skipif(not RECORDED.is_dir(), reason=f"no recorded answers in {RECORDED}")
+needs_recorded = pytest.mark.skipif(not RECORDED.is_dir(), reason=f"no recorded answers in {RECORDED}")
 
 
-@recorded
+@needs_recorded
 def test_the_documented_example_is_read() -> None:
     answer = json.loads((RECORDED / "loadSearchJSONbasic-documented-example.json").read_text(encoding="utf-8"))
     [release] = [parse(each) for each in answer["data"]]
@@ -916,13 +917,13 @@ def test_the_documented_example_is_read() -> None:
     assert "invented-download-hash" not in repr(release) and "example-uploader" not in repr(release)
 
 
-@recorded
+@needs_recorded
 def test_the_recorded_nothing(mam: FakeMyAnonamouse, http: Doorway, source: MyAnonamouse) -> None:
     mam.faults = [Reply(200, (RECORDED / "error-nothing-returned.json").read_bytes())]
     assert source.newest(http).rows == 0
 
 
-@recorded
+@needs_recorded
 def test_every_recorded_row_is_read() -> None:
     """They were taken out of pages, so the encoding of the interface is put on them first."""
     rows = json.loads((RECORDED / "search-page-rows-151.json").read_text(encoding="utf-8"))

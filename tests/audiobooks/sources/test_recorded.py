@@ -14,8 +14,8 @@ import pytest
 
 from audiobooks.metadata.librivox import _books
 from audiobooks.sources import librivox, torznab
+from tests.recorded import RECORDED
 
-RECORDED = Path(__file__).resolve().parents[4] / "shared/data/recorded"
 FOLDERS = ("torznab", "librivox", "archive_org")
 FILES = [path for folder in FOLDERS for path in sorted((RECORDED / folder).glob("*"))]
 

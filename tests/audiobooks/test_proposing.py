@@ -1,0 +1,144 @@
+"""What a person decided is remembered: under another edition, spelling, genre and source, and for good."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from django.contrib.auth.models import User
+from django.utils import timezone
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from audiobooks.charts import discover
+from audiobooks.facts import BookFacts
+from audiobooks.models import Book, ChartEntry, Genre, Proposal, ProposalKey
+from audiobooks.owning import Held, record
+from audiobooks.proposing import decline, learn, propose, recognise, take_back, want
+from scheduling.context import TaskRun
+from scheduling.exceptions import NotAllowedNow
+from tests.audiobooks.running import Quiet
+from tests.fakes.charted import Charted
+from tests.samples.editions import WORK, editions, others
+
+pytestmark = pytest.mark.django_db
+GENRES = ("Fantasy", "Horror", "Sea Stories")
+
+
+@pytest.fixture
+def by() -> User:
+    return User.objects.create_user("somebody")
+
+
+@pytest.fixture
+def looked_at() -> list[Genre]:
+    return [Genre.objects.create(name=name, key=name.lower().replace(" ", ""), enabled=True) for name in GENRES]
+
+
+def proposed(facts: BookFacts = WORK) -> Proposal:
+    found = propose(facts, cause=Proposal.Cause.CHART, why="Number 1 of Fantasy")
+    learn(found, [facts])
+    return found
+
+
+def discovered(*lists: tuple[str, list[BookFacts | str]], source: str = "fake") -> None:
+    fake = Charted(source, source.title())
+    for genre, works in lists:
+        fake.put(genre, works)
+    discover(TaskRun(task_id=0, attempt=1, channel=Quiet()), sources=[fake])
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(editions(), min_size=1, max_size=3), st.sampled_from(GENRES), st.sampled_from(["fake", "other"]))
+def test_a_declined_work_never_comes_back(
+    looked_at: list[Genre], by: User, found: list[BookFacts], genre: str, source: str
+) -> None:
+    # The rows of the examples before are there still, as in weeks that go by.
+    if not Proposal.objects.exists():
+        discovered(("Fantasy", [WORK]))
+        decline(Proposal.objects.get(), by)
+    discovered((genre, [*found, *others()[:2]]), source=source)
+    assert (
+        not Proposal.objects.waiting().filter(title__icontains="meridian").exclude(title="The Iron Meridian").exists()
+    )
+    [work] = Proposal.objects.of_standing("declined")
+    assert work.title == WORK.title
+    assert ChartEntry.objects.filter(proposal=work, chart__name=genre).exists()
+
+
+@pytest.mark.parametrize("other", others(), ids=lambda facts: facts.title)
+def test_a_declined_work_takes_no_other_with_it(other: BookFacts, by: User) -> None:
+    decline(proposed(), by)
+    assert recognise([other]) == [None]
+
+
+def test_an_edition_is_recognised_by_what_earlier_editions_were_called(by: User) -> None:
+    work = proposed(BookFacts(title="Amber", authors=WORK.authors, asin="B0TESTAA03"))
+    learn(work, [BookFacts(title="Bernstein", authors=WORK.authors, asin="B0TESTAA03")])
+    assert ProposalKey.objects.filter(proposal=work, key="t:bernstein").exists()
+    assert Proposal.objects.get().title == "Amber"
+
+
+def test_what_an_edition_knows_more_is_kept_and_nothing_replaced() -> None:
+    work = proposed(BookFacts(title="Amber"))
+    learn(work, [BookFacts(title="AMBER", authors=WORK.authors, series=WORK.series, narrators=("X",))])
+    work.refresh_from_db()
+    facts = BookFacts.from_json(work.facts)
+    assert (facts.title, facts.author_names, facts.series, facts.narrators) == (
+        "Amber",
+        ("Ilse Varga",),
+        WORK.series,
+        (),
+    )
+    assert work.authors == "Ilse Varga"
+
+
+def test_two_that_were_taken_for_two_works_are_the_one_that_was_decided(by: User) -> None:
+    first, second = proposed(), proposed()
+    decline(second, by)
+    assert recognise([WORK]) == [second]
+    assert first.state == "proposed"
+
+
+def test_decisions_are_made_once_and_taken_back_by_a_person(by: User) -> None:
+    work = proposed()
+    with pytest.raises(NotAllowedNow):
+        take_back(work)
+    decline(work, by)
+    for verb in (want, decline):
+        with pytest.raises(NotAllowedNow, match="declined already"):
+            verb(work, by)
+    take_back(work)
+    want(work, by)
+    work.refresh_from_db()
+    assert (work.state, work.decided_by, Book.objects.get().standing) == ("wanted", by, "wanted")
+    with pytest.raises(NotAllowedNow, match="wanted already"):
+        decline(work, by)
+
+
+def test_what_is_owned_is_not_wanted(by: User) -> None:
+    work = proposed()
+    record(Held(library="libation", item="1", facts=WORK), now=timezone.now() - timedelta(days=1))
+    with pytest.raises(NotAllowedNow, match="in the library already"):
+        want(work, by)
+    assert Proposal.objects.get().state == "proposed"
+
+
+def test_two_wishes_of_one_book_are_one_book(by: User) -> None:
+    for work in (proposed(), proposed()):
+        want(work, by)
+    assert Book.objects.count() == 1
+    first, second = Proposal.objects.order_by("pk")
+    take_back(second)
+    assert Book.objects.get().standing == "wanted", "the first is wanted still"
+    take_back(first)
+    assert Book.objects.get().standing == "known"
+
+
+def test_who_decided_may_leave_and_a_book_be_deleted(by: User) -> None:
+    work = proposed()
+    want(work, by)
+    by.delete()
+    Book.objects.all().delete()
+    work.refresh_from_db()
+    assert (work.state, work.standing, work.decided_by) == ("wanted", "wanted", None)
