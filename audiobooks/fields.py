@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -21,6 +21,7 @@ from django.contrib.auth.models import User
 from django.db import transaction
 from django.utils import timezone
 
+from . import covers
 from .facts import BookFacts, Contributor, SeriesPlace
 from .library.albums import key_of
 from .matching.positions import order_of
@@ -38,7 +39,7 @@ from .models import (
     Work,
 )
 from .models import with_names as books_with_names
-from .names import known_names, rows_by_key, rows_of
+from .names import known_names, lock_making, rows_by_key, rows_of, settle_work
 from .trust import FOLDER, PERSON, UNLOCKED, rank
 
 Value = Any
@@ -66,6 +67,8 @@ OF_THE_RECORDING = frozenset(
     {"narrators", "runtime", "abridged", "publisher", "released", "asin", "isbn", "language", "cover_url"}
 )
 """Fields that another recording of the same work says nothing about."""
+_OF_THE_WORK = frozenset({"title", "authors"})
+"""Fields that say which work it is a recording of."""
 _NOT_COMPARED = ("description", "genres", "cover_url")
 
 
@@ -302,6 +305,7 @@ def edit(
     """A person's values, blank ones too. What they change is locked; `unlock` are fields that sources may write again."""
     now = timezone.now()
     with transaction.atomic():
+        _lock_work(wanted)
         locked = _locked(book.pk)
         values = values_of(locked)
         wanted = {name: value for name, value in wanted.items() if value != values[name]}
@@ -321,6 +325,7 @@ def take(book: Book, name: str, *, said_at: str, by: User) -> BookChange | None:
     said_at: the `at` of what the person saw. None: the source says something else by now, or nothing.
     """
     with transaction.atomic():
+        _lock_work([name])
         locked = _locked(book.pk)
         offered = locked.provenance.get(name, {}).get("offered", {})
         if offered.get("at") != said_at:
@@ -334,6 +339,7 @@ def take(book: Book, name: str, *, said_at: str, by: User) -> BookChange | None:
 def undo(change: BookChange) -> list[str]:
     """Puts back what the change replaced; the fields that were written again since are left, and returned."""
     with transaction.atomic():
+        _lock_work(change.before if change.by_id is not None else ())
         book = _locked(change.book_id)
         values, provenance = values_of(book), dict(book.provenance)
         wanted, left = {}, []
@@ -351,10 +357,56 @@ def undo(change: BookChange) -> list[str]:
             provenance.pop(name, None)
             if before["provenance"] is not None:
                 provenance[name] = before["provenance"]
-        _store(book, values, wanted, provenance, {})
+        _store(book, values, wanted, provenance, _with_cover(change.before, wanted))
+        if change.by_id is not None and wanted.keys() & _OF_THE_WORK:
+            settle_work(book)
         change.undone_at = timezone.now()
         change.save(update_fields=["undone_at"])
     return left
+
+
+def written_by(change: BookChange) -> set[str]:
+    """The sources of what it wrote."""
+    return {
+        str(told["provenance"].get("source", ""))
+        for name, told in change.after.items()
+        if told["provenance"] and _written(told["provenance"]) != _written(change.before[name]["provenance"])
+    }
+
+
+def withdraw(book: Book, source: str, *, why: str, by: User) -> tuple[list[str], list[str]]:
+    """What `source` wrote, and nobody has written since, gives way to what stood there before; what it offers is forgotten.
+
+    Returns the fields that were put back, and those of which nothing tells what stood there.
+    """
+    with transaction.atomic():
+        lock_making()
+        locked = _locked(book.pk)
+        values, provenance = values_of(locked), dict(locked.provenance)
+        mine = {name: known for name, known in provenance.items() if known.get("source") == source}
+        before: dict[str, Any] = {}
+        # Back through what it wrote over itself, to what was there before all of it.
+        for change in BookChange.objects.filter(book=locked, undone_at=None).order_by("-pk").iterator(chunk_size=100):
+            for name in mine.keys() & change.after.keys():
+                earlier, is_of_it = change.before[name], mine[name].get("source") == source
+                if is_of_it and _written(change.after[name]["provenance"]) == _written(mine[name]):
+                    before[name], mine[name] = earlier, earlier["provenance"] or {}
+        put_back = [name for name in FIELDS if name in before and mine[name].get("source") != source]
+        for name in put_back:
+            provenance[name] = mine[name]
+        for name, known in provenance.items():
+            if known.get("offered", {}).get("source") == source:
+                provenance[name] = {key: value for key, value in known.items() if key != "offered"}
+        provenance = {name: known for name, known in provenance.items() if known}
+        wanted = {name: before[name]["value"] for name in put_back}
+        _write(locked, values, wanted, provenance, why=why, by=by, columns=_with_cover(before, wanted))
+    return put_back, [name for name in FIELDS if provenance.get(name, {}).get("source") == source]
+
+
+def _with_cover(before: Mapping[str, Any], wanted: Mapping[str, Value]) -> dict[str, Any]:
+    """The cover that belongs to the address which is put back; without its file it is fetched at the next refresh."""
+    cover = before["cover_url"].get("cover", "") if "cover_url" in wanted else ""
+    return {"cover": cover} if cover and covers.keeps(cover) else {}
 
 
 def _written(provenance: Mapping[str, Any] | None) -> tuple[Any, Any]:
@@ -363,11 +415,18 @@ def _written(provenance: Mapping[str, Any] | None) -> tuple[Any, Any]:
     return known.get("source"), known.get("at")
 
 
+def _lock_work(names: Iterable[str]) -> None:
+    """Before the book, where fields change that say which work it is of."""
+    if not _OF_THE_WORK.isdisjoint(names):
+        lock_making()
+
+
 def _locked(pk: int, read: Book | None = None) -> Book:
     """As it is now. `read` where nothing of it was written since: what writes a field writes its provenance."""
     if read is not None:
-        known = Book.objects.select_for_update().values_list("provenance", flat=True).get(pk=pk)
+        known, cover = Book.objects.select_for_update().values_list("provenance", "cover").get(pk=pk)
         if known == read.provenance:
+            read.cover = cover
             return read
     return books_with_names(Book.objects.select_for_update()).get(pk=pk)
 
@@ -386,8 +445,13 @@ def _write(
     known = book.provenance
     # Also where the value stays, and only what is noted of it changes: an undo puts that back as well.
     told = [name for name in FIELDS if name in wanted or provenance.get(name) != known.get(name)]
+    before = {name: {"value": values[name], "provenance": known.get(name)} for name in told}
+    if "cover_url" in wanted:
+        before["cover_url"]["cover"] = book.cover
     if told or columns:
         _store(book, values, wanted, provenance, columns or {})
+    if by is not None and wanted.keys() & _OF_THE_WORK:
+        settle_work(book)
     if not told:
         return None
     return BookChange.objects.create(
@@ -395,7 +459,7 @@ def _write(
         run=run,
         by=by,
         why=why[:255],
-        before={name: {"value": values[name], "provenance": known.get(name)} for name in told},
+        before=before,
         after={name: {"value": wanted.get(name, values[name]), "provenance": provenance.get(name)} for name in told},
     )
 
@@ -411,7 +475,7 @@ def _store(
     changed: dict[str, Any] = {**columns, "provenance": provenance}
     changed |= {name: wanted[name] for name in (*TEXTS, "abridged") if name in wanted}
     if "cover_url" in wanted:
-        changed["cover"] = ""  # The cover that is kept is of the address before.
+        changed.setdefault("cover", "")  # The cover that is kept is of the address before.
     if "runtime" in wanted:
         changed["runtime"] = None if wanted["runtime"] is None else timedelta(seconds=wanted["runtime"])
     for name, value in changed.items():

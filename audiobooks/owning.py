@@ -9,9 +9,10 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice
+from pathlib import PurePosixPath
 from typing import Any, Literal, TypeVar
 
-from django.db import DataError, IntegrityError, connection, transaction
+from django.db import DataError, IntegrityError, transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from .facts import BookFacts
@@ -29,10 +30,11 @@ from .fields import (
     values_of,
 )
 from .library.albums import key_of
+from .library.base import PATH_CHARACTERS
 from .matching.choose import choose
 from .matching.compare import OTHER_RUNTIME, Verdict
 from .models import Author, Book, Holding, LibraryFile, with_names
-from .names import rows_of, work_of
+from .names import lock_making, rows_of, work_of
 
 T = TypeVar("T")
 
@@ -43,8 +45,6 @@ ALIKE = 20
 CHUNK = 100
 """Books looked up at once."""
 _HIGHEST = (Book.Standing.OWNED, Book.Standing.WANTED, Book.Standing.KNOWN)
-_MAKING_BOOKS = 7_301_401
-"""The number of a lock, of no meaning but that nothing else uses it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +79,8 @@ class Held:
 
     def columns(self) -> dict[str, Any]:
         """Of its Holding."""
-        return {"path": self.path[:1024], "formats": list(self.formats), "size": self.size}
+        path = self.path[:PATH_CHARACTERS]
+        return {"path": path, "name": name_at(path), "formats": list(self.formats), "size": self.size}
 
 
 Outcome = Literal["new", "changed", "same", "failed"]
@@ -158,16 +159,6 @@ def record(held: Held, *, now: datetime) -> tuple[Book, Outcome]:
         holding.missing_since = (holding.missing_since or now) if held.missing else None
         holding.save()
     return book, outcome
-
-
-def lock_making() -> None:
-    """Until the end of the transaction nobody else looks for a book and makes it: else both might make it.
-
-    SQLite has one writer at a time anyway.
-    """
-    if connection.vendor == "postgresql":
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_MAKING_BOOKS])
 
 
 def known_holdings(helds: Collection[Held]) -> dict[tuple[str, str], Holding]:
@@ -262,11 +253,17 @@ def find_book(facts: BookFacts, *, own_paths: tuple[str, ...] = (), among: Query
     return None
 
 
+def name_at(path: str) -> str:
+    """Of a Holding at this path, by which it is found from the end of the path."""
+    return PurePosixPath(path).name[:255]
+
+
 def held_at(path: str, facts: BookFacts) -> Book | None:
     """The book without files of ours that a server has at this path of our library folder."""
     if "/" not in path:
         return None
-    there = Holding.objects.filter(library__startswith=SERVER, path__endswith=f"/{path}", book__path=None)
+    named = Holding.objects.filter(name=name_at(path), book__path=None)
+    there = named.filter(library__startswith=SERVER, path__endswith=f"/{path}")
     books = (holding.book for holding in there.select_related("book").order_by("pk")[:ALIKE])
     return next((book for book in books if _may_be(book, facts)), None)
 

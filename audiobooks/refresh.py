@@ -28,14 +28,14 @@ from scheduling.models import Job, Task
 from . import covers
 from .exceptions import ServiceError
 from .facts import BookFacts
-from .fields import OF_THE_RECORDING, Offer, apply, decide, facts_of, offers_of, undo, values_of
+from .fields import OF_THE_RECORDING, Offer, apply, decide, facts_of, offers_of, undo, values_of, written_by
 from .http import Doorway
 from .matching.choose import choose
 from .matching.compare import Match, Verdict, compare
 from .metadata.base import Provider
 from .metadata.open_library import COVERS_REDIRECT_TO
 from .metadata.registry import ask, providers
-from .models import Book, MetadataRun, ProviderMatch, with_names
+from .models import Book, BookChange, MetadataRun, ProviderMatch, with_names
 from .trust import rank
 
 ASKERS = 8
@@ -68,6 +68,8 @@ class Known:
     """Providers that have records for a person to choose from."""
     rejected: frozenset[tuple[str, str]]
     """(provider, record) that a person said are not."""
+    undone: frozenset[tuple[str, str]]
+    """(provider, record) of which a person took back what they wrote, and has not decided yet."""
 
 
 @dataclass
@@ -105,12 +107,20 @@ def find(http: Doorway, known: Known, provider: Provider) -> Answer:
         searched = ask(http, provider, "search", known.facts)
         matches = _judged(known, provider, (*looked_up.found, *searched.found))
         error = searched.error
-    if matches and matches[0].verdict is Verdict.STRONG:
+    if matches and matches[0].verdict is Verdict.STRONG and not _is_undone(known, provider, matches[0]):
         match = matches[0]
         same = match.same_recording if provider.knows_recordings else None
         return Answer(provider.name, match.theirs, match, same, error=error)
-    doubtful = [match for match in matches if match.verdict in (Verdict.LOW, Verdict.MEDIUM)]
+    doubtful = [
+        match
+        for match in matches
+        if match.verdict in (Verdict.LOW, Verdict.MEDIUM) or _is_undone(known, provider, match)
+    ]
     return Answer(provider.name, doubtful=doubtful[:PROPOSED], error=error)
+
+
+def _is_undone(known: Known, provider: Provider, match: Match) -> bool:
+    return (provider.name, match.theirs.id) in known.undone
 
 
 def _look_again(http: Doorway, known: Known, provider: Provider, taken: ProviderMatch) -> Answer:
@@ -196,7 +206,7 @@ def refresh_books(run: TaskRun, kind: str) -> None:
             MetadataRun.objects.filter(pk=last.pk).update(state=MetadataRun.State.ABANDONED, finished_at=now)
             run.warning("%s was not finished in time; a new one begins.", last)
         elif last.state == MetadataRun.State.ASKS:
-            raise TaskFailed(_question(last))
+            raise TaskFailed(_question(last), retry=False)
         else:
             run.log("Going on with %s, begun at %s.", last, last.started_at.isoformat(timespec="seconds"))
             _Refresh(run, last).work()
@@ -209,7 +219,7 @@ def refresh_book(run: TaskRun, pk: int) -> None:
     TaskFailed: there is no such book, no provider, or none answers.
     """
     if not Book.objects.filter(pk=pk).exists():
-        raise TaskFailed(f"There is no book {pk}.")
+        raise TaskFailed(f"There is no book {pk}.", retry=False)
     record = MetadataRun.objects.create(kind=MetadataRun.Kind.ONE, started_at=timezone.now(), may_change_much=True)
     _Refresh(run, record, only=pk).work()
 
@@ -245,13 +255,14 @@ def undo_refresh(run: TaskRun, pk: int) -> None:
     """
     record = MetadataRun.objects.filter(pk=pk).first()
     if record is None:
-        raise TaskFailed(f"There is no refresh #{pk}.")
+        raise TaskFailed(f"There is no refresh #{pk}.", retry=False)
     try:
-        undone, left = undo_run(record)
+        undone, left = undo_run(record, run)
     except NotAllowedNow as error:
         raise TaskFailed(str(error)) from None
-    run.succeeded(undone)
     run.result = {"run": pk, "changes undone": undone, "fields written again since and left": left}
+    if run.saw_stop:
+        run.warning("Stopped: %s changes are undone, the others are not. Undo it again to go on.", undone)
 
 
 def let_go_on(record: MetadataRun) -> None:
@@ -273,8 +284,10 @@ def go_on(record: MetadataRun, *, by: User) -> Task:
     return _queue("metadata_new" if record.kind == MetadataRun.Kind.NEW else "metadata_full", by)
 
 
-def undo_run(record: MetadataRun) -> tuple[int, int]:
+def undo_run(record: MetadataRun, run: TaskRun | None = None) -> tuple[int, int]:
     """Put back what it replaced, book by book; what was broken off is gone on with by doing it again.
+
+    The matches by which it wrote wait for a person: else the next run would write the same. `run` shows how far it is.
 
     Returns how many changes were undone, and how many fields were written again since and left.
 
@@ -290,12 +303,29 @@ def undo_run(record: MetadataRun) -> tuple[int, int]:
         if locked.state == MetadataRun.State.UNDONE and not to_undo.exists():
             raise NotAllowedNow(f"{record} is undone already.")
         MetadataRun.objects.filter(pk=record.pk).update(state=MetadataRun.State.UNDONE, finished_at=timezone.now())
+    if run is not None:
+        run.progress(total=to_undo.count())
     undone = left = 0
-    while changes := list(to_undo[:BATCH]):
+    while changes := list(to_undo.select_related("book")[:BATCH]):
         for change in changes:
+            if run is not None and run.should_stop:
+                return undone, left
+            _leave_to_a_person(change)
             left += len(undo(change))
             undone += 1
+            if run is not None:
+                run.progress(undone, text=change.book.title[:200])
+                run.succeeded()
     return undone, left
+
+
+def _leave_to_a_person(change: BookChange) -> None:
+    taken = ProviderMatch.objects.filter(book=change.book_id, state=ProviderMatch.State.AUTOMATIC)
+    taken.filter(provider__in=written_by(change)).update(state=ProviderMatch.State.PROPOSED, undone=True)
+
+
+Asked = Mapping[str, Future[Answer]]
+"""By provider: each its own, so that a bug in one adapter costs no answers of the others."""
 
 
 class _Askers:
@@ -317,19 +347,16 @@ class _Askers:
             self._pool.submit(_close_connection, together)
         self._pool.shutdown()
 
-    def ask(self, known: Known) -> Future[list[Answer]]:
-        """One answer a provider, which may be one that failed; none once the block is over."""
-        return self._pool.submit(self._ask, known)
+    def ask(self, known: Known) -> Asked:
+        """One answer a provider, which may be one that failed, or that it knows nothing once the block is over."""
+        return {provider.name: self._pool.submit(self._ask, known, provider) for provider in self.providers}
 
-    def _ask(self, known: Known) -> list[Answer]:
+    def _ask(self, known: Known, provider: Provider) -> Answer:
+        if self._is_over:
+            return Answer(provider.name)
         # Open for good, so that not every statement makes one of its own.
         connection.ensure_connection()
-        answers = []
-        for provider in self.providers:
-            if self._is_over:
-                break
-            answers.append(find(self.http, known, provider))
-        return answers
+        return find(self.http, known, provider)
 
     def fetch_cover(self, pk: int) -> Future[str]:
         """Why there is none, or empty."""
@@ -372,7 +399,7 @@ class _Refresh:
     def work(self) -> None:
         askers = _Askers()
         if not askers.providers:
-            raise TaskFailed("No metadata provider is turned on (METADATA_PROVIDERS). Nothing was done.")
+            raise TaskFailed("No metadata provider is turned on (METADATA_PROVIDERS). Nothing was done.", retry=False)
         going = MetadataRun.objects.filter(pk=self.record.pk, state=MetadataRun.State.RUNNING)
         if not going.update(task_id=self.run.task_id):
             raise TaskFailed(f"{self.record} was undone just now. Nothing was done.")
@@ -389,7 +416,7 @@ class _Refresh:
 
     def _go_through(self, askers: _Askers) -> bool:
         """Whether nothing is left."""
-        asked: deque[tuple[Known, Future[list[Answer]]]] = deque()
+        asked: deque[tuple[Known, Asked]] = deque()
         for known in self._known():
             asked.append((known, askers.ask(known)))
             if len(asked) >= AHEAD and not self._settle(askers, *asked.popleft()):
@@ -426,12 +453,12 @@ class _Refresh:
                 self.run.warning("A cover could not be had: %s", reason)
         return True
 
-    def _settle(self, askers: _Askers, known: Known, asked: Future[list[Answer]]) -> bool:
+    def _settle(self, askers: _Askers, known: Known, asked: Asked) -> bool:
         """Wait for the answers about one book, and write them. False where it is to stop instead."""
         while True:
             if self.run.should_stop:
                 return False
-            if asked.done() or wait([asked], timeout=LOOK).done:
+            if all(future.done() for future in asked.values()) or not wait(asked.values(), timeout=LOOK).not_done:
                 break
         answers = self._answers(known, asked)
         self.run.progress(self.run.processed + 1, text=known.facts.title[:200])
@@ -448,16 +475,18 @@ class _Refresh:
         self.run.succeeded()
         return self._have_covers(AHEAD)
 
-    def _answers(self, known: Known, asked: Future[list[Answer]]) -> list[Answer]:
-        """None where asking broke: one book that an adapter cannot digest does not keep the others from being asked about."""
-        if (broke := asked.exception()) is not None:
-            self.run.error("%s could not be asked about.\n%s", known.book, "".join(traceback.format_exception(broke)))
-            self.reasons["error"] = f"{type(broke).__name__}: {broke}"
-            return []
-        answers = asked.result()
-        for answer in answers:
+    def _answers(self, known: Known, asked: Asked) -> list[Answer]:
+        """None of a provider where asking it broke: a record that an adapter cannot digest keeps nothing else from being asked."""
+        answers = []
+        for provider, future in asked.items():
+            if (broke := future.exception()) is not None:
+                told = "".join(traceback.format_exception(broke))
+                self.run.error("%s could not be asked about at %s.\n%s", known.book, provider, told)
+                self.reasons[provider] = f"{type(broke).__name__}: {broke}"
+                continue
+            answers.append(answer := future.result())
             if answer.error is not None:
-                self.reasons[answer.provider] = str(answer.error)
+                self.reasons[provider] = str(answer.error)
         return answers
 
     def _write(self, known: Known, answers: list[Answer]) -> bool:
@@ -467,7 +496,7 @@ class _Refresh:
         is_full = self.record.replaced >= self.limit and not self.record.may_change_much
         if is_full and decide(values_of(known.book), known.book.provenance, offers).replaces:
             MetadataRun.objects.filter(pk=self.record.pk).update(state=MetadataRun.State.ASKS)
-            raise TaskFailed(_question(self.record))
+            raise TaskFailed(_question(self.record), retry=False)
         columns: dict[str, Any] = {"tried_at": now}
         if any(answer.record for answer in answers):
             columns["refreshed_at"] = now
@@ -541,6 +570,9 @@ def _with_matches(batch: list[Book]) -> Iterator[Known]:
             {row.provider: row for row in taken},
             frozenset(row.provider for row in mine if row.state == ProviderMatch.State.PROPOSED),
             frozenset((row.provider, row.record) for row in mine if row.state == ProviderMatch.State.REJECTED),
+            frozenset(
+                (row.provider, row.record) for row in mine if row.undone and row.state == ProviderMatch.State.PROPOSED
+            ),
         )
 
 

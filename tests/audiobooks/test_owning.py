@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import importlib
 import threading
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.apps import apps
 from django.db import connection, connections
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from audiobooks.facts import BookFacts, Contributor
 from audiobooks.models import Book, Holding
-from audiobooks.owning import Held, find_book, higher, mark_books_missing, record, record_each
+from audiobooks.owning import Held, find_book, held_at, higher, mark_books_missing, record, record_each
 
 pytestmark = pytest.mark.django_db
 SALT = BookFacts(
@@ -126,3 +129,24 @@ def test_two_who_name_a_book_at_once_make_one() -> None:
         thread.join()
     assert not errors
     assert (Book.objects.count(), Holding.objects.count()) == (15, 30), connection.vendor
+
+
+def test_a_path_is_found_from_its_end_without_a_look_at_all_others() -> None:
+    """Found: each book of the folder was compared with the paths of the whole server."""
+    at = [held(str(number), title=f"Book {number}") for number in range(3)]
+    paths = ["/books/Ann/Salt", "/books/Ben/Salt", "/books/Ann/Salt/Disc"]
+    one, two, _ = put(*(replace(each, path=path) for each, path in zip(at, paths, strict=True)))
+    with CaptureQueriesContext(connection) as asked:
+        assert held_at("Ann/Salt", SALT) == one and held_at("Ben/Salt", SALT) == two
+    assert all('"name" = ' in query["sql"] for query in asked)
+    assert held_at("nn/Salt", SALT) is None and held_at("Salt", SALT) is None
+    far = "x" * 300
+    (deep,) = put(replace(held("4", title="Deep"), path=f"/books/{far}"))
+    assert held_at(f"books/{far}", SALT) == deep
+
+
+def test_holdings_of_before_are_found_by_their_paths() -> None:
+    one, two = put(replace(held("1"), path="/books/Ann/Salt"), held("2", title="Wind"))
+    Holding.objects.update(name="")
+    importlib.import_module("audiobooks.migrations.0021_name_holdings").name_holdings(apps, None)
+    assert dict(Holding.objects.values_list("book", "name")) == {one.pk: "Salt", two.pk: ""}
