@@ -41,7 +41,10 @@ def rows_by_key(model: type[N], names: Iterable[str]) -> dict[str, N]:
 
 def known_names(model: type[N], names: Iterable[str]) -> dict[str, str]:
     """Key of each name -> the name of its row, or the name itself where there is no row; in order."""
-    keys = {key: name for name in names if (key := key_of(name))}
+    keys: dict[str, str] = {}
+    for name in names:
+        if key := key_of(name):
+            keys.setdefault(key, name)
     found = _known(model, list(keys))
     return {key: found[key].name if key in found else name for key, name in keys.items()}
 

@@ -1,19 +1,22 @@
 """The verb behind both metadata refreshes: each book is asked about at the providers, and what they know is written by rule.
 
 A run goes over as many Tasks as it takes: what is left of it are the books not tried since it began, oldest first. Asking is
-done in threads; this one alone writes, each book in a transaction of its own.
+done in threads; this one alone writes, what was answered at about the same time in one transaction. What cannot be written
+costs its own book only.
 """
 
 from __future__ import annotations
 
 import threading
+import time
 import traceback
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.contrib.auth.models import User
@@ -26,9 +29,20 @@ from scheduling.exceptions import NotAllowedNow, TaskFailed
 from scheduling.models import Job, Task
 
 from . import covers
-from .exceptions import ServiceError
+from .exceptions import LeftAlone, ServiceError
 from .facts import BookFacts
-from .fields import OF_THE_RECORDING, Offer, apply, decide, facts_of, offers_of, undo, values_of, written_by
+from .fields import (
+    OF_THE_RECORDING,
+    Offer,
+    Offered,
+    apply_all,
+    decide,
+    facts_of,
+    offers_of,
+    undo,
+    values_of,
+    written_by,
+)
 from .http import Doorway
 from .matching.choose import choose
 from .matching.compare import Match, Verdict, compare
@@ -41,12 +55,14 @@ from .trust import rank
 ASKERS = 8
 """Threads that ask. The pace of each host is kept by the doorway, whatever their number."""
 AHEAD = 32
-"""Books asked about before they are written."""
+"""Books asked about, or answered, before they are written."""
+TOGETHER = 16
+"""Books written at once, at most."""
 BATCH = 200
 UNANSWERED = 10
 """So many books in a row that no provider answered for end a Task: nobody is there."""
 LOOK = 0.5
-"""Seconds between two looks whether to stop, while an answer is waited for."""
+"""Seconds between two looks whether to stop, while an answer is waited for; what was answered before is written then."""
 PROPOSED = 5
 """Doubtful records of one provider kept for a person to choose from."""
 NEW_DAYS = 7
@@ -159,8 +175,8 @@ def offers_from(answers: list[Answer]) -> dict[str, Offer]:
     return offers
 
 
-def _remember(known: Known, answers: list[Answer]) -> None:
-    """What was matched, and what a person has to look at. A decision that is there stays."""
+def _remember(known: Known, answers: list[Answer]) -> list[ProviderMatch]:
+    """What was matched, and what a person has to look at: to be added where there is no decision yet."""
     rows = []
     for answer in answers:
         mine = ProviderMatch.objects.filter(book=known.book, provider=answer.provider)
@@ -176,8 +192,7 @@ def _remember(known: Known, answers: list[Answer]) -> None:
         for match, state in found:
             key = {"record": match.theirs.id, "region": match.theirs.region}
             rows.append(ProviderMatch(book=known.book, provider=answer.provider, state=state, **key, **_columns(match)))
-    if rows:
-        ProviderMatch.objects.bulk_create(rows, ignore_conflicts=True)
+    return rows
 
 
 def _columns(match: Match) -> dict[str, Any]:
@@ -335,6 +350,8 @@ class _Askers:
         self.http = Doorway()
         self.providers = providers()
         self._is_over = False
+        self._quiet: dict[str, tuple[float, str]] = {}
+        """Host of covers -> time.monotonic() until which it is to be left alone, and why."""
 
     def __enter__(self) -> _Askers:
         self._pool = ThreadPoolExecutor(ASKERS, thread_name_prefix="ask")
@@ -358,16 +375,25 @@ class _Askers:
         connection.ensure_connection()
         return find(self.http, known, provider)
 
-    def fetch_cover(self, pk: int) -> Future[str]:
+    def fetch_cover(self, pk: int, url: str) -> Future[str]:
         """Why there is none, or empty."""
-        return self._pool.submit(self._fetch_cover, pk)
+        return self._pool.submit(self._fetch_cover, pk, url)
 
-    def _fetch_cover(self, pk: int) -> str:
-        book = None if self._is_over else Book.objects.filter(pk=pk).only("cover_url", "cover").first()
-        if book is None:
+    def _fetch_cover(self, pk: int, url: str) -> str:
+        if self._is_over:
             return ""
+        host = urlsplit(url).netloc
+        until, why = self._quiet.get(host, (0.0, ""))
+        if time.monotonic() < until:
+            return why
+        # Open for good, so that not every statement makes one of its own.
+        connection.ensure_connection()
         try:
-            covers.fetch(book, self._download)
+            covers.fetch(Book(pk=pk, cover_url=url), self._download)
+        except LeftAlone as error:
+            if error.retry_after is not None:
+                self._quiet[host] = time.monotonic() + error.retry_after.total_seconds(), str(error)
+            return str(error)
         except (ServiceError, covers.CoverError, OSError) as error:
             return str(error)
         return ""
@@ -380,6 +406,19 @@ def _close_connection(together: threading.Barrier) -> None:
     # Each thread has one of its own, and waits so that no other takes its turn.
     connections.close_all()
     together.wait(timeout=60)
+
+
+@dataclass(frozen=True)
+class Due:
+    """A book of which the answers are to be written."""
+
+    known: Known
+    answers: list[Answer]
+    offers: dict[str, Offer]
+
+    def columns(self, now: datetime) -> dict[str, Any]:
+        is_described = any(answer.record for answer in self.answers)
+        return {"tried_at": now, "refreshed_at": now} if is_described else {"tried_at": now}
 
 
 class _Refresh:
@@ -395,6 +434,9 @@ class _Refresh:
         self.reviews = 0
         self.reasons: dict[str, str] = {}
         self.covers: deque[Future[str]] = deque()
+        self.lacking: Counter[str] = Counter()
+        """Why a cover could not be had -> how many."""
+        self.due: list[Due] = []
 
     def work(self) -> None:
         askers = _Askers()
@@ -406,7 +448,11 @@ class _Refresh:
         self.run.progress(total=self._left().count())
         self.limit = max(LEAST_GUARDED, self.books.count() * settings.METADATA_GUARD_PERCENT // 100)
         with askers:
-            finished = self._go_through(askers)
+            try:
+                finished = self._go_through(askers) and self._write(askers) and self._have_covers(0)
+            finally:
+                # Also where it ends before: what was answered is written.
+                self._write(askers)
         is_silent = self.silent > 0 and self.silent == self.run.processed
         if finished and not is_silent:
             going.update(state=MetadataRun.State.FINISHED, finished_at=timezone.now())
@@ -419,9 +465,9 @@ class _Refresh:
         asked: deque[tuple[Known, Asked]] = deque()
         for known in self._known():
             asked.append((known, askers.ask(known)))
-            if len(asked) >= AHEAD and not self._settle(askers, *asked.popleft()):
+            if len(asked) + len(self.due) >= AHEAD and not self._settle(askers, *asked.popleft()):
                 return False
-        return all(self._settle(askers, *each) for each in asked) and self._have_covers(0)
+        return all(self._settle(askers, *each) for each in asked)
 
     def _left(self) -> QuerySet[Book]:
         return self.books.filter(Q(tried_at=None) | Q(tried_at__lt=self.record.started_at))
@@ -450,16 +496,19 @@ class _Refresh:
                 if self.run.should_stop:
                     return False
             if reason := self.covers.popleft().result():
-                self.run.warning("A cover could not be had: %s", reason)
+                if reason not in self.lacking:
+                    self.run.warning("A cover could not be had: %s", reason)
+                self.lacking[reason] += 1
         return True
 
     def _settle(self, askers: _Askers, known: Known, asked: Asked) -> bool:
-        """Wait for the answers about one book, and write them. False where it is to stop instead."""
+        """Wait for the answers about one book, to be written with others. False where it is to stop instead."""
         while True:
             if self.run.should_stop:
                 return False
             if all(future.done() for future in asked.values()) or not wait(asked.values(), timeout=LOOK).not_done:
                 break
+            self._write(askers)
         answers = self._answers(known, asked)
         self.run.progress(self.run.processed + 1, text=known.facts.title[:200])
         if all(answer.is_none for answer in answers):
@@ -470,9 +519,12 @@ class _Refresh:
                 raise TaskFailed(self._nobody())
             return True
         self.unanswered = 0
-        if self._write(known, answers):
-            self.covers.append(askers.fetch_cover(known.book.pk))
+        due = Due(known, answers, offers_from(answers))
+        self._guard(askers, due)
+        self.due.append(due)
         self.run.succeeded()
+        if len(self.due) >= TOGETHER:
+            self._write(askers)
         return self._have_covers(AHEAD)
 
     def _answers(self, known: Known, asked: Asked) -> list[Answer]:
@@ -489,44 +541,61 @@ class _Refresh:
                 self.reasons[provider] = str(answer.error)
         return answers
 
-    def _write(self, known: Known, answers: list[Answer]) -> bool:
-        """Whether the book now has the address of a cover, and no cover."""
-        now = timezone.now()
-        offers = offers_from(answers)
-        is_full = self.record.replaced >= self.limit and not self.record.may_change_much
-        if is_full and decide(values_of(known.book), known.book.provenance, offers).replaces:
+    def _guard(self, askers: _Askers, due: Due) -> None:
+        """Stop and ask where one more book would be changed than the guard allows."""
+        if self.record.may_change_much or self.record.replaced + len(self.due) < self.limit:
+            return
+        self._write(askers)
+        book = due.known.book
+        if self.record.replaced >= self.limit and decide(values_of(book), book.provenance, due.offers).replaces:
             MetadataRun.objects.filter(pk=self.record.pk).update(state=MetadataRun.State.ASKS)
             raise TaskFailed(_question(self.record), retry=False)
-        columns: dict[str, Any] = {"tried_at": now}
-        if any(answer.record for answer in answers):
-            columns["refreshed_at"] = now
-        try:
-            return self._write_now(known, answers, offers, columns)
-        except Book.DoesNotExist:  # Deleted while it was asked about.
-            return False
-        except (DataError, IntegrityError, ValueError) as error:
-            # A value that no column takes, or a name that was merged away this moment, stops no other book.
-            self.run.error("%s could not be written: %s", known.book, error)
-            Book.objects.filter(pk=known.book.pk).update(tried_at=now)
-            return False
 
-    def _write_now(
-        self, known: Known, answers: list[Answer], offers: dict[str, Offer], columns: dict[str, Any]
-    ) -> bool:
-        now = columns["tried_at"]
+    def _write(self, askers: _Askers) -> bool:
+        """All that is due. True, for what is there to be done is done."""
+        due, self.due = self.due, []
+        for pk, url in self._written(due):
+            self.covers.append(askers.fetch_cover(pk, url))
+        return True
+
+    def _written(self, due: list[Due]) -> list[tuple[int, str]]:
+        """Write them together; where that fails each by itself, so that a value which no column takes, or a name that was
+        merged away this moment, stops no other book. Returns the books that have no cover, and where it is."""
+        if not due:
+            return []
+        try:
+            return self._write_together(due)
+        except (DataError, IntegrityError, ValueError) as error:
+            if len(due) > 1:
+                return [each for one in due for each in self._written([one])]
+            self.run.error("%s could not be written: %s", due[0].known.book, error)
+            Book.objects.filter(pk=due[0].known.book.pk).update(tried_at=timezone.now())
+            return []
+
+    def _write_together(self, due: list[Due]) -> list[tuple[int, str]]:
+        now = timezone.now()
+        offered = [Offered(each.known.book, each.offers, each.columns(now)) for each in due]
         with transaction.atomic():
-            decision, _ = apply(known.book, offers, why=str(self.record), now=now, run=self.record, columns=columns)
-            _remember(known, answers)
-            counts: dict[str, Any] = {"checked": F("checked") + 1}
-            if decision.accepted:
-                counts["changed"] = F("changed") + 1
-            if decision.replaces:
-                counts["replaced"] = F("replaced") + 1
-                self.record.replaced += 1
-            MetadataRun.objects.filter(pk=self.record.pk).update(**counts)
-            self.changed += bool(decision.accepted)
-            self.reviews += any(answer.doubtful for answer in answers)
-        return "cover_url" in decision.accepted or bool(known.book.cover_url and not known.book.cover)
+            done = apply_all(offered, why=str(self.record), now=now, run=self.record)
+            # What is not there was deleted while it was asked about.
+            written = [(each, one[0]) for each, one in zip(due, done, strict=True) if one is not None]
+            rows = [row for each, _ in written for row in _remember(each.known, each.answers)]
+            if rows:
+                ProviderMatch.objects.bulk_create(rows, ignore_conflicts=True)
+            changed = sum(bool(decision.accepted) for _, decision in written)
+            replaced = sum(decision.replaces for _, decision in written)
+            MetadataRun.objects.filter(pk=self.record.pk).update(
+                checked=F("checked") + len(written), changed=F("changed") + changed, replaced=F("replaced") + replaced
+            )
+        self.record.replaced += replaced
+        self.changed += changed
+        self.reviews += sum(any(answer.doubtful for answer in each.answers) for each, _ in written)
+        books = {each.known.book.pk: each.known.book for each, _ in written}
+        urls = {pk: book.cover_url for pk, book in books.items() if not book.cover}
+        for each, decision in written:
+            if "cover_url" in decision.accepted:
+                urls[each.known.book.pk] = decision.accepted["cover_url"].value
+        return [(pk, url) for pk, url in urls.items() if url]
 
     def _nobody(self) -> str:
         reasons = " ".join(f"{name}: {reason}" for name, reason in self.reasons.items())
@@ -544,6 +613,8 @@ class _Refresh:
         self.run.log("%s", ", ".join(f"{name}: {count}" for name, count in self.run.result.items()))
         for name, reason in self.reasons.items():
             self.run.warning("%s: %s", name, reason)
+        for reason, count in self.lacking.most_common(20):
+            self.run.warning("Covers that could not be had: %s. %s", count, reason)
 
 
 def _books_of(record: MetadataRun) -> QuerySet[Book]:

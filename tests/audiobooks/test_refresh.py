@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import OperationalError, connection
+from django.db import DataError, OperationalError, connection
 from django.utils import timezone
 
-from audiobooks import matches, refresh
+from audiobooks import fields, matches, refresh
 from audiobooks.facts import BookFacts, Contributor, SeriesPlace
-from audiobooks.fields import edit, new_book, offers_of, values_of
+from audiobooks.fields import Writing, edit, new_book, offers_of, values_of
 from audiobooks.http import Doorway, Pace, Patience
 from audiobooks.metadata import audnexus, open_library
 from audiobooks.metadata.base import OWN_PACE, pace_at
@@ -445,6 +445,68 @@ def test_a_bug_in_one_adapter_costs_only_its_own_answers(
     assert not Book.objects.filter(description="").exists()
     told = [record.getMessage() for record in caplog.records if "could not be asked about" in record.getMessage()]
     assert len(told) == 3 and all("at open_library" in line and "a bug" in line for line in told)
+
+
+def test_a_value_that_no_column_takes_costs_its_own_book_only(
+    outside: FakeCatalogue, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Those that were written with it are written all the same."""
+    for number in range(20):
+        own(number)
+    right = fields._store
+
+    def store(writings: Sequence[Writing]) -> None:
+        right(writings)
+        if any(each.book.asin == facts(7).asin for each in writings):
+            raise DataError("value too long")
+
+    monkeypatch.setattr(fields, "_store", store)
+    assert said(run())["changed"] == 19
+    assert Book.objects.filter(description="").get().asin == facts(7).asin
+    assert not Book.objects.filter(tried_at=None).exists()
+    assert BookChange.objects.count() == ProviderMatch.objects.count() == 19
+    told = [record.getMessage() for record in caplog.records if "could not be written" in record.getMessage()]
+    assert told == [f"{facts(7).title} could not be written: value too long"]
+    record = MetadataRun.objects.get()
+    assert (record.checked, record.changed) == (19, 19)
+
+
+def test_covers_of_a_host_that_is_left_alone_are_not_asked_for_one_by_one(
+    outside: FakeCatalogue, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number in range(60):
+        own(number)
+    run()
+    told = [record.getMessage() for record in caplog.records if "over" in record.getMessage()]
+    assert sum(int(line.split(": ")[1].split(".")[0]) for line in told if line.startswith("Covers that")) == 60
+    assert len(told) < 20
+    assert Host.objects.get(host="images.example").consecutive_failures < 20
+
+
+def test_what_was_answered_is_written_soon(outside: FakeCatalogue) -> None:
+    """Also where the next answer is long in coming."""
+    for number in range(4):
+        own(number)
+    slow = facts(3).asin
+    right = outside._answer
+
+    def answer(seen: Any) -> Reply:
+        reply = right(seen)
+        reply.delay = 1.8 if slow in seen.path else 0.0
+        return reply
+
+    outside._outside.otherwise = answer
+    written: list[int] = []
+
+    def look() -> None:
+        wait_until(lambda: Book.objects.exclude(tried_at=None).count() == 3, seconds=1.6)
+        written.append(Book.objects.exclude(tried_at=None).count())
+
+    thread = threading.Thread(target=in_thread, args=(look,))
+    thread.start()
+    run()
+    thread.join()
+    assert written == [3]
 
 
 def test_threads_that_reach_no_database_do_not_keep_the_task_waiting(
