@@ -43,7 +43,7 @@ from tests.fakes.catalogue import FakeCatalogue
 from tests.scheduling.processes import running_scheduler, wait_until
 from tests.scheduling.test_running import ended
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("roles")]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 FULL, NEW = MetadataRun.Kind.FULL, MetadataRun.Kind.NEW
 STATE = ProviderMatch.State
