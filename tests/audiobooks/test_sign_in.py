@@ -19,6 +19,12 @@ PASSWORD = "the-right-password-1"
 WRONG = "a-wrong-password-2"
 
 
+@pytest.fixture(autouse=True)
+def quick_hasher(settings: Any) -> None:
+    """What is tested is the count. To hash a hundred passwords as well as they are kept takes a minute."""
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
 @pytest.fixture
 def person() -> User:
     return User.objects.create_superuser("somebody", password=PASSWORD)
