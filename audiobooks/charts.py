@@ -37,7 +37,7 @@ from .http import Doorway
 from .library.albums import key_of
 from .matching.works import same_works
 from .models import Chart, ChartEntry, Genre, Proposal
-from .owning import lock_making
+from .names import lock_making
 from .proposing import learn, look_in_library, propose, recognise
 from .sources import registry
 from .sources.base import Release, Source

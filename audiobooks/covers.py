@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import hashlib
 import io
+import math
 import os
 import re
 import struct
 import tempfile
+import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 
 from django.conf import settings
@@ -29,6 +32,8 @@ SMALLEST_SIDE = 40
 LARGE, SMALL = 600, 160
 """Pixels of the longer side, at most."""
 FORMATS = ("JPEG", "PNG", "WEBP")
+SPARED = timedelta(hours=1)
+"""A cover is named by its book some time after it was written."""
 
 _NAME = re.compile(r"[0-9a-f]{2}/[0-9a-f]{64}(-small)?\.jpg")
 # What Pillow raises for broken files of these formats.
@@ -65,9 +70,69 @@ def keep(data: bytes) -> str:
     # The large one last: where it is, so is the small one.
     for name, content in ((small_of(path), None), (path, large)):
         place = settings.AUDIOBOOKS_COVERS / name
-        if not place.exists():
+        if not _is_kept(place):
             _write(place, content or _jpeg(image, SMALL))
     return path
+
+
+def keeps(path: str) -> bool:
+    """Whether this cover is there, and stays for a while although no book names it yet."""
+    if (place := place_of(path)) is None:
+        return False
+    return all(_is_kept(each) for each in (place.with_name(small_of(place.name)), place))
+
+
+def _is_kept(place: Path) -> bool:
+    try:
+        # So that `remove_unused` takes it for new.
+        os.utime(place)
+    except PermissionError:  # It is somebody else's, who put it there for us.
+        pass
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def remove_unused() -> int:
+    """Delete covers that no book names any more; returns how many files. What was just written may have no book yet."""
+    folder, old = settings.AUDIOBOOKS_COVERS, time.time() - SPARED.total_seconds()
+    # Before the books are looked at: what they name from here on was written or touched from here on.
+    unused = {path for path in _covers_in(folder) if _written_at(folder / path) < old}
+    for cover in Book.objects.exclude(cover="").values_list("cover", flat=True).iterator():
+        unused -= {cover, small_of(cover)}
+    removed = 0
+    # The large one first, as keep writes it last.
+    for path in sorted(unused, reverse=True):
+        if _written_at(folder / path) < old:
+            (folder / path).unlink(missing_ok=True)
+            removed += 1
+    return removed
+
+
+def _covers_in(folder: Path) -> Iterator[str]:
+    """Their paths; what lies there besides, or is a link, is not ours."""
+    for part in _entries(folder):
+        if part.is_dir(follow_symlinks=False):
+            for file in _entries(Path(part.path)):
+                path = f"{part.name}/{file.name}"
+                if _NAME.fullmatch(path) and file.is_file(follow_symlinks=False):
+                    yield path
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            return list(entries)
+    except FileNotFoundError:
+        return []
+
+
+def _written_at(place: Path) -> float:
+    """Seconds since 1970; of one that is gone the future."""
+    try:
+        return place.lstat().st_mtime
+    except FileNotFoundError:
+        return math.inf
 
 
 def small_of(path: str) -> str:

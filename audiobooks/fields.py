@@ -12,15 +12,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.contrib.auth.models import User
-from django.db import transaction
+from django.db import connection, transaction
 from django.utils import timezone
 
+from . import covers
 from .facts import BookFacts, Contributor, SeriesPlace
 from .library.albums import key_of
 from .matching.positions import order_of
@@ -38,7 +39,7 @@ from .models import (
     Work,
 )
 from .models import with_names as books_with_names
-from .names import known_names, rows_by_key, rows_of
+from .names import known_names, lock_making, rows_by_key, settle_work
 from .trust import FOLDER, PERSON, UNLOCKED, rank
 
 Value = Any
@@ -66,6 +67,8 @@ OF_THE_RECORDING = frozenset(
     {"narrators", "runtime", "abridged", "publisher", "released", "asin", "isbn", "language", "cover_url"}
 )
 """Fields that another recording of the same work says nothing about."""
+_OF_THE_WORK = frozenset({"title", "authors"})
+"""Fields that say which work it is a recording of."""
 _NOT_COMPARED = ("description", "genres", "cover_url")
 
 
@@ -236,12 +239,44 @@ def _lost(name: str, present: Value, value: Value) -> list[str]:
 # --- writing ----------------------------------------------------------------------------------------------------------
 
 
+@dataclass
+class Writing:
+    """What is to be written of a book. present: the values that `wanted` takes the place of; columns: those of no field."""
+
+    book: Book
+    present: Mapping[str, Value]
+    wanted: Mapping[str, Value]
+    provenance: dict[str, Any]
+    columns: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Offered:
+    """What is offered of a book as it was read, with its names; columns, which are no fields, are written whatever that is."""
+
+    book: Book
+    offers: Mapping[str, Offer]
+    columns: Mapping[str, Any] = field(default_factory=dict)
+
+
 def new_book(work: Work, offers: Mapping[str, Offer], *, now: datetime, **columns: Any) -> Book:
     """A book that has what is offered; `columns` are those that are no fields. Its own transaction is the caller's."""
-    book = Book(work=work, **columns)
-    provenance = {name: {"source": offer.source, "at": now.isoformat()} for name, offer in offers.items()}
-    _store(book, {}, {name: offer.value for name, offer in offers.items()}, provenance, {})
-    return book
+    return new_books([(work, offers, columns)], now=now)[0]
+
+
+def new_books(wanted: Iterable[tuple[Work, Mapping[str, Offer], Mapping[str, Any]]], *, now: datetime) -> list[Book]:
+    """Of work, offers and columns each, as `new_book`; a bounded number of queries for all."""
+    writings = [
+        Writing(
+            Book(work=work, **columns),
+            {},
+            {name: offer.value for name, offer in offers.items()},
+            {name: {"source": offer.source, "at": now.isoformat()} for name, offer in offers.items()},
+        )
+        for work, offers, columns in wanted
+    ]
+    _store(writings)
+    return [each.book for each in writings]
 
 
 def apply(
@@ -260,40 +295,88 @@ def apply(
     Raises:
         Book.DoesNotExist: it was deleted since.
     """
-    values = values_of(book)
-    offers = {name: _by_known_names(name, values[name], offer) for name, offer in offers.items()}
-    decision = decide(values, book.provenance, offers)
-    if not decision.changes_something(book.provenance):
-        if columns and not Book.objects.filter(pk=book.pk).update(**columns):
-            raise Book.DoesNotExist
-        return decision, None
+    (done,) = apply_all([Offered(book, offers, columns or {})], why=why, now=now, run=run)
+    if done is None:
+        raise Book.DoesNotExist
+    return done
+
+
+def apply_all(
+    asked: Sequence[Offered], *, why: str, now: datetime, run: MetadataRun | None = None
+) -> list[tuple[Decision, BookChange | None] | None]:
+    """As `apply`, of different books, all or none of them; None of one that was deleted since."""
     # Without a savepoint: nobody goes on within a transaction in which this failed.
     with transaction.atomic(savepoint=False):
-        locked = _locked(book.pk, book)
-        if locked is not book:
-            values = values_of(locked)
-            decision = decide(values, locked.provenance, offers)
-        provenance = dict(locked.provenance)
-        for name, offer in decision.accepted.items():
-            provenance[name] = {"source": offer.source, "at": now.isoformat()}
-        for name, offered in decision.refused.items():
-            provenance[name] = {**provenance.get(name, {}), "offered": {**offered, "at": now.isoformat()}}
-        for name in decision.settled:
-            provenance[name] = {key: value for key, value in provenance[name].items() if key != "offered"}
-        wanted = {name: offer.value for name, offer in decision.accepted.items()}
-        return decision, _write(locked, values, wanted, provenance, why=why, run=run, columns=columns)
+        values = [values_of(each.book) for each in asked]
+        offers = _by_known_names(asked, values)
+        decisions = [
+            decide(present, each.book.provenance, offered)
+            for each, present, offered in zip(asked, values, offers, strict=True)
+        ]
+        touched = [
+            number
+            for number, each in enumerate(asked)
+            if each.columns or decisions[number].changes_something(each.book.provenance)
+        ]
+        locked = _lock([asked[number].book for number in touched])
+        gone = {number for number in touched if asked[number].book.pk not in locked}
+        writings = {}
+        for number in touched:
+            if number in gone:
+                continue
+            book = locked[asked[number].book.pk]
+            if book is not asked[number].book:
+                values[number] = values_of(book)
+                decisions[number] = decide(values[number], book.provenance, offers[number])
+            wanted = {name: offer.value for name, offer in decisions[number].accepted.items()}
+            provenance = _told(decisions[number], book.provenance, now)
+            writings[number] = Writing(book, values[number], wanted, provenance, asked[number].columns)
+        changes = dict(zip(writings, _write(list(writings.values()), why=why, run=run), strict=True))
+    return [None if number in gone else (decision, changes.get(number)) for number, decision in enumerate(decisions)]
 
 
-def _by_known_names(name: str, present: Value, offer: Offer) -> Offer:
-    """With the names that the rows have: an author's other name is no other author. Two queries where it differs."""
-    model = MODELS.get(name)
-    if model is None or is_same(name, present, offer.value):
-        return offer
+def _told(decision: Decision, known: Mapping[str, Any], now: datetime) -> dict[str, Any]:
+    """The provenance once the decision is written."""
+    provenance = dict(known)
+    for name, offer in decision.accepted.items():
+        provenance[name] = {"source": offer.source, "at": now.isoformat()}
+    for name, offered in decision.refused.items():
+        provenance[name] = {**provenance.get(name, {}), "offered": {**offered, "at": now.isoformat()}}
+    for name in decision.settled:
+        provenance[name] = {key: value for key, value in provenance[name].items() if key != "offered"}
+    return provenance
+
+
+def _by_known_names(asked: Sequence[Offered], values: Sequence[Mapping[str, Value]]) -> list[dict[str, Offer]]:
+    """With the names that the rows have: an author's other name is no other author. Two queries a field where it differs."""
+    differ: dict[str, list[str]] = {}
+    for each, present in zip(asked, values, strict=True):
+        for name in MODELS.keys() & each.offers.keys():
+            offered = each.offers[name].value
+            if not is_same(name, present[name], offered):
+                differ.setdefault(name, []).extend(_names_in(name, offered))
+    known = {name: known_names(MODELS[name], differ[name]) for name in MODELS if name in differ}
+    return [
+        {
+            name: Offer(_renamed(name, offer.value, known[name]), offer.source)
+            if name in known and not is_same(name, present[name], offer.value)
+            else offer
+            for name, offer in each.offers.items()
+        }
+        for each, present in zip(asked, values, strict=True)
+    ]
+
+
+def _names_in(name: str, value: Value) -> list[str]:
+    return [series for series, _ in value] if name == "series" else list(value)
+
+
+def _renamed(name: str, value: Value, known: Mapping[str, str]) -> Value:
+    """`value` with the known names, each once."""
     if name == "series":
-        known = known_names(model, [series for series, _ in offer.value])
-        places = {known[key_of(series)]: [known[key_of(series)], place] for series, place in reversed(offer.value)}
-        return Offer(list(places.values())[::-1], offer.source)
-    return Offer(list(dict.fromkeys(known_names(model, offer.value).values())), offer.source)
+        places = {known[key_of(series)]: [known[key_of(series)], place] for series, place in reversed(value)}
+        return list(places.values())[::-1]
+    return list(dict.fromkeys(known[key] for each in value if (key := key_of(each))))
 
 
 def edit(
@@ -302,6 +385,7 @@ def edit(
     """A person's values, blank ones too. What they change is locked; `unlock` are fields that sources may write again."""
     now = timezone.now()
     with transaction.atomic():
+        _lock_work(wanted)
         locked = _locked(book.pk)
         values = values_of(locked)
         wanted = {name: value for name, value in wanted.items() if value != values[name]}
@@ -312,7 +396,7 @@ def edit(
             # Of nobody, so that every source may write it again.
             known = {key: value for key, value in provenance.get(name, {}).items() if key != "locked"}
             provenance[name] = {**known, "source": UNLOCKED}
-        return _write(locked, values, wanted, provenance, why=f"edited by {by.get_username()}", by=by)
+        return _write([Writing(locked, values, wanted, provenance)], why=f"edited by {by.get_username()}", by=by)[0]
 
 
 def take(book: Book, name: str, *, said_at: str, by: User) -> BookChange | None:
@@ -321,6 +405,7 @@ def take(book: Book, name: str, *, said_at: str, by: User) -> BookChange | None:
     said_at: the `at` of what the person saw. None: the source says something else by now, or nothing.
     """
     with transaction.atomic():
+        _lock_work([name])
         locked = _locked(book.pk)
         offered = locked.provenance.get(name, {}).get("offered", {})
         if offered.get("at") != said_at:
@@ -328,12 +413,14 @@ def take(book: Book, name: str, *, said_at: str, by: User) -> BookChange | None:
         provenance = dict(locked.provenance)
         provenance[name] = {"source": offered["source"], "at": timezone.now().isoformat()}
         why = f"taken from {offered['source']} by {by.get_username()}"
-        return _write(locked, values_of(locked), {name: offered["value"]}, provenance, why=why, by=by)
+        wanted = {name: offered["value"]}
+        return _write([Writing(locked, values_of(locked), wanted, provenance)], why=why, by=by)[0]
 
 
 def undo(change: BookChange) -> list[str]:
     """Puts back what the change replaced; the fields that were written again since are left, and returned."""
     with transaction.atomic():
+        _lock_work(change.before if change.by_id is not None else ())
         book = _locked(change.book_id)
         values, provenance = values_of(book), dict(book.provenance)
         wanted, left = {}, []
@@ -351,10 +438,57 @@ def undo(change: BookChange) -> list[str]:
             provenance.pop(name, None)
             if before["provenance"] is not None:
                 provenance[name] = before["provenance"]
-        _store(book, values, wanted, provenance, {})
+        _store([Writing(book, values, wanted, provenance, _with_cover(change.before, wanted))])
+        if change.by_id is not None and wanted.keys() & _OF_THE_WORK:
+            settle_work(book)
         change.undone_at = timezone.now()
         change.save(update_fields=["undone_at"])
     return left
+
+
+def written_by(change: BookChange) -> set[str]:
+    """The sources of what it wrote."""
+    return {
+        str(told["provenance"].get("source", ""))
+        for name, told in change.after.items()
+        if told["provenance"] and _written(told["provenance"]) != _written(change.before[name]["provenance"])
+    }
+
+
+def withdraw(book: Book, source: str, *, why: str, by: User) -> tuple[list[str], list[str]]:
+    """What `source` wrote, and nobody has written since, gives way to what stood there before; what it offers is forgotten.
+
+    Returns the fields that were put back, and those of which nothing tells what stood there.
+    """
+    with transaction.atomic():
+        lock_making()
+        locked = _locked(book.pk)
+        values, provenance = values_of(locked), dict(locked.provenance)
+        mine = {name: known for name, known in provenance.items() if known.get("source") == source}
+        before: dict[str, Any] = {}
+        # Back through what it wrote over itself, to what was there before all of it.
+        for change in BookChange.objects.filter(book=locked, undone_at=None).order_by("-pk").iterator(chunk_size=100):
+            for name in mine.keys() & change.after.keys():
+                earlier, is_of_it = change.before[name], mine[name].get("source") == source
+                if is_of_it and _written(change.after[name]["provenance"]) == _written(mine[name]):
+                    before[name], mine[name] = earlier, earlier["provenance"] or {}
+        put_back = [name for name in FIELDS if name in before and mine[name].get("source") != source]
+        for name in put_back:
+            provenance[name] = mine[name]
+        for name, known in provenance.items():
+            if known.get("offered", {}).get("source") == source:
+                provenance[name] = {key: value for key, value in known.items() if key != "offered"}
+        provenance = {name: known for name, known in provenance.items() if known}
+        wanted = {name: before[name]["value"] for name in put_back}
+        writing = Writing(locked, values, wanted, provenance, _with_cover(before, wanted))
+        _write([writing], why=why, by=by)
+    return put_back, [name for name in FIELDS if provenance.get(name, {}).get("source") == source]
+
+
+def _with_cover(before: Mapping[str, Any], wanted: Mapping[str, Value]) -> dict[str, Any]:
+    """The cover that belongs to the address which is put back; without its file it is fetched at the next refresh."""
+    cover = before["cover_url"].get("cover", "") if "cover_url" in wanted else ""
+    return {"cover": cover} if cover and covers.keeps(cover) else {}
 
 
 def _written(provenance: Mapping[str, Any] | None) -> tuple[Any, Any]:
@@ -363,101 +497,140 @@ def _written(provenance: Mapping[str, Any] | None) -> tuple[Any, Any]:
     return known.get("source"), known.get("at")
 
 
-def _locked(pk: int, read: Book | None = None) -> Book:
-    """As it is now. `read` where nothing of it was written since: what writes a field writes its provenance."""
-    if read is not None:
-        known = Book.objects.select_for_update().values_list("provenance", flat=True).get(pk=pk)
-        if known == read.provenance:
-            return read
+def _lock_work(names: Iterable[str]) -> None:
+    """Before the book, where fields change that say which work it is of."""
+    if not _OF_THE_WORK.isdisjoint(names):
+        lock_making()
+
+
+def _locked(pk: int) -> Book:
+    """As it is now."""
     return books_with_names(Book.objects.select_for_update()).get(pk=pk)
 
 
+def _lock(books: Sequence[Book]) -> dict[int, Book]:
+    """By key, those that are there, as they are now: the same where nothing of it was written since it was read.
+
+    What writes a field writes its provenance.
+    """
+    read = {book.pk: book for book in books}
+    # In order, as others lock them who want several.
+    rows = Book.objects.select_for_update().filter(pk__in=read).order_by("pk") if read else Book.objects.none()
+    stale = []
+    found = {}
+    for pk, provenance, cover in rows.values_list("pk", "provenance", "cover"):
+        found[pk] = read[pk]
+        read[pk].cover = cover
+        if provenance != read[pk].provenance:
+            stale.append(pk)
+    if stale:
+        found |= {book.pk: book for book in books_with_names(Book.objects.filter(pk__in=stale))}
+    return found
+
+
 def _write(
-    book: Book,
-    values: Mapping[str, Value],
-    wanted: Mapping[str, Value],
-    provenance: dict[str, Any],
-    *,
-    why: str,
-    run: MetadataRun | None = None,
-    by: User | None = None,
-    columns: Mapping[str, Any] | None = None,
-) -> BookChange | None:
+    writings: Sequence[Writing], *, why: str, run: MetadataRun | None = None, by: User | None = None
+) -> list[BookChange | None]:
+    """Store them, and what that changes of each."""
+    changes = [_change(each, why=why, run=run, by=by) for each in writings]
+    _store([each for each, change in zip(writings, changes, strict=True) if change or each.columns])
+    for each in writings:
+        if by is not None and each.wanted.keys() & _OF_THE_WORK:
+            settle_work(each.book)
+    BookChange.objects.bulk_create(change for change in changes if change)
+    return changes
+
+
+def _change(writing: Writing, *, why: str, run: MetadataRun | None, by: User | None) -> BookChange | None:
+    """Not saved yet; None where nothing is told."""
+    book, values, wanted, provenance = writing.book, writing.present, writing.wanted, writing.provenance
     known = book.provenance
     # Also where the value stays, and only what is noted of it changes: an undo puts that back as well.
     told = [name for name in FIELDS if name in wanted or provenance.get(name) != known.get(name)]
-    if told or columns:
-        _store(book, values, wanted, provenance, columns or {})
     if not told:
         return None
-    return BookChange.objects.create(
-        book=book,
-        run=run,
-        by=by,
-        why=why[:255],
-        before={name: {"value": values[name], "provenance": known.get(name)} for name in told},
-        after={name: {"value": wanted.get(name, values[name]), "provenance": provenance.get(name)} for name in told},
+    before = {name: {"value": values[name], "provenance": known.get(name)} for name in told}
+    if "cover_url" in wanted:
+        before["cover_url"]["cover"] = book.cover
+    after = {name: {"value": wanted.get(name, values[name]), "provenance": provenance.get(name)} for name in told}
+    return BookChange(book=book, run=run, by=by, why=why[:255], before=before, after=after)
+
+
+def _store(writings: Sequence[Writing]) -> None:
+    new = []
+    for each in writings:
+        changed = _set_columns(each)
+        if each.book._state.adding:
+            new.append(each.book)
+        elif changed:
+            _update(each.book, changed)
+    Book.objects.bulk_create(new)
+    for name, (model, through, related, column) in NAMES.items():
+        lists = _cleared(writings, name, through, related)
+        rows = rows_by_key(model, [one for each in lists for one in each.wanted[name]])
+        through._default_manager.bulk_create(
+            through(book=each.book, **{column: row}, number=number)
+            for each in lists
+            for number, row in enumerate(_each_once(rows, each.wanted[name]))
+        )
+    lists = _cleared(writings, "genres", Book.genres.through, "genres")
+    genres = rows_by_key(Genre, [one for each in lists for one in each.wanted["genres"]])
+    Book.genres.through._default_manager.bulk_create(
+        Book.genres.through(book=each.book, genre=row)
+        for each in lists
+        for row in _each_once(genres, each.wanted["genres"])
     )
+    lists = _cleared(writings, "series", SeriesEntry, "series_entries")
+    series = rows_by_key(Series, [one for each in lists for one, _ in each.wanted["series"]])
+    SeriesEntry.objects.bulk_create(entry for each in lists for entry in _entries(each, series))
 
 
-def _store(
-    book: Book,
-    present: Mapping[str, Value],
-    wanted: Mapping[str, Value],
-    provenance: dict[str, Any],
-    columns: Mapping[str, Any],
-) -> None:
-    """`present`: the values that `wanted` takes the place of."""
-    changed: dict[str, Any] = {**columns, "provenance": provenance}
+def _set_columns(writing: Writing) -> list[str]:
+    """The names of the columns that are other than they were."""
+    book, wanted = writing.book, writing.wanted
+    changed: dict[str, Any] = dict(writing.columns)
+    if writing.provenance != book.provenance:
+        changed["provenance"] = writing.provenance
     changed |= {name: wanted[name] for name in (*TEXTS, "abridged") if name in wanted}
     if "cover_url" in wanted:
-        changed["cover"] = ""  # The cover that is kept is of the address before.
+        changed.setdefault("cover", "")  # The cover that is kept is of the address before.
     if "runtime" in wanted:
         changed["runtime"] = None if wanted["runtime"] is None else timedelta(seconds=wanted["runtime"])
     for name, value in changed.items():
         setattr(book, name, value)
-    book.save(update_fields=None if book._state.adding else list(changed))
-    for name in NAMES.keys() & wanted.keys():
-        _set_names(book, name, wanted[name], is_empty(present.get(name)))
-    if "genres" in wanted:
-        _set_genres(book, wanted["genres"], is_empty(present.get("genres")))
-    if "series" in wanted:
-        _set_series(book, wanted["series"], is_empty(present.get("series")))
+    return list(changed)
 
 
-def _set_names(book: Book, name: str, names: list[str], was_empty: bool) -> None:
-    model, through, related, column = NAMES[name]
-    if not was_empty:
-        through._default_manager.filter(book=book).delete()
-    rows = rows_of(model, names)
-    through._default_manager.bulk_create(
-        through(book=book, **{column: row}, number=number) for number, row in enumerate(rows)
-    )
-    _forget(book, related)
+def _update(book: Book, names: list[str]) -> None:
+    """As text, for it comes with every book, and to compile it takes longer than to execute it."""
+    columns: list[Any] = [Book._meta.get_field(name) for name in names]
+    wanted = ", ".join(f"{connection.ops.quote_name(column.column)} = %s" for column in columns)
+    values = [column.get_db_prep_save(getattr(book, column.attname), connection) for column in columns]
+    with connection.cursor() as cursor:
+        cursor.execute(f"UPDATE audiobooks_book SET {wanted} WHERE id = %s", [*values, book.pk])
 
 
-def _set_genres(book: Book, names: list[str], was_empty: bool) -> None:
-    through = Book.genres.through
-    if not was_empty:
-        through._default_manager.filter(book=book).delete()
-    through._default_manager.bulk_create(through(book=book, genre=row) for row in rows_of(Genre, names))
-    _forget(book, "genres")
+def _cleared(writings: Sequence[Writing], name: str, through: Any, related: str) -> list[Writing]:
+    """Those that write this list, whose rows of before are gone, and what was read with the book of them."""
+    lists = [each for each in writings if name in each.wanted]
+    if had := [each.book.pk for each in lists if not is_empty(each.present.get(name))]:
+        through._default_manager.filter(book__in=had).delete()
+    for each in lists:
+        getattr(each.book, "_prefetched_objects_cache", {}).pop(related, None)
+    return lists
 
 
-def _forget(book: Book, related: str) -> None:
-    """What was read with the book of these is not so any more."""
-    getattr(book, "_prefetched_objects_cache", {}).pop(related, None)
+def _each_once(rows: Mapping[str, Any], names: Iterable[str]) -> list[Any]:
+    """In order; two names of one row are one."""
+    found = (rows[key] for name in names if (key := key_of(name)))
+    return list({row.pk: row for row in found}.values())
 
 
-def _set_series(book: Book, places: list[list[str]], was_empty: bool) -> None:
-    """One entry a series; of two names of one series, the first."""
-    if not was_empty:
-        SeriesEntry.objects.filter(book=book).delete()
-    _forget(book, "series_entries")
-    rows = rows_by_key(Series, [name for name, _ in places])
+def _entries(writing: Writing, rows: Mapping[str, Series]) -> list[SeriesEntry]:
+    """One a series; of two names of one series, the first."""
     entries: dict[int, SeriesEntry] = {}
-    for name, position in places:
+    for name, position in writing.wanted["series"]:
         if row := rows.get(key_of(name)):
-            entry = SeriesEntry(book=book, series=row, position=position, order=order_of(position))
+            entry = SeriesEntry(book=writing.book, series=row, position=position, order=order_of(position))
             entries.setdefault(row.pk, entry)
-    SeriesEntry.objects.bulk_create(entries.values())
+    return list(entries.values())

@@ -176,21 +176,27 @@ def import_upload(run: TaskRun, pk: int) -> None:
     for problem in problems[:LOGGED_PROBLEMS]:
         run.warning("Line %s: %s", problem.line, problem.sentence)
     run.progress(total=len(books))
-    helds = (held for _, held in books)
-    for (row, _), recorded in zip(books, record_each(helds, now=timezone.now()), strict=True):
-        run.progress(run.processed + 1, text=row.facts.title[:200])
+    for (row, _), recorded in zip(books, record_each(_until_stopped(run, books), now=timezone.now()), strict=False):
         counts[recorded.outcome] += 1
         if recorded.error:
             run.failed()
             run.error("Line %s: %s could not be recorded: %s", row.line, row.facts.title, recorded.error)
         else:
             run.succeeded()
-        if run.should_stop:
-            left = len(books) - run.processed
-            run.warning(
-                "Stopped: %s books are done, %s are not. Retry the Task within a day to go on.", run.processed, left
-            )
-            return
+    if left := len(books) - run.processed:
+        run.warning(
+            "Stopped: %s books are done, %s are not. Retry the Task within a day to go on.", run.processed, left
+        )
+        return
     run.result = dict(counts)
     run.log("%s", ", ".join(f"{name}: {count}" for name, count in counts.items()))
     upload.delete()
+
+
+def _until_stopped(run: TaskRun, books: list[tuple[ExportRow, Held]]) -> Iterator[Held]:
+    """Shows how far it is by what was taken: that is recorded, a hundred at a time."""
+    for row, held in books:
+        if run.should_stop:
+            return
+        run.progress(run.processed + 1, text=row.facts.title[:200])
+        yield held

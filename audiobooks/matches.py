@@ -1,4 +1,7 @@
-"""What a person decides of doubtful matches. It is remembered, and nothing but a person changes it."""
+"""What a person decides of doubtful matches. It is remembered, and nothing but a person changes it.
+
+What a record wrote while it was taken for the book's is taken back once it is not.
+"""
 
 from __future__ import annotations
 
@@ -8,43 +11,55 @@ from django.utils import timezone
 
 from scheduling.exceptions import NotAllowedNow
 
+from .fields import withdraw
 from .models import Book, ProviderMatch
+from .names import lock_making
 
 State = ProviderMatch.State
 
 
 def accept(match: ProviderMatch, by: User) -> None:
-    """It is the book's; what else the same provider proposed for the book is not.
+    """It is the book's; what else the same provider proposed for the book, or a person accepted before, is not.
 
     Raises:
         NotAllowedNow: a person has decided already.
     """
     with transaction.atomic():
         match = _undecided(match)
-        others = ProviderMatch.objects.filter(book=match.book_id, provider=match.provider, state=State.PROPOSED)
-        for other in others.exclude(pk=match.pk):
+        others = ProviderMatch.objects.filter(book=match.book_id, provider=match.provider)
+        for other in others.filter(state__in=(State.PROPOSED, State.ACCEPTED)).exclude(pk=match.pk):
             _decide(other, State.REJECTED, by)
         _decide(match, State.ACCEPTED, by)
 
 
-def reject(match: ProviderMatch, by: User) -> None:
+def reject(match: ProviderMatch, by: User) -> tuple[list[str], list[str]]:
     """It is not the book's.
+
+    Returns the fields whose values of it gave way to those before, and those of it that stay for want of any.
 
     Raises:
         NotAllowedNow: a person has decided already.
     """
     with transaction.atomic():
+        lock_making()
         _decide(_undecided(match), State.REJECTED, by)
+        return _take_back_values(match.book, match.provider, by)
 
 
-def reject_all(book: Book, by: User) -> int:
-    """None of what is proposed is the book's. How many were proposed."""
+def reject_all(book: Book, by: User) -> tuple[int, list[str], list[str]]:
+    """None of what is proposed is the book's. How many were proposed, and what `reject` returns."""
+    put_back: list[str] = []
+    stay: list[str] = []
     with transaction.atomic():
+        lock_making()
         _lock(book.pk)
         proposed = list(ProviderMatch.objects.filter(book=book, state=State.PROPOSED))
         for match in proposed:
             _decide(match, State.REJECTED, by)
-    return len(proposed)
+        for provider in sorted({match.provider for match in proposed}):
+            for names, found in zip((put_back, stay), _take_back_values(book, provider, by), strict=True):
+                names += found
+    return len(proposed), put_back, stay
 
 
 def take_back(match: ProviderMatch) -> None:
@@ -60,6 +75,13 @@ def take_back(match: ProviderMatch) -> None:
             raise NotAllowedNow("Nobody has decided about it.")
         match.state, match.decided_at, match.decided_by = State.PROPOSED, None, None
         match.save(update_fields=["state", "decided_at", "decided_by"])
+
+
+def _take_back_values(book: Book, provider: str, by: User) -> tuple[list[str], list[str]]:
+    """Unless another of the provider's records is the book's, which may have written them, or will write its own."""
+    if ProviderMatch.objects.filter(book=book, provider=provider, state__in=ProviderMatch.TAKEN).exists():
+        return [], []
+    return withdraw(book, provider, why=f"a record of {provider} was rejected by {by.get_username()}", by=by)
 
 
 def _undecided(match: ProviderMatch) -> ProviderMatch:

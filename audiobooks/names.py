@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TypeVar
 
+from django.db import connection
+
 from .library.albums import key_of
-from .models import Author, Authorship, Named, Work
+from .models import Author, Authorship, Book, Named, Work
 
 N = TypeVar("N", bound=Named)
+
+_MAKING_BOOKS = 7_301_401
+"""The number of a lock, of no meaning but that nothing else uses it."""
 
 
 def rows_of(model: type[N], names: Iterable[str]) -> list[N]:
@@ -36,7 +41,10 @@ def rows_by_key(model: type[N], names: Iterable[str]) -> dict[str, N]:
 
 def known_names(model: type[N], names: Iterable[str]) -> dict[str, str]:
     """Key of each name -> the name of its row, or the name itself where there is no row; in order."""
-    keys = {key: name for name in names if (key := key_of(name))}
+    keys: dict[str, str] = {}
+    for name in names:
+        if key := key_of(name):
+            keys.setdefault(key, name)
     found = _known(model, list(keys))
     return {key: found[key].name if key in found else name for key, name in keys.items()}
 
@@ -51,6 +59,16 @@ def _known(model: type[N], keys: list[str]) -> dict[str, N]:
     return found
 
 
+def lock_making() -> None:
+    """Until the end of the transaction nobody else looks for a book or work and makes it: else both might make it.
+
+    Before any row is locked. SQLite has one writer at a time anyway.
+    """
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_MAKING_BOOKS])
+
+
 def work_of(title: str, authors: Iterable[Author]) -> Work:
     """The work of this title by one of these authors, made where there is none."""
     key = key_of(title)
@@ -59,3 +77,23 @@ def work_of(title: str, authors: Iterable[Author]) -> Work:
     if known is None:
         return Work.objects.create(title=title[:512], key=key)
     return Work.objects.get(pk=known)
+
+
+def settle_work(book: Book) -> None:
+    """Hang a book whose title or authors a person changed on the work that an import would find or make for it."""
+    key, own = key_of(book.title), book.work
+    authors = Authorship.objects.filter(book=book).values("author")
+    others = Authorship.objects.filter(author__in=authors, book__work__key=key).exclude(book=book).order_by("book_id")
+    works = list(others.values_list("book__work", flat=True))
+    if own.pk in works:
+        return
+    if works:
+        book.work_id = works[0]
+    elif Book.objects.filter(work=own).exclude(pk=book.pk).exists():
+        book.work = Work.objects.create(title=book.title[:512], key=key)
+    else:
+        own.title, own.key = book.title[:512], key
+        own.save(update_fields=["title", "key"])
+        return
+    book.save(update_fields=["work"])
+    Work.objects.filter(pk=own.pk, books=None).delete()

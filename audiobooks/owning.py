@@ -9,9 +9,10 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice
+from pathlib import PurePosixPath
 from typing import Any, Literal, TypeVar
 
-from django.db import DataError, IntegrityError, connection, transaction
+from django.db import DataError, IntegrityError, transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from .facts import BookFacts
@@ -24,15 +25,16 @@ from .fields import (
     facts_of,
     is_empty,
     is_same,
-    new_book,
+    new_books,
     offers_of,
     values_of,
 )
 from .library.albums import key_of
+from .library.base import PATH_CHARACTERS
 from .matching.choose import choose
 from .matching.compare import OTHER_RUNTIME, Verdict
-from .models import Author, Book, Holding, LibraryFile, with_names
-from .names import rows_of, work_of
+from .models import Author, Book, Holding, LibraryFile, Work, with_names
+from .names import lock_making, rows_of, work_of
 
 T = TypeVar("T")
 
@@ -43,8 +45,6 @@ ALIKE = 20
 CHUNK = 100
 """Books looked up at once."""
 _HIGHEST = (Book.Standing.OWNED, Book.Standing.WANTED, Book.Standing.KNOWN)
-_MAKING_BOOKS = 7_301_401
-"""The number of a lock, of no meaning but that nothing else uses it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +79,8 @@ class Held:
 
     def columns(self) -> dict[str, Any]:
         """Of its Holding."""
-        return {"path": self.path[:1024], "formats": list(self.formats), "size": self.size}
+        path = self.path[:PATH_CHARACTERS]
+        return {"path": path, "name": name_at(path), "formats": list(self.formats), "size": self.size}
 
 
 Outcome = Literal["new", "changed", "same", "failed"]
@@ -95,7 +96,10 @@ class Recorded:
 
 
 def record_each(helds: Iterable[Held], *, now: datetime) -> Iterator[Recorded]:
-    """Record each in a transaction of its own, in order, one for one. What is recorded as it is costs no query of its own."""
+    """Record each, in order, one for one. What is recorded as it is, or is new and like no other, costs no query of its own.
+
+    All that was taken from `helds` is recorded, also where nobody waits for what came of it.
+    """
     rest = iter(helds)
     while chunk := list(islice(rest, CHUNK)):
         known = known_holdings(chunk)
@@ -109,15 +113,77 @@ def record_each(helds: Iterable[Held], *, now: datetime) -> Iterator[Recorded]:
             and _is_recorded(held, holding, by_pk[holding.book_id], speakers)
         }
         Holding.objects.filter(pk__in=same.values()).update(seen_at=now)
-        for held in chunk:
-            if (held.library, held.item) in same:
-                yield Recorded(held, "same")
-                continue
-            try:
-                recorded = Recorded(held, record(held, now=now)[1])
-            except (DataError, IntegrityError, OverflowError) as error:
-                recorded = Recorded(held, "failed", str(error).strip().partition("\n")[0])
-            yield recorded
+        outcomes: dict[tuple[str, str], Outcome] = dict.fromkeys(same, "same")
+        if any((held.library, held.item) not in known for held in chunk):
+            outcomes |= dict.fromkeys(_record_new(chunk, now=now), "new")
+        yield from [_recorded(held, outcomes.pop((held.library, held.item), None), now=now) for held in chunk]
+
+
+def _recorded(held: Held, outcome: Outcome | None, *, now: datetime) -> Recorded:
+    """In a transaction of its own, unless it is done."""
+    try:
+        return Recorded(held, outcome or record(held, now=now)[1])
+    except (DataError, IntegrityError, OverflowError) as error:
+        return Recorded(held, "failed", str(error).strip().partition("\n")[0])
+
+
+def _record_new(helds: Collection[Held], *, now: datetime) -> set[tuple[str, str]]:
+    """Record, in one transaction, those that can be no book that is known, nor one of the others; returns their keys."""
+    try:
+        with transaction.atomic():
+            lock_making()
+            new = _like_no_other(helds)
+            works = Work.objects.bulk_create(
+                Work(title=held.facts.title[:512], key=key_of(held.facts.title)) for held in new
+            )
+            wanted = [_new(held, work) for held, work in zip(new, works, strict=True)]
+            Holding.objects.bulk_create(
+                Holding(
+                    library=held.library,
+                    item=held.item,
+                    book=book,
+                    seen_at=now,
+                    missing_since=now if held.missing else None,
+                    **held.columns(),
+                )
+                for held, book in zip(new, new_books(wanted, now=now), strict=True)
+            )
+    except (DataError, IntegrityError, OverflowError):
+        # Each by itself, so that it is seen of which one.
+        return set()
+    return {(held.library, held.item) for held in new}
+
+
+def _new(held: Held, work: Work) -> tuple[Work, dict[str, Offer], dict[str, Any]]:
+    return work, offers_of(held.facts, held.facts.source), {"standing": held.standing}
+
+
+def _like_no_other(helds: Collection[Held]) -> list[Held]:
+    """Those of which `record` would find no holding, book or work, whatever of the others is recorded before."""
+    paths = {path for held in helds for path in held.own_paths}
+    keys = {key for held in helds for key in _title_keys(held.facts)}
+    taken: set[tuple[str, str]] = {*known_holdings(helds)}
+    taken |= {("path", path) for path in _values("path", paths)}
+    taken |= {("asin", asin) for asin in _values("asin", {held.facts.asin for held in helds} - {""})}
+    taken |= {("title", key) for key in _values("work__key", keys)}
+    new = []
+    for held in helds:
+        asin, key = held.facts.asin, key_of(held.facts.title)
+        marks: set[tuple[str, str]] = {(held.library, held.item), ("asin", asin)} - {("asin", "")}
+        found = marks | {("path", path) for path in held.own_paths}
+        found |= {("title", each) for each in _title_keys(held.facts)}
+        if key and taken.isdisjoint(found):
+            new.append(held)
+        taken |= marks | {("title", key)}
+    return new
+
+
+def _values(column: str, wanted: set[str]) -> set[str]:
+    """Those that books have."""
+    found: set[str] = set()
+    for part in _parts(sorted(wanted)):
+        found.update(Book.objects.filter(**{f"{column}__in": part}).values_list(column, flat=True).distinct())
+    return found
 
 
 def record(held: Held, *, now: datetime) -> tuple[Book, Outcome]:
@@ -136,7 +202,7 @@ def record(held: Held, *, now: datetime) -> tuple[Book, Outcome]:
         if book is None:
             outcome = "new"
             work = work_of(held.facts.title, rows_of(Author, held.facts.author_names))
-            book = new_book(work, offers_of(held.facts, held.facts.source), now=now, standing=held.standing)
+            (book,) = new_books([_new(held, work)], now=now)
         else:
             book = with_names(Book.objects.all()).get(pk=book.pk)
             offers = _offers(held, holding, book, _speakers([book.pk]))
@@ -158,16 +224,6 @@ def record(held: Held, *, now: datetime) -> tuple[Book, Outcome]:
         holding.missing_since = (holding.missing_since or now) if held.missing else None
         holding.save()
     return book, outcome
-
-
-def lock_making() -> None:
-    """Until the end of the transaction nobody else looks for a book and makes it: else both might make it.
-
-    SQLite has one writer at a time anyway.
-    """
-    if connection.vendor == "postgresql":
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_MAKING_BOOKS])
 
 
 def known_holdings(helds: Collection[Held]) -> dict[tuple[str, str], Holding]:
@@ -289,11 +345,17 @@ def _work_among(books: Sequence[Book], facts: BookFacts) -> int | None:
     return None
 
 
+def name_at(path: str) -> str:
+    """Of a Holding at this path, by which it is found from the end of the path."""
+    return PurePosixPath(path).name[:255]
+
+
 def held_at(path: str, facts: BookFacts) -> Book | None:
     """The book without files of ours that a server has at this path of our library folder."""
     if "/" not in path:
         return None
-    there = Holding.objects.filter(library__startswith=SERVER, path__endswith=f"/{path}", book__path=None)
+    named = Holding.objects.filter(name=name_at(path), book__path=None)
+    there = named.filter(library__startswith=SERVER, path__endswith=f"/{path}")
     books = (holding.book for holding in there.select_related("book").order_by("pk")[:ALIKE])
     return next((book for book in books if _may_be(book, facts)), None)
 

@@ -1,19 +1,22 @@
 """The verb behind both metadata refreshes: each book is asked about at the providers, and what they know is written by rule.
 
 A run goes over as many Tasks as it takes: what is left of it are the books not tried since it began, oldest first. Asking is
-done in threads; this one alone writes, each book in a transaction of its own.
+done in threads; this one alone writes, what was answered at about the same time in one transaction. What cannot be written
+costs its own book only.
 """
 
 from __future__ import annotations
 
 import threading
+import time
 import traceback
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.contrib.auth.models import User
@@ -26,27 +29,40 @@ from scheduling.exceptions import NotAllowedNow, TaskFailed
 from scheduling.models import Job, Task
 
 from . import covers
-from .exceptions import ServiceError
+from .exceptions import LeftAlone, ServiceError
 from .facts import BookFacts
-from .fields import OF_THE_RECORDING, Offer, apply, decide, facts_of, offers_of, undo, values_of
+from .fields import (
+    OF_THE_RECORDING,
+    Offer,
+    Offered,
+    apply_all,
+    decide,
+    facts_of,
+    offers_of,
+    undo,
+    values_of,
+    written_by,
+)
 from .http import Doorway
 from .matching.choose import choose
 from .matching.compare import Match, Verdict, compare
 from .metadata.base import Provider
 from .metadata.open_library import COVERS_REDIRECT_TO
 from .metadata.registry import ask, providers
-from .models import Book, MetadataRun, ProviderMatch, with_names
+from .models import Book, BookChange, MetadataRun, ProviderMatch, with_names
 from .trust import rank
 
 ASKERS = 8
 """Threads that ask. The pace of each host is kept by the doorway, whatever their number."""
 AHEAD = 32
-"""Books asked about before they are written."""
+"""Books asked about, or answered, before they are written."""
+TOGETHER = 16
+"""Books written at once, at most."""
 BATCH = 200
 UNANSWERED = 10
 """So many books in a row that no provider answered for end a Task: nobody is there."""
 LOOK = 0.5
-"""Seconds between two looks whether to stop, while an answer is waited for."""
+"""Seconds between two looks whether to stop, while an answer is waited for; what was answered before is written then."""
 PROPOSED = 5
 """Doubtful records of one provider kept for a person to choose from."""
 NEW_DAYS = 7
@@ -68,6 +84,8 @@ class Known:
     """Providers that have records for a person to choose from."""
     rejected: frozenset[tuple[str, str]]
     """(provider, record) that a person said are not."""
+    undone: frozenset[tuple[str, str]]
+    """(provider, record) of which a person took back what they wrote, and has not decided yet."""
 
 
 @dataclass
@@ -105,12 +123,20 @@ def find(http: Doorway, known: Known, provider: Provider) -> Answer:
         searched = ask(http, provider, "search", known.facts)
         matches = _judged(known, provider, (*looked_up.found, *searched.found))
         error = searched.error
-    if matches and matches[0].verdict is Verdict.STRONG:
+    if matches and matches[0].verdict is Verdict.STRONG and not _is_undone(known, provider, matches[0]):
         match = matches[0]
         same = match.same_recording if provider.knows_recordings else None
         return Answer(provider.name, match.theirs, match, same, error=error)
-    doubtful = [match for match in matches if match.verdict in (Verdict.LOW, Verdict.MEDIUM)]
+    doubtful = [
+        match
+        for match in matches
+        if match.verdict in (Verdict.LOW, Verdict.MEDIUM) or _is_undone(known, provider, match)
+    ]
     return Answer(provider.name, doubtful=doubtful[:PROPOSED], error=error)
+
+
+def _is_undone(known: Known, provider: Provider, match: Match) -> bool:
+    return (provider.name, match.theirs.id) in known.undone
 
 
 def _look_again(http: Doorway, known: Known, provider: Provider, taken: ProviderMatch) -> Answer:
@@ -149,8 +175,8 @@ def offers_from(answers: list[Answer]) -> dict[str, Offer]:
     return offers
 
 
-def _remember(known: Known, answers: list[Answer]) -> None:
-    """What was matched, and what a person has to look at. A decision that is there stays."""
+def _remember(known: Known, answers: list[Answer]) -> list[ProviderMatch]:
+    """What was matched, and what a person has to look at: to be added where there is no decision yet."""
     rows = []
     for answer in answers:
         mine = ProviderMatch.objects.filter(book=known.book, provider=answer.provider)
@@ -166,8 +192,7 @@ def _remember(known: Known, answers: list[Answer]) -> None:
         for match, state in found:
             key = {"record": match.theirs.id, "region": match.theirs.region}
             rows.append(ProviderMatch(book=known.book, provider=answer.provider, state=state, **key, **_columns(match)))
-    if rows:
-        ProviderMatch.objects.bulk_create(rows, ignore_conflicts=True)
+    return rows
 
 
 def _columns(match: Match) -> dict[str, Any]:
@@ -196,7 +221,7 @@ def refresh_books(run: TaskRun, kind: str) -> None:
             MetadataRun.objects.filter(pk=last.pk).update(state=MetadataRun.State.ABANDONED, finished_at=now)
             run.warning("%s was not finished in time; a new one begins.", last)
         elif last.state == MetadataRun.State.ASKS:
-            raise TaskFailed(_question(last))
+            raise TaskFailed(_question(last), retry=False)
         else:
             run.log("Going on with %s, begun at %s.", last, last.started_at.isoformat(timespec="seconds"))
             _Refresh(run, last).work()
@@ -209,7 +234,7 @@ def refresh_book(run: TaskRun, pk: int) -> None:
     TaskFailed: there is no such book, no provider, or none answers.
     """
     if not Book.objects.filter(pk=pk).exists():
-        raise TaskFailed(f"There is no book {pk}.")
+        raise TaskFailed(f"There is no book {pk}.", retry=False)
     record = MetadataRun.objects.create(kind=MetadataRun.Kind.ONE, started_at=timezone.now(), may_change_much=True)
     _Refresh(run, record, only=pk).work()
 
@@ -245,13 +270,14 @@ def undo_refresh(run: TaskRun, pk: int) -> None:
     """
     record = MetadataRun.objects.filter(pk=pk).first()
     if record is None:
-        raise TaskFailed(f"There is no refresh #{pk}.")
+        raise TaskFailed(f"There is no refresh #{pk}.", retry=False)
     try:
-        undone, left = undo_run(record)
+        undone, left = undo_run(record, run)
     except NotAllowedNow as error:
         raise TaskFailed(str(error)) from None
-    run.succeeded(undone)
     run.result = {"run": pk, "changes undone": undone, "fields written again since and left": left}
+    if run.saw_stop:
+        run.warning("Stopped: %s changes are undone, the others are not. Undo it again to go on.", undone)
 
 
 def let_go_on(record: MetadataRun) -> None:
@@ -273,8 +299,10 @@ def go_on(record: MetadataRun, *, by: User) -> Task:
     return _queue("metadata_new" if record.kind == MetadataRun.Kind.NEW else "metadata_full", by)
 
 
-def undo_run(record: MetadataRun) -> tuple[int, int]:
+def undo_run(record: MetadataRun, run: TaskRun | None = None) -> tuple[int, int]:
     """Put back what it replaced, book by book; what was broken off is gone on with by doing it again.
+
+    The matches by which it wrote wait for a person: else the next run would write the same. `run` shows how far it is.
 
     Returns how many changes were undone, and how many fields were written again since and left.
 
@@ -290,12 +318,29 @@ def undo_run(record: MetadataRun) -> tuple[int, int]:
         if locked.state == MetadataRun.State.UNDONE and not to_undo.exists():
             raise NotAllowedNow(f"{record} is undone already.")
         MetadataRun.objects.filter(pk=record.pk).update(state=MetadataRun.State.UNDONE, finished_at=timezone.now())
+    if run is not None:
+        run.progress(total=to_undo.count())
     undone = left = 0
-    while changes := list(to_undo[:BATCH]):
+    while changes := list(to_undo.select_related("book")[:BATCH]):
         for change in changes:
+            if run is not None and run.should_stop:
+                return undone, left
+            _leave_to_a_person(change)
             left += len(undo(change))
             undone += 1
+            if run is not None:
+                run.progress(undone, text=change.book.title[:200])
+                run.succeeded()
     return undone, left
+
+
+def _leave_to_a_person(change: BookChange) -> None:
+    taken = ProviderMatch.objects.filter(book=change.book_id, state=ProviderMatch.State.AUTOMATIC)
+    taken.filter(provider__in=written_by(change)).update(state=ProviderMatch.State.PROPOSED, undone=True)
+
+
+Asked = Mapping[str, Future[Answer]]
+"""By provider: each its own, so that a bug in one adapter costs no answers of the others."""
 
 
 class _Askers:
@@ -305,6 +350,8 @@ class _Askers:
         self.http = Doorway()
         self.providers = providers()
         self._is_over = False
+        self._quiet: dict[str, tuple[float, str]] = {}
+        """Host of covers -> time.monotonic() until which it is to be left alone, and why."""
 
     def __enter__(self) -> _Askers:
         self._pool = ThreadPoolExecutor(ASKERS, thread_name_prefix="ask")
@@ -317,30 +364,36 @@ class _Askers:
             self._pool.submit(_close_connection, together)
         self._pool.shutdown()
 
-    def ask(self, known: Known) -> Future[list[Answer]]:
-        """One answer a provider, which may be one that failed; none once the block is over."""
-        return self._pool.submit(self._ask, known)
+    def ask(self, known: Known) -> Asked:
+        """One answer a provider, which may be one that failed, or that it knows nothing once the block is over."""
+        return {provider.name: self._pool.submit(self._ask, known, provider) for provider in self.providers}
 
-    def _ask(self, known: Known) -> list[Answer]:
+    def _ask(self, known: Known, provider: Provider) -> Answer:
+        if self._is_over:
+            return Answer(provider.name)
         # Open for good, so that not every statement makes one of its own.
         connection.ensure_connection()
-        answers = []
-        for provider in self.providers:
-            if self._is_over:
-                break
-            answers.append(find(self.http, known, provider))
-        return answers
+        return find(self.http, known, provider)
 
-    def fetch_cover(self, pk: int) -> Future[str]:
+    def fetch_cover(self, pk: int, url: str) -> Future[str]:
         """Why there is none, or empty."""
-        return self._pool.submit(self._fetch_cover, pk)
+        return self._pool.submit(self._fetch_cover, pk, url)
 
-    def _fetch_cover(self, pk: int) -> str:
-        book = None if self._is_over else Book.objects.filter(pk=pk).only("cover_url", "cover").first()
-        if book is None:
+    def _fetch_cover(self, pk: int, url: str) -> str:
+        if self._is_over:
             return ""
+        host = urlsplit(url).netloc
+        until, why = self._quiet.get(host, (0.0, ""))
+        if time.monotonic() < until:
+            return why
+        # Open for good, so that not every statement makes one of its own.
+        connection.ensure_connection()
         try:
-            covers.fetch(book, self._download)
+            covers.fetch(Book(pk=pk, cover_url=url), self._download)
+        except LeftAlone as error:
+            if error.retry_after is not None:
+                self._quiet[host] = time.monotonic() + error.retry_after.total_seconds(), str(error)
+            return str(error)
         except (ServiceError, covers.CoverError, OSError) as error:
             return str(error)
         return ""
@@ -353,6 +406,19 @@ def _close_connection(together: threading.Barrier) -> None:
     # Each thread has one of its own, and waits so that no other takes its turn.
     connections.close_all()
     together.wait(timeout=60)
+
+
+@dataclass(frozen=True)
+class Due:
+    """A book of which the answers are to be written."""
+
+    known: Known
+    answers: list[Answer]
+    offers: dict[str, Offer]
+
+    def columns(self, now: datetime) -> dict[str, Any]:
+        is_described = any(answer.record for answer in self.answers)
+        return {"tried_at": now, "refreshed_at": now} if is_described else {"tried_at": now}
 
 
 class _Refresh:
@@ -368,18 +434,25 @@ class _Refresh:
         self.reviews = 0
         self.reasons: dict[str, str] = {}
         self.covers: deque[Future[str]] = deque()
+        self.lacking: Counter[str] = Counter()
+        """Why a cover could not be had -> how many."""
+        self.due: list[Due] = []
 
     def work(self) -> None:
         askers = _Askers()
         if not askers.providers:
-            raise TaskFailed("No metadata provider is turned on (METADATA_PROVIDERS). Nothing was done.")
+            raise TaskFailed("No metadata provider is turned on (METADATA_PROVIDERS). Nothing was done.", retry=False)
         going = MetadataRun.objects.filter(pk=self.record.pk, state=MetadataRun.State.RUNNING)
         if not going.update(task_id=self.run.task_id):
             raise TaskFailed(f"{self.record} was undone just now. Nothing was done.")
         self.run.progress(total=self._left().count())
         self.limit = max(LEAST_GUARDED, self.books.count() * settings.METADATA_GUARD_PERCENT // 100)
         with askers:
-            finished = self._go_through(askers)
+            try:
+                finished = self._go_through(askers) and self._write(askers) and self._have_covers(0)
+            finally:
+                # Also where it ends before: what was answered is written.
+                self._write(askers)
         is_silent = self.silent > 0 and self.silent == self.run.processed
         if finished and not is_silent:
             going.update(state=MetadataRun.State.FINISHED, finished_at=timezone.now())
@@ -389,12 +462,12 @@ class _Refresh:
 
     def _go_through(self, askers: _Askers) -> bool:
         """Whether nothing is left."""
-        asked: deque[tuple[Known, Future[list[Answer]]]] = deque()
+        asked: deque[tuple[Known, Asked]] = deque()
         for known in self._known():
             asked.append((known, askers.ask(known)))
-            if len(asked) >= AHEAD and not self._settle(askers, *asked.popleft()):
+            if len(asked) + len(self.due) >= AHEAD and not self._settle(askers, *asked.popleft()):
                 return False
-        return all(self._settle(askers, *each) for each in asked) and self._have_covers(0)
+        return all(self._settle(askers, *each) for each in asked)
 
     def _left(self) -> QuerySet[Book]:
         return self.books.filter(Q(tried_at=None) | Q(tried_at__lt=self.record.started_at))
@@ -423,16 +496,19 @@ class _Refresh:
                 if self.run.should_stop:
                     return False
             if reason := self.covers.popleft().result():
-                self.run.warning("A cover could not be had: %s", reason)
+                if reason not in self.lacking:
+                    self.run.warning("A cover could not be had: %s", reason)
+                self.lacking[reason] += 1
         return True
 
-    def _settle(self, askers: _Askers, known: Known, asked: Future[list[Answer]]) -> bool:
-        """Wait for the answers about one book, and write them. False where it is to stop instead."""
+    def _settle(self, askers: _Askers, known: Known, asked: Asked) -> bool:
+        """Wait for the answers about one book, to be written with others. False where it is to stop instead."""
         while True:
             if self.run.should_stop:
                 return False
-            if asked.done() or wait([asked], timeout=LOOK).done:
+            if all(future.done() for future in asked.values()) or not wait(asked.values(), timeout=LOOK).not_done:
                 break
+            self._write(askers)
         answers = self._answers(known, asked)
         self.run.progress(self.run.processed + 1, text=known.facts.title[:200])
         if all(answer.is_none for answer in answers):
@@ -443,61 +519,83 @@ class _Refresh:
                 raise TaskFailed(self._nobody())
             return True
         self.unanswered = 0
-        if self._write(known, answers):
-            self.covers.append(askers.fetch_cover(known.book.pk))
+        due = Due(known, answers, offers_from(answers))
+        self._guard(askers, due)
+        self.due.append(due)
         self.run.succeeded()
+        if len(self.due) >= TOGETHER:
+            self._write(askers)
         return self._have_covers(AHEAD)
 
-    def _answers(self, known: Known, asked: Future[list[Answer]]) -> list[Answer]:
-        """None where asking broke: one book that an adapter cannot digest does not keep the others from being asked about."""
-        if (broke := asked.exception()) is not None:
-            self.run.error("%s could not be asked about.\n%s", known.book, "".join(traceback.format_exception(broke)))
-            self.reasons["error"] = f"{type(broke).__name__}: {broke}"
-            return []
-        answers = asked.result()
-        for answer in answers:
+    def _answers(self, known: Known, asked: Asked) -> list[Answer]:
+        """None of a provider where asking it broke: a record that an adapter cannot digest keeps nothing else from being asked."""
+        answers = []
+        for provider, future in asked.items():
+            if (broke := future.exception()) is not None:
+                told = "".join(traceback.format_exception(broke))
+                self.run.error("%s could not be asked about at %s.\n%s", known.book, provider, told)
+                self.reasons[provider] = f"{type(broke).__name__}: {broke}"
+                continue
+            answers.append(answer := future.result())
             if answer.error is not None:
-                self.reasons[answer.provider] = str(answer.error)
+                self.reasons[provider] = str(answer.error)
         return answers
 
-    def _write(self, known: Known, answers: list[Answer]) -> bool:
-        """Whether the book now has the address of a cover, and no cover."""
-        now = timezone.now()
-        offers = offers_from(answers)
-        is_full = self.record.replaced >= self.limit and not self.record.may_change_much
-        if is_full and decide(values_of(known.book), known.book.provenance, offers).replaces:
+    def _guard(self, askers: _Askers, due: Due) -> None:
+        """Stop and ask where one more book would be changed than the guard allows."""
+        if self.record.may_change_much or self.record.replaced + len(self.due) < self.limit:
+            return
+        self._write(askers)
+        book = due.known.book
+        if self.record.replaced >= self.limit and decide(values_of(book), book.provenance, due.offers).replaces:
             MetadataRun.objects.filter(pk=self.record.pk).update(state=MetadataRun.State.ASKS)
-            raise TaskFailed(_question(self.record))
-        columns: dict[str, Any] = {"tried_at": now}
-        if any(answer.record for answer in answers):
-            columns["refreshed_at"] = now
-        try:
-            return self._write_now(known, answers, offers, columns)
-        except Book.DoesNotExist:  # Deleted while it was asked about.
-            return False
-        except (DataError, IntegrityError, ValueError) as error:
-            # A value that no column takes, or a name that was merged away this moment, stops no other book.
-            self.run.error("%s could not be written: %s", known.book, error)
-            Book.objects.filter(pk=known.book.pk).update(tried_at=now)
-            return False
+            raise TaskFailed(_question(self.record), retry=False)
 
-    def _write_now(
-        self, known: Known, answers: list[Answer], offers: dict[str, Offer], columns: dict[str, Any]
-    ) -> bool:
-        now = columns["tried_at"]
+    def _write(self, askers: _Askers) -> bool:
+        """All that is due. True, for what is there to be done is done."""
+        due, self.due = self.due, []
+        for pk, url in self._written(due):
+            self.covers.append(askers.fetch_cover(pk, url))
+        return True
+
+    def _written(self, due: list[Due]) -> list[tuple[int, str]]:
+        """Write them together; where that fails each by itself, so that a value which no column takes, or a name that was
+        merged away this moment, stops no other book. Returns the books that have no cover, and where it is."""
+        if not due:
+            return []
+        try:
+            return self._write_together(due)
+        except (DataError, IntegrityError, ValueError) as error:
+            if len(due) > 1:
+                return [each for one in due for each in self._written([one])]
+            self.run.error("%s could not be written: %s", due[0].known.book, error)
+            Book.objects.filter(pk=due[0].known.book.pk).update(tried_at=timezone.now())
+            return []
+
+    def _write_together(self, due: list[Due]) -> list[tuple[int, str]]:
+        now = timezone.now()
+        offered = [Offered(each.known.book, each.offers, each.columns(now)) for each in due]
         with transaction.atomic():
-            decision, _ = apply(known.book, offers, why=str(self.record), now=now, run=self.record, columns=columns)
-            _remember(known, answers)
-            counts: dict[str, Any] = {"checked": F("checked") + 1}
-            if decision.accepted:
-                counts["changed"] = F("changed") + 1
-            if decision.replaces:
-                counts["replaced"] = F("replaced") + 1
-                self.record.replaced += 1
-            MetadataRun.objects.filter(pk=self.record.pk).update(**counts)
-            self.changed += bool(decision.accepted)
-            self.reviews += any(answer.doubtful for answer in answers)
-        return "cover_url" in decision.accepted or bool(known.book.cover_url and not known.book.cover)
+            done = apply_all(offered, why=str(self.record), now=now, run=self.record)
+            # What is not there was deleted while it was asked about.
+            written = [(each, one[0]) for each, one in zip(due, done, strict=True) if one is not None]
+            rows = [row for each, _ in written for row in _remember(each.known, each.answers)]
+            if rows:
+                ProviderMatch.objects.bulk_create(rows, ignore_conflicts=True)
+            changed = sum(bool(decision.accepted) for _, decision in written)
+            replaced = sum(decision.replaces for _, decision in written)
+            MetadataRun.objects.filter(pk=self.record.pk).update(
+                checked=F("checked") + len(written), changed=F("changed") + changed, replaced=F("replaced") + replaced
+            )
+        self.record.replaced += replaced
+        self.changed += changed
+        self.reviews += sum(any(answer.doubtful for answer in each.answers) for each, _ in written)
+        books = {each.known.book.pk: each.known.book for each, _ in written}
+        urls = {pk: book.cover_url for pk, book in books.items() if not book.cover}
+        for each, decision in written:
+            if "cover_url" in decision.accepted:
+                urls[each.known.book.pk] = decision.accepted["cover_url"].value
+        return [(pk, url) for pk, url in urls.items() if url]
 
     def _nobody(self) -> str:
         reasons = " ".join(f"{name}: {reason}" for name, reason in self.reasons.items())
@@ -515,6 +613,8 @@ class _Refresh:
         self.run.log("%s", ", ".join(f"{name}: {count}" for name, count in self.run.result.items()))
         for name, reason in self.reasons.items():
             self.run.warning("%s: %s", name, reason)
+        for reason, count in self.lacking.most_common(20):
+            self.run.warning("Covers that could not be had: %s. %s", count, reason)
 
 
 def _books_of(record: MetadataRun) -> QuerySet[Book]:
@@ -541,6 +641,9 @@ def _with_matches(batch: list[Book]) -> Iterator[Known]:
             {row.provider: row for row in taken},
             frozenset(row.provider for row in mine if row.state == ProviderMatch.State.PROPOSED),
             frozenset((row.provider, row.record) for row in mine if row.state == ProviderMatch.State.REJECTED),
+            frozenset(
+                (row.provider, row.record) for row in mine if row.undone and row.state == ProviderMatch.State.PROPOSED
+            ),
         )
 
 

@@ -33,8 +33,8 @@ from .library.folder import Walk, find_books, parse_location
 from .library.tags import read_tags
 from .matching.names import language_code
 from .models import Author, Book, LibraryFile
-from .names import rows_of, work_of
-from .owning import find_book, held_at, lock_making, mark_books_missing
+from .names import lock_making, rows_of, work_of
+from .owning import find_book, held_at, mark_books_missing
 from .trust import FOLDER
 
 T = TypeVar("T")

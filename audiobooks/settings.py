@@ -253,4 +253,5 @@ UNFOLD = {
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("audiobooks/icon.svg")}],
     "SHOW_HISTORY": True,
     "SCRIPTS": [lambda request: static("scheduling/zone.js")],
+    "SIDEBAR": {"navigation": "audiobooks.navigation.navigation"},
 }

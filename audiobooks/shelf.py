@@ -6,7 +6,7 @@ Complete or nothing: where reading it breaks off, nothing is said of what is the
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import PurePosixPath
 
@@ -49,16 +49,15 @@ def scan_server(run: TaskRun, server: Audiobookshelf) -> tuple[LibraryItem, ...]
     libraries = {library_of(library.id) for library in inventory.libraries}
     counts: Counter[str] = Counter(items=len(inventory.items), moved=_follow(inventory.items, libraries))
     run.progress(total=run.processed + len(inventory.items))
-    for recorded in record_each(map(held_of, inventory.items), now=now):
-        run.progress(run.processed + 1, text=recorded.held.facts.title[:200])
+    for recorded in record_each(_until_stopped(run, inventory.items), now=now):
         counts[recorded.outcome] += 1
         if recorded.error:
             run.failed()
             run.error("%s could not be recorded: %s", recorded.held.path or recorded.held.item, recorded.error)
         else:
             run.succeeded()
-        if run.should_stop:
-            return ()
+    if run.saw_stop:
+        return ()
     named = {(library_of(item.library_id), item.id) for item in inventory.items}
     counts["missing"] = mark_missing(libraries, named, now=now)
     if counts["missing"]:
@@ -67,6 +66,14 @@ def scan_server(run: TaskRun, server: Audiobookshelf) -> tuple[LibraryItem, ...]
     told = ", ".join(f"{name}: {count}" for name, count in counts.items())
     run.log("Audiobookshelf %s: %s", inventory.version, told)
     return inventory.items
+
+
+def _until_stopped(run: TaskRun, items: Iterable[LibraryItem]) -> Iterator[Held]:
+    for held in map(held_of, items):
+        if run.should_stop:
+            return
+        run.progress(run.processed + 1, text=held.facts.title[:200])
+        yield held
 
 
 def library_of(library_id: str) -> str:

@@ -9,9 +9,9 @@ from scheduling.context import TaskRun
 from scheduling.exceptions import TaskFailed
 from scheduling.registry import task
 
-from . import charts, crawl, guides, imports, proposing, refresh, scan, shelf, write_back
+from . import charts, covers, crawl, guides, imports, proposing, refresh, scan, shelf, write_back
 from .exceptions import LibraryError
-from .models import MetadataRun
+from .models import LibraryFile, MetadataRun
 from .models.network import forget_unused
 
 
@@ -37,12 +37,21 @@ def library_scan(run: TaskRun) -> None:
     proposing.look_at_books(added_since=began)
     imports.forget_old_uploads()
     forget_unused()
+    try:
+        covers.remove_unused()
+    except OSError as error:
+        run.warning("Covers that no book has any more could not be removed: %s", error)
     if problems:
         raise TaskFailed(" ".join(problems))
 
 
 def _scan_folder(run: TaskRun) -> None:
-    scan.scan_library(run, root=settings.AUDIOBOOKS_LIBRARY)
+    root = settings.AUDIOBOOKS_LIBRARY
+    has_server = settings.AUDIOBOOKSHELF_URL and settings.AUDIOBOOKSHELF_KEY
+    if has_server and root == settings.BASE_DIR / "library" and not root.exists() and not LibraryFile.objects.exists():
+        run.log("There is no folder %s; only Audiobookshelf is read. AUDIOBOOKS_LIBRARY names another folder.", root)
+        return
+    scan.scan_library(run, root=root)
 
 
 def _scan_server(run: TaskRun) -> None:

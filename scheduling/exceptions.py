@@ -31,7 +31,14 @@ class ArgumentError(SchedulingError):
 
 
 class TaskFailed(SchedulingError):
-    """Raised by a task function to fail its Task with a sentence instead of a traceback."""
+    """Raised by a task function to fail its Task with a sentence instead of a traceback.
+
+    retry: False where trying again changes nothing until a person does something, so that the Job's retries are not used.
+    """
+
+    def __init__(self, message: str, *, retry: bool = True) -> None:
+        super().__init__(message)
+        self.retry = retry
 
 
 class TaskCancelled(SchedulingError):

@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What is written when a run has ended. `result` is JSON text ('' is none)."""
+    """What is written when a run has ended. `result` is JSON text ('' is none). retry: whether its Job's retries apply."""
 
     status: str
     reason: str = ""
@@ -36,12 +36,13 @@ class Outcome:
     items_failed: int = 0
     progress_total: int | None = None
     progress_text: str = ""
+    retry: bool = True
 
     def fields(self) -> dict[str, Any]:
-        return {
-            **vars(self),
-            "result": json.loads(self.result) if self.result else None,
-        }
+        """The columns of a Task."""
+        columns = {**vars(self), "result": json.loads(self.result) if self.result else None}
+        del columns["retry"]
+        return columns
 
 
 @dataclass(frozen=True)
@@ -134,7 +135,8 @@ def _close(ended: list[Ended], outcome: Outcome, owner: SchedulerProcess | None)
         jobs = {pk: Job.objects.locked_if_there(pk) for pk in sorted({task.job_id for task in tasks if task.job_id})}
         held = list(mine.select_for_update().values_list("pk", flat=True))
         mine.filter(pk__in=held).update(**fields)
-        retried = [_retry(task, job) for task in tasks if task.pk in held and (job := jobs.get(task.job_id or ""))]
+        due = [task for task in tasks if task.pk in held and outcome.retry]
+        retried = [_retry(task, job) for task in due if (job := jobs.get(task.job_id or ""))]
         if any(retried):
             wakeups.announce()
     # With those whose commit had its answer lost.

@@ -14,6 +14,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any, TextIO
 
 from django.db import transaction
@@ -134,7 +135,7 @@ def execute(function: TaskFunction, run: TaskRun, arguments: Mapping[str, Any]) 
         function.function(run, **function.call_arguments(arguments))
         return _outcome(run, Task.Status.CANCELLED if run.saw_stop else Task.Status.COMPLETED)
     except TaskFailed as failure:
-        return _outcome(run, Task.Status.FAILED, str(failure))
+        return replace(_outcome(run, Task.Status.FAILED, str(failure)), retry=failure.retry)
     except (TaskStopped, KeyboardInterrupt):
         return _outcome(run, Task.Status.CANCELLED)
     except BaseException:  # noqa: BLE001  The one place where any error of any task function ends up.

@@ -9,6 +9,7 @@ from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.core.validators import ProhibitNullCharactersValidator
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
 from audiobooks.display import label_of, place_in_words
@@ -57,6 +58,8 @@ class LinesField(forms.CharField):
         return "\n".join(value) if isinstance(value, list) else value
 
     def to_python(self, value: Any) -> Any:
+        # Of a list the validators of text see nothing.
+        ProhibitNullCharactersValidator()(value or "")
         return [line.strip() for line in (value or "").splitlines() if line.strip()]
 
 

@@ -196,12 +196,19 @@ def _accept(_: Any, request: HttpRequest, match: ProviderMatch) -> str:
 
 
 def _reject(_: Any, request: HttpRequest, match: ProviderMatch) -> str:
-    matches.reject(match, who(request))
-    return f"Rejected for {match.book}."
+    return f"Rejected for {match.book}.{_taken_back(*matches.reject(match, who(request)))}"
 
 
 def _none(_: Any, request: HttpRequest, match: ProviderMatch) -> str:
-    return f"Rejected for {match.book}: {matches.reject_all(match.book, who(request))}."
+    number, put_back, stay = matches.reject_all(match.book, who(request))
+    return f"Rejected for {match.book}: {number}.{_taken_back(put_back, stay)}"
+
+
+def _taken_back(put_back: list[str], stay: list[str]) -> str:
+    told = f" What it had written was taken back: {', '.join(map(label_of, put_back))}." if put_back else ""
+    if stay:
+        told += f" Nothing tells what stood there before, so this stays: {', '.join(map(label_of, stay))}."
+    return told
 
 
 def first_of_each_book(found: QuerySet[ProviderMatch]) -> QuerySet[ProviderMatch]:

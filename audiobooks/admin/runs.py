@@ -76,7 +76,7 @@ class MetadataRunAdmin(LibraryAdmin):
             changes=prepared(run.changes.select_related("by", "book")[:SHOWN_CHANGES], request),
             all_changes=reverse("admin:audiobooks_bookchange_changelist", query={"run__id__exact": run.pk}),
             may_allow=run.state == State.ASKS and request.user.has_perm("audiobooks.allow_metadatarun"),
-            may_undo=run.state in MAY_BE_UNDONE and request.user.has_perm("audiobooks.undo_metadatarun"),
+            may_undo=request.user.has_perm("audiobooks.undo_metadatarun") and _may_be_undone(run),
         )
         return super().render_change_form(request, context, *args, **kwargs)
 
@@ -86,6 +86,11 @@ class MetadataRunAdmin(LibraryAdmin):
 
     @post_action("audiobooks.undo_metadatarun")
     def undo_view(self, request: HttpRequest, run: MetadataRun) -> Task:
-        if run.state not in MAY_BE_UNDONE:
+        if not _may_be_undone(run):
             raise NotAllowedNow(f"It is {run.get_state_display()}.")
         return queue_undo(run, by=who(request))
+
+
+def _may_be_undone(run: MetadataRun) -> bool:
+    """One whose undoing was broken off may be undone again."""
+    return run.state in MAY_BE_UNDONE or run.changes.filter(undone_at=None).exists()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import html
 import re
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -383,13 +384,18 @@ def moved(before: Sequence[LibraryItem], after: Sequence[LibraryItem]) -> dict[s
     keys: tuple[Callable[[LibraryItem], str], ...] = (lambda item: item.path, lambda item: item.facts.asin)
     pairs: dict[str, str] = {}
     for key in keys:
-        lost = [item for item in lost if item.id not in pairs]
-        found = [item for item in found if item.id not in pairs.values()]
+        taken = set(pairs.values())
+        olds, news = defaultdict(list), defaultdict(list)
         for item in lost:
-            twins = [other for other in lost if key(other) == key(item)]
-            same = [other for other in found if key(other) == key(item)]
-            if key(item) and len(twins) == len(same) == 1:
-                pairs[item.id] = same[0].id
+            if item.id not in pairs:
+                olds[key(item)].append(item.id)
+        for item in found:
+            if item.id not in taken:
+                news[key(item)].append(item.id)
+        for said, (old, *twins) in olds.items():
+            same = news.get(said, [])
+            if said and not twins and len(same) == 1:
+                pairs[old] = same[0]
     return pairs
 
 

@@ -164,6 +164,9 @@ class Holding(models.Model):
     library = models.CharField(max_length=100, help_text="Such as audiobookshelf:LIBRARY or libation.")
     item = models.CharField(max_length=255, help_text="The library's own identifier of it.")
     path = models.CharField(max_length=PATH_CHARACTERS, blank=True)
+    name = models.CharField(
+        max_length=255, blank=True, db_index=True, editable=False, help_text="The last part of the path."
+    )
     formats = models.JSONField(default=list, blank=True)
     size = models.BigIntegerField(null=True, blank=True, help_text="Bytes.")
     seen_at = models.DateTimeField(help_text="When the library last named it.")

@@ -31,6 +31,9 @@ class ProviderMatch(models.Model):
     facts = models.JSONField(default=dict, help_text="The record as it was when it was compared.")
     same_recording = models.BooleanField(null=True, help_text="Whether it is this very recording, where that is known.")
     made_at = models.DateTimeField(auto_now_add=True)
+    undone = models.BooleanField(
+        default=False, help_text="What it wrote by rule was undone, so only a person takes it again."
+    )
     decided_at = models.DateTimeField(null=True, blank=True)
     decided_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True)
 

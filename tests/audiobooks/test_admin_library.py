@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from django.contrib import admin
 from django.contrib.auth.models import User
 from django.db import connection
 from django.test import Client
@@ -12,6 +13,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from audiobooks.models import Book, LibraryFile, Series, SeriesEntry, Work
+from tests.scheduling.making import person
 
 pytestmark = pytest.mark.django_db
 
@@ -57,3 +59,19 @@ def test_the_page_of_a_book_shows_a_hundred_files_and_leads_to_all_of_them(clien
     assert link is not None
     files = client.get(link[1])
     assert files.context["cl"].result_count == 300
+
+
+def test_the_sidebar_holds_what_this_person_may_look_at_once(admin_client: Client, roles: None) -> None:
+    def links(client: Client) -> list[str]:
+        page = client.get("/admin/").content.decode()
+        sidebar = page.partition('id="nav-sidebar-apps"')[2].partition("</div>\n\n    ")[0]
+        return re.findall(r'<a href="(/admin/[^"]*)"', sidebar)
+
+    everything = links(admin_client)
+    assert everything[:3] == ["/admin/", "/admin/scheduling/job/", "/admin/scheduling/task/"]
+    assert len(set(everything)) == len(everything)
+    assert {f"/admin/{model._meta.app_label}/{model._meta.model_name}/" for model in admin.site._registry} == {
+        link for link in everything if link != "/admin/"
+    }
+    seen = links(person("view_job"))
+    assert seen == ["/admin/", "/admin/scheduling/job/"]

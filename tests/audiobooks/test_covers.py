@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
 import struct
+import time
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +18,7 @@ from django.urls import reverse
 from PIL import Image
 
 from audiobooks import covers
+from audiobooks.fields import edit, undo
 from audiobooks.models import Book, Work
 
 SQUARE = (900, 900)
@@ -193,6 +196,91 @@ def test_a_cover_of_an_address_that_changed_meanwhile_is_not_taken() -> None:
 
     assert not covers.fetch(book, download)
     assert Book.objects.get().cover == ""
+
+
+def age(folder: Path, seconds: float = 2 * 3600) -> None:
+    """Everything there was written so long ago."""
+    for path in folder.rglob("*"):
+        os.utime(path, (time.time() - seconds,) * 2, follow_symlinks=False)
+
+
+def files(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if not path.is_dir()}
+
+
+@pytest.mark.django_db
+def test_covers_that_no_book_names_are_removed_and_nothing_else(folder: Path, tmp_path: Path) -> None:
+    used, unused = covers.keep(image()), covers.keep(image(colour="red"))
+    Book.objects.create(title="x", work=Work.objects.create(title="x"), cover=used)
+    outside = tmp_path / "elsewhere" / f"{'0' * 64}.jpg"
+    outside.parent.mkdir()
+    outside.write_text("x")
+    (folder / "00").symlink_to(outside.parent)
+    (folder / used[:2] / f"{'1' * 64}.jpg").symlink_to(outside)
+    (folder / unused[:2] / "mine.jpg").write_text("x")
+    (folder / f"{'2' * 64}.jpg").write_text("x")
+    before = files(folder)
+    assert covers.remove_unused() == 0, "they were just written"
+    age(folder)
+    age(outside.parent)
+    assert covers.remove_unused() == 2
+    assert before - files(folder) == {unused, covers.small_of(unused)}
+    assert outside.exists()
+
+
+@pytest.mark.django_db
+def test_a_cover_that_is_kept_again_is_new_again(folder: Path) -> None:
+    """Its book names it only later."""
+    path = covers.keep(image())
+    age(folder)
+    assert covers.keep(image()) == path
+    assert covers.remove_unused() == 0
+    age(folder)
+    assert covers.keeps(path) and not covers.keeps(f"00/{'0' * 64}.jpg") and not covers.keeps("../x")
+    assert covers.remove_unused() == 0
+
+
+@pytest.mark.django_db
+def test_one_that_is_kept_while_books_are_looked_at_stays(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = covers.keep(image())
+    age(folder)
+    looked = covers._written_at
+    asked: list[Path] = []
+
+    def written_at(place: Path) -> float:
+        asked.append(place)
+        if len(asked) == 3:  # Both were found to be old.
+            covers.keep(image())
+        return looked(place)
+
+    monkeypatch.setattr(covers, "_written_at", written_at)
+    assert covers.remove_unused() == 0
+    assert (folder / path).exists()
+
+
+@pytest.mark.django_db
+def test_without_a_folder_of_covers_there_is_nothing_to_remove(folder: Path) -> None:
+    assert covers.remove_unused() == 0
+    assert not folder.exists()
+
+
+@pytest.mark.django_db
+def test_the_undo_of_another_address_gives_the_cover_back(folder: Path, admin_user: User) -> None:
+    """Found: the book had no cover until a month later."""
+    path = covers.keep(image())
+    book = Book.objects.create(
+        title="x", work=Work.objects.create(title="x"), cover_url="https://example.org/a.jpg", cover=path
+    )
+    change = edit(book, {"cover_url": "https://example.org/b.jpg"}, by=admin_user)
+    assert change is not None and Book.objects.get().cover == ""
+    age(folder)
+    undo(change)
+    assert (Book.objects.get().cover_url, Book.objects.get().cover) == ("https://example.org/a.jpg", path)
+    change = edit(book, {"cover_url": "https://example.org/b.jpg"}, by=admin_user)
+    assert change is not None
+    (folder / path).unlink()
+    undo(change)
+    assert Book.objects.get().cover == "", "it is fetched again"
 
 
 @pytest.fixture

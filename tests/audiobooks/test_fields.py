@@ -10,6 +10,7 @@ from django.contrib.auth.models import User
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from audiobooks import owning
 from audiobooks.facts import BookFacts, Contributor, SeriesPlace
 from audiobooks.fields import (
     FIELDS,
@@ -225,3 +226,39 @@ def test_facts_of_a_book_say_what_was_written() -> None:
 def test_same_is_by_spelling() -> None:
     assert is_same("authors", ["J. R. Ännchen"], ["JR Annchen"])
     assert not is_same("authors", ["Ann", "Ben"], ["Ben", "Ann"]), "their order counts"
+
+
+# --- the work ---------------------------------------------------------------------------------------------------------
+
+
+def recording(title: str, author: str) -> Book:
+    """As an import records it."""
+    facts = BookFacts(source="list", title=title, authors=(Contributor(name=author),), runtime=Book.objects.count() + 1)
+    item = str(Book.objects.count())
+    now = NOW
+    return owning.record(owning.Held(library="list", item=item, facts=facts), now=now)[0]
+
+
+def test_a_book_follows_its_title_and_authors_to_the_work_they_mean(admin_user: User) -> None:
+    """Found: it stayed with recordings of another book."""
+    salt, other, wind = (recording(*each) for each in (("Salt", "Ann"), ("Salt", "Ben"), ("Wind", "Ann")))
+    same = edit(recording("Salt", "Ann"), {"language": "de", "subtitle": "x"}, by=admin_user)
+    assert same is not None and read(same.book).work == read(salt).work
+    edit(salt, {"authors": ["Ben"]}, by=admin_user)
+    assert read(salt).work == read(other).work
+    moved = edit(wind, {"title": "Salt", "authors": ["Ben"]}, by=admin_user)
+    assert moved is not None
+    assert read(wind).work == read(other).work
+    assert not Work.objects.filter(title="Wind").exists(), "nothing hangs on it"
+    undo(moved)
+    assert read(wind).work != read(other).work and read(wind).work.title == "Wind"
+
+
+def test_a_work_of_one_recording_is_renamed_and_one_of_several_is_left(admin_user: User) -> None:
+    one = recording("Slat", "Ann")
+    edit(one, {"title": "Salt"}, by=admin_user)
+    assert (read(one).work_id, read(one).work.title) == (one.work_id, "Salt")
+    assert recording("Salt", "Ann").work == read(one).work, "found by its new title"
+    edit(one, {"title": "Another"}, by=admin_user)
+    assert sorted(Work.objects.values_list("title", flat=True)) == ["Another", "Salt"]
+    assert read(one).work.title == "Another"

@@ -134,13 +134,14 @@ def test_an_import_says_nothing_of_files() -> None:
 
 
 def test_a_row_that_does_not_fit_costs_only_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    def choke(held: Any, *, now: Any) -> Any:
-        if held.facts.title == "Two":
+    def choke(wanted: Any, *, now: Any) -> Any:
+        made = new_books(wanted, now=now)
+        if any(book.title == "Two" for book in made):
             raise DataError("value too long\nDETAIL: secrets")
-        return record(held, now=now)
+        return made
 
-    record = owning.record
-    monkeypatch.setattr(owning, "record", choke)
+    new_books = owning.new_books
+    monkeypatch.setattr(owning, "new_books", choke)
     found = imported("Title,Author\nOne,A\nTwo,B\nThree,C\n")
     assert (found["books"], found["new"], found["failed"]) == (3, 2, 1)
     assert set(Book.objects.values_list("title", flat=True)) == {"One", "Three"}

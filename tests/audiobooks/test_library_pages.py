@@ -20,7 +20,7 @@ from audiobooks.admin.book_form import BookForm
 from audiobooks.admin.matches import comparison, evidence_of
 from audiobooks.display import IMPORTANT, lacking
 from audiobooks.facts import BookFacts, Contributor
-from audiobooks.fields import Offer, new_book, values_of
+from audiobooks.fields import FIELDS, Offer, new_book, values_of
 from audiobooks.library.albums import key_of
 from audiobooks.matching.positions import gaps
 from audiobooks.merging import add_alias
@@ -219,6 +219,13 @@ def test_bad_input_is_explained_beside_its_field(client: Client, name: str, valu
     assert problem in " ".join(response.context["form"].errors[name])
     assert "Nothing was saved" in response.content.decode()
     assert not BookChange.objects.exists()
+
+
+@pytest.mark.parametrize("name", ["title", "authors", "series"])
+def test_a_nul_is_no_part_of_a_name(name: str) -> None:
+    """Found: in a list none was seen, and PostgreSQL takes none."""
+    form = BookForm({name: None for name in FIELDS}, {"title": "x", name: "A\0b"})
+    assert "Null characters are not allowed." in form.errors[name]
 
 
 def test_an_edit_does_not_put_back_what_a_refresh_wrote_meanwhile(client: Client) -> None:

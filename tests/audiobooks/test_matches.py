@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from typing import Any
+
 import pytest
 from django.contrib.auth.models import User
+from django.test import Client
 
 from audiobooks import matches
-from audiobooks.models import Book, ProviderMatch, Work
+from audiobooks.fields import Offer, apply, edit, undo, values_of
+from audiobooks.models import Book, BookChange, ProviderMatch, Work, with_names
+from scheduling.display import step_url
 from scheduling.exceptions import NotAllowedNow
 
 pytestmark = pytest.mark.django_db
@@ -50,10 +56,16 @@ def test_a_decision_is_never_overwritten(book: Book, by: User) -> None:
     for verb in (matches.accept, matches.reject):
         with pytest.raises(NotAllowedNow, match="rejected by a person"):
             verb(stale, by)
-    accepted = make_match(book, "2", state=State.ACCEPTED)
+
+
+def test_of_one_provider_one_record_is_accepted(book: Book, by: User) -> None:
+    """Found: both were, and which of them counted was not to be seen."""
+    earlier, elsewhere = make_match(book, "2", state=State.ACCEPTED), make_match(book, "2", provider="librivox")
+    matches.accept(elsewhere, by)
     matches.accept(make_match(book, "3"), by)
-    accepted.refresh_from_db()
-    assert accepted.state == State.ACCEPTED
+    states = dict(ProviderMatch.objects.values_list("pk", "state"))
+    assert (states[earlier.pk], states[elsewhere.pk]) == (State.REJECTED, State.ACCEPTED)
+    assert sorted(states.values()) == [State.ACCEPTED, State.ACCEPTED, State.REJECTED]
 
 
 def test_a_match_by_rule_can_be_rejected(book: Book, by: User) -> None:
@@ -66,7 +78,7 @@ def test_none_of_these(book: Book, by: User) -> None:
     make_match(book, "1")
     make_match(book, "2", provider="librivox")
     accepted = make_match(book, "3", state=State.ACCEPTED)
-    assert matches.reject_all(book, by) == 2
+    assert matches.reject_all(book, by) == (2, [], [])
     assert list(ProviderMatch.objects.exclude(state=State.REJECTED)) == [accepted]
 
 
@@ -78,3 +90,77 @@ def test_a_mistake_is_taken_back(book: Book, by: User) -> None:
     matches.take_back(match)
     match.refresh_from_db()
     assert (match.state, match.decided_at, match.decided_by) == (State.PROPOSED, None, None)
+
+
+# --- what a rejected record had written -------------------------------------------------------------------------------
+
+
+def write(book: Book, source: str, run: int = 0, **values: Any) -> None:
+    offers = {name: Offer(value, source) for name, value in values.items()}
+    read = with_names(Book.objects.all()).get(pk=book.pk)
+    apply(read, offers, why="test", now=datetime(2026, 3, 1 + run, tzinfo=UTC))
+
+
+def told(book: Book) -> tuple[dict[str, Any], dict[str, Any]]:
+    read = with_names(Book.objects.all()).get(pk=book.pk)
+    return values_of(read), read.provenance
+
+
+def test_what_a_rejected_record_wrote_is_taken_back(book: Book, by: User) -> None:
+    """Found: it stayed, with nobody to say that it is wrong. Also what it wrote over itself, a month later."""
+    write(book, "google_books", publisher="First", genres=["Fantasy"], cover_url="https://x.org/a.jpg")
+    before = told(book)
+    match = make_match(book, "1", state=State.AUTOMATIC)
+    write(book, "audnexus", 1, publisher="Wrong", narrators=["Mara Quill"], series=[["Salt", "1"]], runtime=60)
+    write(book, "audnexus", 2, publisher="Wronger", subtitle="Or not", cover_url="https://x.org/b.jpg")
+    put_back, stay = matches.reject(match, by)
+    assert put_back == ["subtitle", "publisher", "cover_url", "runtime", "narrators", "series"] and stay == []
+    assert told(book) == before
+    change = BookChange.objects.latest("pk")
+    assert change.by == by and "audnexus was rejected" in change.why
+    undo(change)
+    assert told(book)[0]["publisher"] == "Wronger"
+
+
+def test_what_was_written_since_stays(book: Book, by: User) -> None:
+    match = make_match(book, "1", state=State.AUTOMATIC)
+    write(book, "audnexus", publisher="Wrong", subtitle="Wrong", runtime=60)
+    edit(book, {"publisher": "Mine"}, by=by)
+    write(book, "folder", 1, runtime=70)
+    write(book, "audnexus", 2, publisher="Wrong again")
+    # Of before changes were kept.
+    Book.objects.update(provenance={**told(book)[1], "asin": {"source": "audnexus", "at": "2020"}}, asin="B000000001")
+    assert told(book)[1]["publisher"]["offered"]["value"] == "Wrong again"
+    put_back, stay = matches.reject(match, by)
+    values, provenance = told(book)
+    assert (put_back, stay) == (["subtitle"], ["asin"])
+    assert (values["publisher"], values["subtitle"], values["asin"]) == ("Mine", "", "B000000001")
+    assert (values["runtime"], provenance["runtime"]["source"]) == (70, "folder")
+    assert "offered" not in provenance["publisher"] and provenance["publisher"]["locked"]
+
+
+def test_nothing_is_taken_back_while_another_record_of_the_provider_is_the_books(book: Book, by: User) -> None:
+    make_match(book, "2", state=State.ACCEPTED)
+    match = make_match(book, "1", state=State.AUTOMATIC)
+    write(book, "audnexus", publisher="Right")
+    assert matches.reject(match, by) == ([], [])
+    assert told(book)[0]["publisher"] == "Right"
+
+
+def test_a_value_of_before_is_found_once_and_not_beyond(book: Book, by: User) -> None:
+    """What another source wrote over something older is what stood there."""
+    write(book, "google_books", publisher="Oldest")
+    write(book, "folder", 1, publisher="Old")
+    match = make_match(book, "1", state=State.AUTOMATIC)
+    write(book, "audnexus", 2, publisher="Wrong")
+    assert matches.reject(match, by)[0] == ["publisher"]
+    assert told(book)[0]["publisher"] == "Old"
+
+
+def test_the_page_says_what_was_taken_back(roles: None, book: Book) -> None:
+    match = make_match(book, "1", state=State.AUTOMATIC)
+    write(book, "audnexus", publisher="Wrong")
+    client = Client()
+    client.force_login(User.objects.create_superuser("root"))
+    page = client.post(step_url(match, "reject"), follow=True).content.decode()
+    assert "What it had written was taken back: publisher." in page

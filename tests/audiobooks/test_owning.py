@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import importlib
+import random
 import threading
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.apps import apps
 from django.db import connection, connections
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from audiobooks.facts import BookFacts, Contributor
-from audiobooks.models import Book, Holding
-from audiobooks.owning import Held, find_book, higher, mark_books_missing, record, record_each
+from audiobooks.facts import BookFacts, Contributor, SeriesPlace
+from audiobooks.fields import new_book, offers_of, values_of
+from audiobooks.models import Author, Book, Holding, Work, with_names
+from audiobooks.owning import Held, find_book, held_at, higher, mark_books_missing, record, record_each
 
 pytestmark = pytest.mark.django_db
 SALT = BookFacts(
@@ -126,3 +131,116 @@ def test_two_who_name_a_book_at_once_make_one() -> None:
         thread.join()
     assert not errors
     assert (Book.objects.count(), Holding.objects.count()) == (15, 30), connection.vendor
+
+
+def test_a_path_is_found_from_its_end_without_a_look_at_all_others() -> None:
+    """Found: each book of the folder was compared with the paths of the whole server."""
+    at = [held(str(number), title=f"Book {number}") for number in range(3)]
+    paths = ["/books/Ann/Salt", "/books/Ben/Salt", "/books/Ann/Salt/Disc"]
+    one, two, _ = put(*(replace(each, path=path) for each, path in zip(at, paths, strict=True)))
+    with CaptureQueriesContext(connection) as asked:
+        assert held_at("Ann/Salt", SALT) == one and held_at("Ben/Salt", SALT) == two
+    assert all('"name" = ' in query["sql"] for query in asked)
+    assert held_at("nn/Salt", SALT) is None and held_at("Salt", SALT) is None
+    far = "x" * 300
+    (deep,) = put(replace(held("4", title="Deep"), path=f"/books/{far}"))
+    assert held_at(f"books/{far}", SALT) == deep
+
+
+def test_holdings_of_before_are_found_by_their_paths() -> None:
+    one, two = put(replace(held("1"), path="/books/Ann/Salt"), held("2", title="Wind"))
+    Holding.objects.update(name="")
+    importlib.import_module("audiobooks.migrations.0018_name_holdings").name_holdings(apps, None)
+    assert dict(Holding.objects.values_list("book", "name")) == {one.pk: "Salt", two.pk: ""}
+
+
+# --- many at once -----------------------------------------------------------------------------------------------------
+
+
+def some_helds(seed: int) -> list[Held]:
+    """Few titles, people, ASINs and paths, so that most have something in common with another."""
+    chance = random.Random(seed)
+    titles = ["Salt", "SALT!", "Salt: A Novel", "Wind", "…", "Tide", *(f"Only {word}" for word in "abcdefgh")]
+    helds = []
+    for number in range(60):
+        facts = BookFacts(
+            source="audiobookshelf",
+            title=chance.choice(titles),
+            subtitle=chance.choice(["", "A Novel"]),
+            authors=tuple(
+                Contributor(name=name) for name in chance.sample(["Ann", "Ben", "ann"], chance.randint(0, 2))
+            ),
+            narrators=tuple(chance.sample(["Mara Quill", "Tomas Reed"], chance.randint(0, 2))),
+            series=tuple(SeriesPlace(name=name, position="1") for name in chance.sample(["Sea", "Land"], 1)),
+            genres=tuple(chance.sample(["Fantasy", "History"], chance.randint(0, 2))),
+            runtime=chance.choice([None, 36_000, 20_000]),
+            asin=chance.choice(["", "", "", "B000000001", "B000000002", f"B1{number:08d}"]),
+        )
+        place = chance.choice(["Ann/Salt", f"Ann/{number}"])
+        helds.append(
+            Held(
+                library="audiobookshelf:lib",
+                item=str(number),
+                facts=facts,
+                path=f"/books/{place}",
+                own_paths=(place,),
+                missing=chance.random() < 0.2,
+                standing=chance.choice(["owned", "wanted"]),
+            )
+        )
+    return helds
+
+
+def recorded_state() -> list[Any]:
+    """All but the keys of rows, by which books are told apart here."""
+    books = list(with_names(Book.objects.order_by("pk")))
+    works = {work: number for number, work in enumerate(dict.fromkeys(book.work_id for book in books))}
+    by_first = sorted(books, key=lambda book: min(int(item) for item in book.holdings.values_list("item", flat=True)))
+    of_book = [
+        [
+            *(values_of(book), book.provenance, book.standing, book.missing_since),
+            sorted(book.holdings.values_list("item", "path", "name", "missing_since", "seen_at")),
+            sorted(str(other.holdings.order_by("pk").first()) for other in books if other.work_id == book.work_id),
+        ]
+        for book in by_first
+    ]
+    return [of_book, len(works), sorted(Author.objects.values_list("key", flat=True)), Work.objects.count()]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_many_at_once_become_what_they_become_one_by_one(seed: int) -> None:
+    now = datetime(2026, 3, 1, tzinfo=UTC)
+    helds = some_helds(seed)
+    before = BookFacts(source="folder", title="Salt", authors=(Contributor(name="Ben"),), runtime=36_000)
+
+    def fresh() -> None:
+        for model in (Holding, Book, Work, Author):
+            model._default_manager.all().delete()
+        own = new_book(Work.objects.create(title="Salt", key="salt"), offers_of(before, "folder"), now=now)
+        Book.objects.filter(pk=own.pk).update(path="Ann/Salt")
+        Holding.objects.create(library="audiobookshelf:lib", item="7", book=own, seen_at=now)
+
+    fresh()
+    for each in helds:
+        record(each, now=now)
+    expected = recorded_state()
+    fresh()
+    outcomes = [each.outcome for each in record_each(helds, now=now)]
+    assert recorded_state() == expected
+    assert outcomes.count("new") == Book.objects.count() - 1
+
+
+def test_what_a_known_item_says_now_is_known_of_those_behind_it() -> None:
+    (one,) = put(held("1"))
+    now = timezone.now()
+    said = [held("1", asin="B000000001"), held("2", title="Tide", asin="B000000001")]
+    assert [each.outcome for each in record_each(said, now=now)] == ["changed", "changed"]
+    assert set(Holding.objects.values_list("book", flat=True)) == {one.pk}
+
+
+def test_new_books_cost_few_queries_each() -> None:
+    helds = [held(str(number), title=f"Title {number}", asin=f"B0{number:08d}") for number in range(200)]
+    with CaptureQueriesContext(connection) as asked:
+        assert {each.outcome for each in record_each(helds, now=timezone.now())} == {"new"}
+    assert len(asked) < 200
+    assert Book.objects.count() == Holding.objects.count() == Work.objects.count() == 200

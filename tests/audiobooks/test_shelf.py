@@ -240,6 +240,36 @@ def test_a_folder_that_fails_leaves_the_server_read_and_is_told(fake: FakeAudiob
     assert Book.objects.get().title == "Title one"
 
 
+@pytest.mark.parametrize("lacking", [True, False])
+def test_who_has_only_a_server_needs_no_folder(
+    fake: FakeAudiobookshelf, settings: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture, lacking: bool
+) -> None:
+    """Found: each scan failed for want of a folder that nobody had asked for. One whose files are known has to be there."""
+    settings.BASE_DIR = tmp_path / "project"
+    settings.AUDIOBOOKS_LIBRARY = tmp_path / "project" / "library"
+    fake.add_item("one")
+    if lacking:
+        caplog.set_level("INFO")
+        scanned()
+        assert sum("only Audiobookshelf is read" in record.message for record in caplog.records) == 1
+    else:
+        book = Book.objects.create(title="x", work=Work.objects.create(title="x"), path="x")
+        LibraryFile.objects.create(book=book, path="x/1.mp3", size=1, modified_ns=1)
+        with pytest.raises(TaskFailed, match="library"):
+            scanned()
+    assert Book.objects.filter(title="Title one").exists()
+
+
+def test_a_scan_removes_covers_that_no_book_has(fake: FakeAudiobookshelf, settings: Any, tmp_path: Path) -> None:
+    settings.AUDIOBOOKS_COVERS = tmp_path / "covers"
+    place = tmp_path / "covers" / "00" / f"{'0' * 64}.jpg"
+    place.parent.mkdir(parents=True)
+    place.write_text("x")
+    os.utime(place, (0, 0))
+    scanned()
+    assert not place.exists()
+
+
 def test_without_a_server_none_is_asked(fake: FakeAudiobookshelf, settings: Any) -> None:
     settings.AUDIOBOOKSHELF_KEY = ""
     scanned()

@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 from django.utils import timezone
 
+from scheduling.conf import scheduling_settings
 from scheduling.models import SchedulerProcess, Task
 from tests.scheduling.processes import ROOT, running_scheduler, wait_until
 from tests.scheduling.test_crashes import assert_no_fire_time_is_lost
@@ -91,7 +92,9 @@ def test_web_processes_with_schedulers_share_the_work(process_env: dict[str, str
         time.sleep(2)
         for job in jobs:
             job.pause()
-        # The others close the killed one's row and what it left.
+        # The others close the killed one's row and what it left. As if the time were over in which it may only be silent.
+        late = timezone.now() - timedelta(seconds=scheduling_settings().LOST_AFTER)
+        SchedulerProcess.objects.filter(pid=killed, stopped_at=None).update(heartbeat_at=late)
         wait_until(lambda: SchedulerProcess.objects.filter(pid=killed, stopped_at__isnull=False).exists(), seconds=60)
         wait_until(lambda: not Task.objects.active().exists(), seconds=60)
         assert alone.stop() == 0

@@ -97,9 +97,9 @@ def fail(run: TaskRun, message: str = "as asked") -> None:
 
 
 @task("sample.refuse")
-def refuse(run: TaskRun) -> None:
+def refuse(run: TaskRun, retry: bool = True) -> None:
     """Fail with a sentence."""
-    raise TaskFailed("There is nothing to do this with.")
+    raise TaskFailed("There is nothing to do this with.", retry=retry)
 
 
 @task("sample.die")

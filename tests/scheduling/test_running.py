@@ -127,6 +127,14 @@ class TestOutcomes:
         assert attempts[1].retry_of_id == first.pk
         assert attempts[2].checkpoint["before"]["attempt"] == 2
 
+    @pytest.mark.parametrize("retry", [True, False])
+    def test_what_waits_for_a_person_is_not_retried(self, scheduler: SchedulerUnderTest, retry: bool) -> None:
+        arguments = {"retry": retry}
+        job = make_job("sample.refuse", arguments=arguments, retries=2, retry_delay=timedelta(hours=1))
+        assert ended(job.run_now()).status == Task.Status.FAILED
+        # A retry is queued in the transaction that ends the Task.
+        assert job.tasks.count() == (2 if retry else 1)
+
     def test_long_logs_and_errors_are_kept_up_to_the_cap_and_the_cut_is_said(
         self, scheduler: SchedulerUnderTest
     ) -> None:

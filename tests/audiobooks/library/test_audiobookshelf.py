@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -707,6 +708,15 @@ def test_a_renamed_item_is_found_again(
     before: list[LibraryItem], after: list[LibraryItem], pairs: dict[str, str]
 ) -> None:
     assert moved(before, after) == pairs
+
+
+def test_ten_thousand_renamed_items_are_found_again_at_once() -> None:
+    """Found: each was compared with each."""
+    before = [found(f"old-{number}", f"/{number}", f"B{number}") for number in range(10_000)]
+    after = [found(f"new-{number}", f"/{number}{'' if number % 2 else '-'}", f"B{number}") for number in range(10_000)]
+    began = time.monotonic()
+    assert moved(before, after) == {f"old-{number}": f"new-{number}" for number in range(10_000)}
+    assert time.monotonic() - began < 2
 
 
 def test_positions_and_authors_survive_any_write(client: httpx.Client) -> None:
