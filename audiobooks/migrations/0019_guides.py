@@ -5,7 +5,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('audiobooks', '0016_chart_roles'),
+        ('audiobooks', '0018_name_holdings'),
     ]
 
     operations = [

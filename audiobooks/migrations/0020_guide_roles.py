@@ -15,7 +15,7 @@ def make_roles(apps, schema_editor):
 
 class Migration(migrations.Migration):
 
-    dependencies = [("audiobooks", "0017_guides")]
+    dependencies = [("audiobooks", "0019_guides")]
 
     # Backwards the rights stay: somebody may have given them by hand.
     operations = [migrations.RunPython(make_roles, migrations.RunPython.noop)]
