@@ -14,6 +14,7 @@ from audiobooks.metadata.audible import DOMAINS
 from audiobooks.metadata.registry import NEEDS, PROVIDERS
 from audiobooks.sources import registry as sources
 from audiobooks.sources.myanonamouse import LANGUAGES, MyAnonamouse
+from audiobooks.sources.myanonamouse_pages import listed
 
 _URLS = ("AUDNEXUS_URL", "AUDIBLE_URL", "OPEN_LIBRARY_URL", "GOOGLE_BOOKS_URL", "HARDCOVER_URL", "LIBRIVOX_URL")
 
@@ -138,6 +139,32 @@ def check_sources(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
                 "CRAWL_PAGES is less than 1: no crawl would read anything.",
                 hint="Correct it in .env.",
                 id="audiobooks.E015",
+            )
+        )
+    return found
+
+
+@register()
+def check_guides(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    if not settings.MAM_BROWSER_SESSION:
+        return []
+    home = urlsplit(settings.MAM_URL)
+    found: list[CheckMessage] = []
+    if home.scheme != "https" and home.hostname not in ("127.0.0.1", "localhost", "::1"):
+        found.append(
+            Error(
+                "MAM_URL is no address of https: the browser session would be sent for all to read.",
+                hint="Empty it in .env, for the site itself.",
+                id="audiobooks.E020",
+            )
+        )
+    _, problems = listed(settings.GUIDES_PAGES, settings.MAM_URL)
+    for problem in problems:
+        found.append(
+            Error(
+                f"GUIDES_PAGES: {problem}",
+                hint="Correct it in .env: paths of pages on the site, such as /guides/?gid=72809.",
+                id="audiobooks.E021",
             )
         )
     return found

@@ -198,8 +198,11 @@ class Doorway:
         accept: str,
         params: Mapping[str, str] | None = None,
         secret_params: Mapping[str, str] | None = None,
+        cookies: Cookies | None = None,
         pace: Pace | None = None,
+        follow: bool = True,
         fresh_for: timedelta | None = None,
+        read: Callable[[str], Any] | None = None,
         found: Callable[[Any], bool | None] | None = None,
         or_last_good: bool = False,
         final: Callable[[HttpError], bool] | None = None,
@@ -207,16 +210,20 @@ class Doorway:
     ) -> Answer:
         """get_json for what is text, such as XML: `data` is a str, also of an HttpError. `accept` is the type asked for.
 
-        A copy is kept without secret_params; what was just fetched may hold them.
+        read: makes of the text what is given back and kept, as JSON has it; what it raises ends the call.
+        A copy is kept without secret_params; what was just fetched may hold them, but not what `read` is given.
         """
         request = _Request(
             method="GET",
             url=_address(url, {**(params or {}), **(secret_params or {})}),
             headers=_headers({"Accept": accept}),
             secrets=_values(secret_params),
+            cookies=cookies,
             pace=pace or Pace(),
+            follow=follow,
             most_bytes=most_bytes,
             reads="text",
+            read=read,
             final=final,
         )
         return self._ask(request, _address(url, params or {}), fresh_for, found, or_last_good)
@@ -308,16 +315,21 @@ class Doorway:
                     raise BadAnswer(f"{request.host} says “not modified” of something that was never fetched.")
         except ServiceError as error:
             if copies and isinstance(error, HttpError) and error.status == 404:
-                copies.keep(error.data, status=404, nothing=True)
+                # What was not read is not kept either.
+                copies.keep(error.data if request.read is None else None, status=404, nothing=True)
             if not (kept and or_last_good and kept.status == 200 and _is_failure(error, request)):
                 raise
             logger.warning("%s Its answer of %s is used.", error, kept.checked_at)
             self.covered = error
             return self._told(kept.answer(stale=True))
+        if request.read is not None:
+            response = replace(response, data=request.read(_without(response.data, request.secrets)))
         now = timezone.now()
         verdict = True if found is None else found(response.data)
         if copies and verdict is not None:
-            data = _without(response.data, request.secrets) if request.reads == "text" else response.data
+            data = response.data
+            if request.reads == "text" and request.read is None:
+                data = _without(data, request.secrets)
             now = copies.keep(data, headers=response.headers, nothing=not verdict)
         return self._told(Answer(data=response.data, as_of=now))
 
@@ -487,6 +499,8 @@ class _Request:
     most_bytes: int
     public_only: bool = False
     reads: Literal["json", "text", "bytes"] = "json"
+    read: Callable[[str], Any] | None = None
+    """Of a text."""
     final: Callable[[HttpError], bool] | None = None
 
     @property
@@ -543,9 +557,11 @@ class _Copies:
 
     def __init__(self, request: _Request, url: httpx.URL) -> None:
         self._url = clean(str(url), request.secrets)
-        parts = (request.method.encode(), str(url).encode(), request.content or b"")
-        # The JSON and the text of one address are two copies.
-        self._key = hashlib.sha256(b"\0".join((*parts, b"text") if request.reads == "text" else parts)).hexdigest()
+        parts = [request.method.encode(), str(url).encode(), request.content or b""]
+        # The JSON of an address, its text, and what was read in that are copies of their own.
+        if request.reads == "text":
+            parts.append(b"text" if request.read is None else b"read")
+        self._key = hashlib.sha256(b"\0".join(parts)).hexdigest()
 
     def find(self) -> _Copy | None:
         with database():

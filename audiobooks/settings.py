@@ -163,6 +163,12 @@ AUDIOBOOKSHELF_KEY = env.str("AUDIOBOOKSHELF_KEY", default="")
 AUDIOBOOKSHELF_WRITE = env.bool("AUDIOBOOKSHELF_WRITE", default=False)
 METADATA_GUARD_PERCENT = env.int("METADATA_GUARD_PERCENT", default=10)
 
+MAM_BROWSER_SESSION = env.str("MAM_BROWSER_SESSION", default="")
+GUIDES_FOLDER = (BASE_DIR / Path(env.str("GUIDES_FOLDER", default="./guides")).expanduser()).resolve()
+# Guides that members point beginners to; .env.example says what each is.
+_GUIDES = (72809, 37768, 37729, 38940, 45578, 48479, 33794, 31646, 75694, 77872, 28698)
+GUIDES_PAGES = env.list("GUIDES_PAGES", cast=str.strip, default=[f"/guides/?gid={number}" for number in _GUIDES])
+
 VERSION = "0.1.0"
 CONTACT = env.str("CONTACT", default="")
 
@@ -203,7 +209,11 @@ SCHEDULING = {
                 # A token may have been copied with the word Bearer before it.
                 *(GOOGLE_BOOKS_KEY, HARDCOVER_TOKEN, *HARDCOVER_TOKEN.split()[-1:], AUDIOBOOKSHELF_KEY),
                 # A session may have been pasted as a line of a cookie, and a key be part of the address.
-                *(MAM_SESSION, *(part.removeprefix("mam_id=") for part in re.split(r"[\s;,\"'`]+", MAM_SESSION))),
+                *(
+                    part.removeprefix("mam_id=")
+                    for session in (MAM_SESSION, MAM_BROWSER_SESSION)
+                    for part in (session, *re.split(r"[\s;,\"'`]+", session))
+                ),
                 *(each["key"] for each in TORZNAB_INDEXERS),
                 *(value for each in TORZNAB_INDEXERS for _, value in parse_qsl(each["url"].partition("?")[2])),
             ),

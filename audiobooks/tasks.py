@@ -9,7 +9,7 @@ from scheduling.context import TaskRun
 from scheduling.exceptions import TaskFailed
 from scheduling.registry import task
 
-from . import charts, covers, crawl, imports, proposing, refresh, scan, shelf, write_back
+from . import charts, covers, crawl, guides, imports, proposing, refresh, scan, shelf, write_back
 from .exceptions import LibraryError
 from .models import LibraryFile, MetadataRun
 from .models.network import forget_unused
@@ -82,9 +82,23 @@ def import_books(run: TaskRun, upload: int) -> None:
     timeout=timedelta(hours=2),
 )
 def mam_scraping_task(run: TaskRun) -> None:
-    """Crawl the sources that are turned on for new audiobooks: trackers and, without an account, LibriVox."""
-    # The place of guides.read_guides(run), which is to be done also where the crawl fails.
-    crawl.new_releases(run)
+    """Crawl the sources that are turned on for new audiobooks, and read the guides of the tracker."""
+    problems = []
+    for part in (crawl.new_releases, _read_guides):
+        if run.should_stop:
+            break
+        # What fails in one is no reason to leave the other out.
+        try:
+            part(run)
+        except TaskFailed as error:
+            problems.append(str(error))
+    if problems:
+        raise TaskFailed(" ".join(problems))
+
+
+def _read_guides(run: TaskRun) -> None:
+    counts = guides.read_guides(run)
+    run.result = {**(run.result or {}), "guides": counts}
 
 
 @task(

@@ -83,6 +83,7 @@ def roles(db: None) -> None:
         "audiobooks.migrations.0011_provider_roles",
         "audiobooks.migrations.0014_source_roles",
         "audiobooks.migrations.0016_chart_roles",
+        "audiobooks.migrations.0020_guide_roles",
     ):
         importlib.import_module(app).make_roles(apps, Editor)
 

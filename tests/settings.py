@@ -46,6 +46,8 @@ os.environ.update(
         **dict.fromkeys(("GOOGLE_BOOKS_URL", "HARDCOVER_URL", "LIBRIVOX_URL"), ""),
         **dict.fromkeys(("AUDIOBOOKSHELF_URL", "AUDIOBOOKSHELF_KEY", "AUDIOBOOKSHELF_WRITE"), ""),
         **dict.fromkeys(("SOURCES", "MAM_SESSION", "MAM_URL", "MAM_LANGUAGES", "TORZNAB_INDEXERS", "ARCHIVE_URL"), ""),
+        **dict.fromkeys(("MAM_BROWSER_SESSION", "GUIDES_PAGES"), ""),
+        "GUIDES_FOLDER": str(FOLDER / "guides"),
         "DEBUG": "false",
     }
 )

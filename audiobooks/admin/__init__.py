@@ -3,6 +3,7 @@
 from . import (  # noqa: F401  (registers the pages)
     books,
     charts,
+    guides,
     matches,
     names,
     numbers,

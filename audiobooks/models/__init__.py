@@ -1,5 +1,6 @@
 from .books import Authorship, Book, Holding, LibraryFile, Reading, SeriesEntry, Work, with_names
 from .charts import Chart, ChartEntry
+from .guides import Guide, GuideVersion
 from .imports import Upload
 from .library import (
     Author,
@@ -29,6 +30,8 @@ __all__ = [
     "Crawl",
     "Genre",
     "GenreAlias",
+    "Guide",
+    "GuideVersion",
     "Holding",
     "Host",
     "HttpCopy",

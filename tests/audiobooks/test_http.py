@@ -26,7 +26,7 @@ from django.db import connection, connections
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from audiobooks.exceptions import BadAnswer, Forbidden, HttpError, LeftAlone, ServiceError, Unreachable
+from audiobooks.exceptions import BadAnswer, Forbidden, HttpError, LeftAlone, ServiceError, SignedOut, Unreachable
 from audiobooks.http import Doorway, Pace, Patience
 from audiobooks.models import Host, HttpCopy
 from audiobooks.models.network import Turn, forget_unused
@@ -918,6 +918,41 @@ def test_a_copy_of_a_text_is_another_than_that_of_the_json(outside: Outside, htt
     assert SECRET not in f"{row.url}{row.content()!r}"
     with pytest.raises(HttpError):
         get(http, outside.url + "/x", fresh_for=day)
+
+
+def test_what_is_read_of_a_text_is_kept_and_the_text_is_not(outside: Outside, http: Doorway) -> None:
+    day = timedelta(days=1)
+    page = Reply(200, f"<p>page {SECRET}</p>".encode(), {"ETag": '"1"'})
+    outside.gives("/x", page, page, page, Reply(304))
+    given: list[str] = []
+
+    def read(text: str) -> dict[str, int]:
+        given.append(text)
+        return {"length": len(text)}
+
+    def refuse(text: str) -> None:
+        raise SignedOut("It asks who we are.", permanent=True)
+
+    options = {"secret_params": {"apikey": SECRET}, "fresh_for": day}
+    with pytest.raises(SignedOut):
+        text_of(http, outside.url + "/x", **options, read=refuse)
+    assert not HttpCopy.objects.exists()
+    for _ in range(2):
+        assert text_of(http, outside.url + "/x", **options, read=read) == {"length": 20}
+    assert given == ["<p>page [secret]</p>"] and len(outside.seen) == 2
+    assert [row.content() for row in HttpCopy.objects.all()] == [b'{"length": 20}']
+    assert text_of(http, outside.url + "/x", **options) == f"<p>page {SECRET}</p>"
+    HttpCopy.objects.update(checked_at=timezone.now() - 2 * day)
+    assert text_of(http, outside.url + "/x", **options, read=read) == {"length": 20}
+    assert len(given) == 1 and outside.seen[-1].headers["if-none-match"] == '"1"'
+
+
+def test_a_text_that_is_not_there_is_remembered_and_its_page_is_not(outside: Outside, http: Doorway) -> None:
+    outside.gives("/x", Reply(404, b"<p>Your key is 12345678.</p>"))
+    for _ in range(2):
+        with pytest.raises(HttpError):
+            text_of(http, outside.url + "/x", fresh_for=timedelta(days=1), read=len)
+    assert len(outside.seen) == 1 and HttpCopy.objects.get().content() == b"null"
 
 
 # -- cookies that answers change

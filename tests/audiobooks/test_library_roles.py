@@ -158,6 +158,7 @@ PAGES = [
     "servicestate",
     "crawl",
     "release",
+    "guide",
     "book",
     "bookchange",
     "libraryfile",

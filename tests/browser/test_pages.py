@@ -24,6 +24,7 @@ from audiobooks.models import (
     Book,
     Crawl,
     Genre,
+    Guide,
     LibraryFile,
     MetadataRun,
     ProviderMatch,
@@ -106,7 +107,7 @@ def library_pages() -> dict[str, str]:
         )  # fmt: skip
     ProviderMatch.objects.create(book=other, provider="audible", record="B1", verdict="weak", distance=0.4)
     pages = {name: f"/admin/audiobooks/{name}/" for name in (
-        "book", "bookchange", "providermatch", "metadatarun", "author", "series", "genre", "libraryfile"
+        "book", "bookchange", "providermatch", "metadatarun", "author", "series", "genre", "libraryfile", "guide"
     )}  # fmt: skip
     return {
         **{f"list {name}": url for name, url in pages.items()},
@@ -119,6 +120,34 @@ def library_pages() -> dict[str, str]:
         "series": change_url(Series.objects.get()),
         "genre": change_url(Genre.objects.get()),
         "no books": "/admin/audiobooks/book/?q=nothing",
+        **guide_pages(),
+    }
+
+
+def guide_pages() -> dict[str, str]:
+    text = (
+        "# Guides -> Beginners -> Start here\n\nWelcome. See [seeding well](https://www.example.org/guides/?gid=38940), which is "
+        f"long. {'Each torrent is seeded for 72 hours within 30 days. ' * 8}\n\n## What to do\n\n- Read the rules\n- Choose a client\n"
+        "  - one that is allowed\n  - with one port\n1. First\n2. Second\n\n| Class | Unsatisfied torrents | What it needs |\n"
+        "| --- | --- | --- |\n| User | 50 | nothing |\n| Power User | 100 | 25 GiB uploaded and a ratio of 2, kept for four weeks |\n\n"
+        f"> Be kind.\n> Always.\n\n    listen_port = 6881\n    {'a_long_line_without_blanks_' * 6}\n\n### The end\n\nThat is all."
+    )
+    now = timezone.now()
+    Guide.seen("folder", "tracker/Start here.html", title="Start here", text=text, now=now)
+    newer = (
+        text.replace("72 hours", "96 hours")
+        .replace("- Choose a client\n", "")
+        .replace("is all.", "is all.\n\nA new end.")
+    )
+    guide, _ = Guide.seen("folder", "tracker/Start here.html", title="Start here", text=newer, now=now)
+    gone, _ = Guide.seen("site", f"/guides/?gid={'7' * 60}", title="A guide that is gone " * 6, text="", now=now)
+    Guide.objects.filter(pk=gone.pk).update(missing_since=now, problem="There is no text in it.")
+    return {
+        "guide": change_url(guide),
+        "guide that is gone": change_url(gone),
+        "guides found": "/admin/audiobooks/guide/?q=power+user",
+        "guide version": f"/admin/audiobooks/guide/{guide.pk}/versions/{guide.versions.first().pk}/",
+        "guide first version": f"/admin/audiobooks/guide/{guide.pk}/versions/{guide.versions.last().pk}/",
     }
 
 
