@@ -28,7 +28,7 @@ class TaskRun:
     Attributes:
         task_id: primary key of the Task row.
         attempt: 1 for the first run, 2 for the first retry.
-        result: any JSON value; kept with the Task when the function ends without an error.
+        result: any JSON value; kept with the Task, however the function ends.
     """
 
     def __init__(self, *, task_id: int, attempt: int, channel: Channel, name: str = "") -> None:

@@ -144,7 +144,8 @@ def execute(function: TaskFunction, run: TaskRun, arguments: Mapping[str, Any]) 
 
 def _outcome(run: TaskRun, status: str, error: str = "") -> Outcome:
     try:
-        result = result_as_json(run.result) if status == Task.Status.COMPLETED else ""
+        # Also of one that failed: what it had done by then.
+        result = result_as_json(run.result)
     except (TypeError, ValueError) as problem:
         logger.warning("The result was not kept, since it has no JSON form: %s", problem)
         result = ""

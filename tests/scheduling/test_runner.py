@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from scheduling.context import TaskRun
-from scheduling.runner import LogCapture, Printed, progress_fields
+from scheduling.exceptions import TaskFailed
+from scheduling.registry import TaskFunction
+from scheduling.runner import LogCapture, Printed, execute, progress_fields
 
 
 class Unshowable:
@@ -69,3 +71,14 @@ def test_what_is_printed_goes_to_both_places() -> None:
     printed.finish()
     assert shown.getvalue() == "a\nb"
     assert [line[-1] for line in capture.take().splitlines()] == ["a", "b"]
+
+
+@pytest.mark.parametrize("error", [TaskFailed("one of two sources is away"), RuntimeError("a bug")])
+def test_what_a_run_that_failed_had_done_is_kept(error: Exception) -> None:
+    def fails(run: TaskRun) -> None:
+        run.result = {"new": 3}
+        raise error
+
+    function = TaskFunction(fails, name="fails", label="", defaults=None)
+    outcome = execute(function, TaskRun(task_id=1, attempt=1, channel=None), {})  # type: ignore[arg-type]
+    assert outcome.status == "failed" and outcome.result == '{"new": 3}' and str(error) in outcome.error_message
