@@ -79,6 +79,6 @@ def test_what_a_run_that_failed_had_done_is_kept(error: Exception) -> None:
         run.result = {"new": 3}
         raise error
 
-    function = TaskFunction(fails, name="fails", label="", defaults=None)
+    function = TaskFunction(fails, name="tests.fails", label="", defaults=None)
     outcome = execute(function, TaskRun(task_id=1, attempt=1, channel=None), {})  # type: ignore[arg-type]
     assert outcome.status == "failed" and outcome.result == '{"new": 3}' and str(error) in outcome.error_message
