@@ -10,60 +10,52 @@ from django.urls import reverse
 
 GROUPS: dict[str, dict[str, str]] = {
     "Schedule": {
-        "Job": "schedule",
-        "Task": "checklist",
-        "DayCount": "calendar_month",
-        "JobChange": "history",
-        "PauseOfAll": "pause_circle",
-        "SchedulerProcess": "memory",
+        "scheduling.Job": "schedule",
+        "scheduling.Task": "checklist",
+        "scheduling.DayCount": "calendar_month",
+        "scheduling.JobChange": "history",
+        "scheduling.PauseOfAll": "pause_circle",
+        "scheduling.SchedulerProcess": "memory",
     },
     "Discover": {
-        "Chart": "leaderboard",
-        "Proposal": "recommend",
-        "Release": "album",
-        "Guide": "menu_book",
-        "Crawl": "travel_explore",
+        "audiobooks.Chart": "leaderboard",
+        "audiobooks.Proposal": "recommend",
+        "audiobooks.Release": "album",
+        "audiobooks.Guide": "menu_book",
+        "audiobooks.Crawl": "travel_explore",
     },
     "Library": {
-        "Book": "headphones",
-        "Series": "format_list_numbered",
-        "Author": "person",
-        "Narrator": "record_voice_over",
-        "Genre": "category",
-        "LibraryFile": "audio_file",
+        "audiobooks.Book": "headphones",
+        "audiobooks.Series": "format_list_numbered",
+        "audiobooks.Author": "person",
+        "audiobooks.Narrator": "record_voice_over",
+        "audiobooks.Genre": "category",
+        "audiobooks.LibraryFile": "audio_file",
     },
     "Metadata": {
-        "ProviderMatch": "compare_arrows",
-        "MetadataRun": "sync",
-        "BookChange": "history",
-        "ServiceState": "dns",
+        "audiobooks.ProviderMatch": "compare_arrows",
+        "audiobooks.MetadataRun": "sync",
+        "audiobooks.BookChange": "history",
+        "audiobooks.ServiceState": "dns",
     },
-    "People": {"User": "group", "Group": "shield_person"},
+    "People": {"auth.User": "group", "auth.Group": "shield_person"},
 }
 """Title -> model -> icon of Material Symbols, which Unfold brings along."""
 
 
 def navigation(request: HttpRequest) -> list[dict[str, Any]]:
     """What this person may look at; what is in no group, as of a user's own apps, comes after them by app."""
-    shown = {
-        (app["name"], model["object_name"]): model
-        for app in admin.site.get_app_list(request)
-        for model in app["models"]
-        if model["admin_url"]
-    }
-    groups = {"": [_item(request, "Dashboard", reverse("admin:index"), "home")]}
+    apps = admin.site.get_app_list(request)
+    shown = {model["model"]._meta.label: model for app in apps for model in app["models"] if model["admin_url"]}
+    groups = [("", [_item(request, "Dashboard", reverse("admin:index"), "home")])]
     for title, icons in GROUPS.items():
-        found = {name: model for (_, name), model in shown.items() if name in icons}
-        groups[title] = [
-            _item(request, found[name]["name"], found[name]["admin_url"], icon)
-            for name, icon in icons.items()
-            if name in found
-        ]
-    named = {name for icons in GROUPS.values() for name in icons}
-    for (app, name), model in shown.items():
-        if name not in named:
-            groups.setdefault(str(app), []).append(_item(request, model["name"], model["admin_url"], "folder"))
-    return [{"title": title, "items": items} for title, items in groups.items() if items]
+        mine = [(shown[label], icon) for label, icon in icons.items() if label in shown]
+        groups.append((title, [_item(request, model["name"], model["admin_url"], icon) for model, icon in mine]))
+    named = {label for icons in GROUPS.values() for label in icons}
+    for app in apps:
+        others = [model for model in app["models"] if model["admin_url"] and model["model"]._meta.label not in named]
+        groups.append((app["name"], [_item(request, each["name"], each["admin_url"], "folder") for each in others]))
+    return [{"title": title, "items": items} for title, items in groups if items]
 
 
 def _item(request: HttpRequest, title: str, url: str, icon: str) -> dict[str, Any]:

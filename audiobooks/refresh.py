@@ -274,7 +274,7 @@ def undo_refresh(run: TaskRun, pk: int) -> None:
     try:
         undone, left = undo_run(record, run)
     except NotAllowedNow as error:
-        raise TaskFailed(str(error)) from None
+        raise TaskFailed(str(error), retry=False) from None
     run.result = {"run": pk, "changes undone": undone, "fields written again since and left": left}
     if run.saw_stop:
         run.warning("Stopped: %s changes are undone, the others are not. Undo it again to go on.", undone)
@@ -444,7 +444,7 @@ class _Refresh:
             raise TaskFailed("No metadata provider is turned on (METADATA_PROVIDERS). Nothing was done.", retry=False)
         going = MetadataRun.objects.filter(pk=self.record.pk, state=MetadataRun.State.RUNNING)
         if not going.update(task_id=self.run.task_id):
-            raise TaskFailed(f"{self.record} was undone just now. Nothing was done.")
+            raise TaskFailed(f"{self.record} was undone just now. Nothing was done.", retry=False)
         self.run.progress(total=self._left().count())
         self.limit = max(LEAST_GUARDED, self.books.count() * settings.METADATA_GUARD_PERCENT // 100)
         with askers:

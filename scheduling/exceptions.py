@@ -36,7 +36,7 @@ class TaskFailed(SchedulingError):
     retry: False where trying again changes nothing until a person does something, so that the Job's retries are not used.
     """
 
-    def __init__(self, message: str, *, retry: bool = True) -> None:
+    def __init__(self, message: str = "", *, retry: bool = True) -> None:
         super().__init__(message)
         self.retry = retry
 

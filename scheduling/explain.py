@@ -19,7 +19,7 @@ from django.utils import timezone
 
 from .conf import scheduling_settings
 from .display import length, pause_words, short
-from .models import Job, SchedulerProcess, Task, not_by_a_person
+from .models import SCHEDULE, Job, SchedulerProcess, Task, not_by_a_person
 from .pauses import current_pause
 from .records import DayCount, JobChange, PauseOfAll
 from .registry import registry
@@ -299,8 +299,8 @@ class _Inquiry:
 
     def _no_task(self, job: Job, fire_time: datetime, facts: tuple[Fact, ...]) -> Explanation:
         return (
-            self._counted_in_another(job, fire_time, facts)
-            or self._paused(fire_time, facts)
+            self._paused(fire_time, facts)
+            or self._counted_in_another(job, fire_time, facts)
             or self._forgotten(fire_time, facts)
             or self._deleted_since(fire_time, facts)
             or self._unstarted(job, fire_time, facts)
@@ -310,6 +310,9 @@ class _Inquiry:
         # There is none of this time.
         later = next((run for run in self._runs if run.fire_time is not None), None)
         if later is None:
+            return None
+        change = self._first_change(fire_time)
+        if change is not None and change.at <= later.date_created and _moves_fire_times(change):
             return None
         between, is_exact = job.build_trigger().count_between(fire_time, later.fire_time)
         if between >= later.fire_count and (is_exact or later.fire_count < COUNT_CAP):
@@ -475,6 +478,12 @@ def _was_going_on(task: Task, moment: datetime) -> bool:
     if task.started_at is None or task.started_at > moment:
         return False
     return task.finished_at is None or task.finished_at > moment
+
+
+def _moves_fire_times(change: JobChange) -> bool:
+    """Whether the next fire time was set anew with it, so that what was due before counts in no later run."""
+    before, after = change.before or {}, change.after or {}
+    return any(before.get(name) != after.get(name) for name in (*SCHEDULE, "paused_at"))
 
 
 def _no_function(job: Job) -> str:

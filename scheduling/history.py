@@ -125,7 +125,7 @@ def roll_up(until: date | None = None) -> None:
     It may be called again, and by several processes at once: a day that has counts keeps them.
     """
     last = min(until or date.max, day_of(timezone.now() - SETTLED_AFTER) - DAY)
-    day = _next_with_tasks(_newest_rolled())
+    day = _next_with_tasks(newest_rolled())
     while day is not None and day <= last:
         if not _may_be_rolled(day):
             return
@@ -135,11 +135,11 @@ def roll_up(until: date | None = None) -> None:
 
 def counted_until() -> datetime:
     """The end of the newest day that is rolled up; all before it are."""
-    newest = _newest_rolled()
+    newest = newest_rolled()
     return start_of(newest + DAY) if newest else datetime.min.replace(tzinfo=UTC)
 
 
-def _newest_rolled(**of: Any) -> date | None:
+def newest_rolled(**of: Any) -> date | None:
     newest: date | None = DayCount.objects.filter(**of).aggregate(newest=Max("day"))["newest"]
     return newest
 
@@ -211,7 +211,7 @@ def rolled_since(since: date, job_key: str | None = None, *, by_job: bool = True
     counts = DayCount.objects.filter(day__gte=since).order_by()
     if job_key is not None:
         # Before the rows, and those only up to it: a day that is rolled up meanwhile is counted once all the same.
-        newest = _newest_rolled()
+        newest = newest_rolled()
         counts = counts.filter(job_key=job_key, day__lte=newest or date.min)
     if by_job:
         found = counts.values_list("job_key", "day", "status", "count", "seconds", "longest")

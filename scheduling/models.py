@@ -400,7 +400,7 @@ class Job(models.Model):
         if self.function in registry or "function" in values:
             self.clean()
         self.save(update_fields=[*values, "changed_at"])
-        if not values.keys().isdisjoint((*_SCHEDULE, *PAUSE_FIELDS)):
+        if not values.keys().isdisjoint((*SCHEDULE, *PAUSE_FIELDS)):
             self.reschedule(timezone.now())
         JobChange.note(self.pk, JobChange.Kind.UNDONE, by=by, before=before, after=self.snapshot())
         wakeups.announce()
@@ -490,7 +490,7 @@ class Job(models.Model):
         The fields of a schedule are one: a person's own cron expression keeps an interval in code away.
         """
         previous = self.definition() if self._state.adding else _comparable(self.declared or {})
-        for names in (_SCHEDULE, *((name,) for name in wanted if name not in (*_SCHEDULE, BY_CALL))):
+        for names in (SCHEDULE, *((name,) for name in wanted if name not in (*SCHEDULE, BY_CALL))):
             untouched = all(as_json(getattr(self, name)) == previous[name] for name in names if name in previous)
             if untouched and any(name in previous for name in names):
                 self._take(wanted, names)
@@ -503,7 +503,7 @@ class Job(models.Model):
             # What was changed since this object was read and is declared nowhere stays.
             job = Job.objects.locked(self.pk)
             if names := list(job.differences_from_default()):
-                job._take(job.declared or {}, (*_SCHEDULE, *DECLARED_FIELDS))
+                job._take(job.declared or {}, (*SCHEDULE, *DECLARED_FIELDS))
                 job.save_definition(by=by, kind=JobChange.Kind.RESTORED)
         self.refresh_from_db()
         return names
@@ -538,7 +538,7 @@ BY_CALL = "by_call"
 PAUSE_FIELDS = ("paused_at", "paused_until", "paused_reason")
 _SNAPSHOT_FIELDS = (*DECLARED_FIELDS, "anchor", *PAUSE_FIELDS)
 MOMENT_FIELDS = frozenset({"run_at", "anchor", "paused_at", "paused_until"})
-_SCHEDULE = ("trigger", "cron", "interval", "anchor", "run_at", "timezone")
+SCHEDULE = ("trigger", "cron", "interval", "anchor", "run_at", "timezone")
 _SCHEDULE_FIELDS = ("trigger", "cron", "interval", "anchor", "run_at", "zone")
 DURATION_FIELDS = frozenset({"interval", "misfire_grace", "timeout", "retry_delay"})
 

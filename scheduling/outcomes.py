@@ -113,6 +113,7 @@ def record(ended: Iterable[Ended], *, owner: SchedulerProcess | None) -> set[int
             plain = Outcome(
                 status=Task.Status.FAILED,
                 error_message=f"The outcome could not be stored: {storable(str(error))}",
+                retry=outcome.retry,
             )
             closed |= _close(alike, plain, owner)
     return closed

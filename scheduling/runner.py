@@ -32,6 +32,7 @@ logger = logging.getLogger(__name__)
 
 FLUSH_EVERY = 0.2
 PROGRESS_EVERY = 1.0
+NOT_RETRIED = "It is not tried again by itself: that would change nothing until a person does something."
 
 
 class _Lines:
@@ -135,7 +136,8 @@ def execute(function: TaskFunction, run: TaskRun, arguments: Mapping[str, Any]) 
         function.function(run, **function.call_arguments(arguments))
         return _outcome(run, Task.Status.CANCELLED if run.saw_stop else Task.Status.COMPLETED)
     except TaskFailed as failure:
-        return replace(_outcome(run, Task.Status.FAILED, str(failure)), retry=failure.retry)
+        outcome = _outcome(run, Task.Status.FAILED, str(failure))
+        return outcome if failure.retry else replace(outcome, retry=False, reason=NOT_RETRIED)
     except (TaskStopped, KeyboardInterrupt):
         return _outcome(run, Task.Status.CANCELLED)
     except BaseException:  # noqa: BLE001  The one place where any error of any task function ends up.
@@ -250,7 +252,7 @@ def run_here(
     finally:
         record([Ended(task.pk, outcome, timezone.now())], owner=owner)
     if outcome.status == Task.Status.FAILED:
-        raise TaskFailed(outcome.error_message)
+        raise TaskFailed(outcome.error_message, retry=outcome.retry)
     if outcome.status == Task.Status.CANCELLED:
         raise TaskCancelled(f"{task} was cancelled.") if run.saw_stop else KeyboardInterrupt
     return run.result

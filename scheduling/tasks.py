@@ -58,8 +58,9 @@ def cleanup_old_tasks(run: TaskRun, days: int | None = None) -> None:
             break
         time.sleep(PAUSE)
     _forget_old_changes(now)
-    stale = SchedulerProcess.objects.filter(stopped_at__lt=now - keep, tasks=None)
-    stale.delete()
+    # As long as a page may have to say whether one was running.
+    kept = max(keep, timedelta(days=settings.RETENTION_DAYS))
+    SchedulerProcess.objects.filter(stopped_at__lt=now - kept, tasks=None).delete()
     if deleted and not connection.in_atomic_block:
         _vacuum()
     run.log("%s Task records older than %s were deleted.", f"{deleted:,}", keep)

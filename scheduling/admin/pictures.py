@@ -27,6 +27,7 @@ from scheduling.history import (
     countable_from,
     counted_since,
     days_between,
+    newest_rolled,
     rolled_of,
     rolled_since,
     rolled_sums,
@@ -149,20 +150,21 @@ def all_days(since: date) -> dict[date, Outcomes]:
 
 
 def rolled(since: date) -> Rolled:
-    """Of all Jobs together, from the cache if it is there."""
+    """Of all Jobs together, from the cache if it is there, and no day was rolled up since."""
     key = f"scheduling.rolled.{since}"
     found: Rolled | None = cache.get(key)
-    if found is None:
+    if found is None or found.newest != newest_rolled(day__gte=since):
         found = rolled_since(since, by_job=False)
         cache.set(key, found, ROLLED_KEPT_SECONDS)
     return found
 
 
 def _rolled_sums(since: date) -> RolledSums:
-    """From the cache if it is there, since what is rolled up changes once a day."""
+    """From the cache if it is there, and no day was rolled up since."""
     key = f"scheduling.rolled_sums.{since}"
     kept: tuple[Any, ...] | None = cache.get(key)
-    if kept is None:
+    # A clean-up rolls up days that it deletes.
+    if kept is None or kept[0] != newest_rolled(day__gte=since):
         found = rolled_sums(since)
         # As plain tuples, which are pickled many times quicker.
         kept = found.newest, list(map(tuple, found.by_day)), list(map(tuple, found.by_job)), found.left_out

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
+from types import SimpleNamespace
 
 import pytest
 from django.contrib import admin
 from django.contrib.auth.models import User
 from django.db import connection
-from django.test import Client
+from django.test import Client, RequestFactory
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from audiobooks.models import Book, LibraryFile, Series, SeriesEntry, Work
+from audiobooks.navigation import navigation
 from tests.scheduling.making import person
 
 pytestmark = pytest.mark.django_db
@@ -75,3 +77,15 @@ def test_the_sidebar_holds_what_this_person_may_look_at_once(admin_client: Clien
     }
     seen = links(person("view_job"))
     assert seen == ["/admin/", "/admin/scheduling/job/"]
+
+
+def test_a_model_of_a_users_own_app_has_a_place_of_its_own(rf: RequestFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    request = rf.get("/admin/audiobooks/book/1/change/")
+    request.user = User.objects.create_superuser("root")
+    theirs = {"name": "tasks", "model": type("Task", (), {"_meta": SimpleNamespace(label="zoo.Task")})}
+    apps = [*admin.site.get_app_list(request), {"name": "Zoo", "models": [{**theirs, "admin_url": "/admin/zoo/task/"}]}]
+    monkeypatch.setattr(admin.site, "get_app_list", lambda request: apps)
+    groups = {group["title"]: [item["link"] for item in group["items"]] for group in navigation(request)}
+    assert groups["Zoo"] == ["/admin/zoo/task/"] and "/admin/scheduling/task/" in groups["Schedule"]
+    active = [item["title"] for group in navigation(request) for item in group["items"] if item["active"]]
+    assert active == ["Books"]

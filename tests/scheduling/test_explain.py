@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from scheduling.explain import Explanation, Verdict, explain
 from scheduling.models import DayCount, Job, JobChange, PauseOfAll, SchedulerProcess, Task
+from scheduling.tasks import cleanup_old_tasks
 from scheduling.triggers import TriggerError
 
 pytestmark = pytest.mark.django_db
@@ -668,3 +669,43 @@ def test_the_pages_of_a_job_and_of_its_tasks_lead_to_the_answer(admin_client: Cl
     address = page.partition('href="/admin/scheduling/job/x/why/?')[2].partition('"')[0]
     answer = admin_client.get(f"/admin/scheduling/job/x/why/?{address}").content.decode()
     assert f"/admin/scheduling/task/{task.pk}/change/" in answer and "started on time" in answer
+
+
+@pytest.mark.parametrize("who", ["the Job", "everything"])
+def test_a_time_in_a_pause_counts_in_no_later_run(who: str) -> None:
+    """Of so many missed fire times that they were counted up to the cap only."""
+    job = make_job(cron="* * * * *")
+    free, began, ended = job.snapshot(), full_hour(60), full_hour(58)
+    if who == "everything":
+        PauseOfAll.objects.create(began_at=began, ended_at=ended, reason="disk")
+    else:
+        paused = {**free, "paused_at": began.isoformat()}
+        changed(job, "paused", began, free, paused)
+        changed(job, "resumed", ended, paused, free)
+    scheduler_between(full_hour(90), ended)
+    scheduler_between(full_hour(4), full_hour(0))
+    make_task(job, fire_time=full_hour(4), status="missed", fire_count=1000, date_created=full_hour(4))
+    assert explain(job, full_hour(59)).verdict in (Verdict.PAUSED, Verdict.ALL_PAUSED)
+    assert explain(job, full_hour(5)).verdict == Verdict.MISSED
+
+
+@pytest.mark.parametrize(("field", "is_counted"), [("cron", False), ("name", True)])
+def test_a_time_before_an_edited_schedule_counts_in_no_later_run(field: str, is_counted: bool) -> None:
+    time = full_hour(10)
+    job = make_job(cron=f"0 {time.hour} * * *")
+    before = job.snapshot()
+    Job.objects.filter(pk=job.pk).update(**{field: "* * * * *"})
+    changed(job, "edited", full_hour(7), before, {**before, field: "* * * * *"})
+    scheduler_between(full_hour(12), full_hour(0))
+    make_task(job, fire_time=full_hour(4), status="completed", fire_count=15, date_created=full_hour(4))
+    job.refresh_from_db()
+    assert (explain(job, time).verdict == Verdict.FOLDED) == is_counted
+
+
+def test_a_clean_up_of_fewer_days_leaves_what_says_that_a_scheduler_ran() -> None:
+    job, moment = make_job(), full_hour(15 * 24)
+    scheduler_between(moment - 5 * 24 * HOUR, moment + 5 * 24 * HOUR)
+    ran_at(job, moment)
+    cleanup_old_tasks(days=7)
+    assert not Task.objects.filter(fire_time=moment).exists()
+    assert explain(job, moment).verdict == Verdict.UNKNOWN

@@ -81,4 +81,16 @@ def test_what_a_run_that_failed_had_done_is_kept(error: Exception) -> None:
 
     function = TaskFunction(fails, name="tests.fails", label="", defaults=None)
     outcome = execute(function, TaskRun(task_id=1, attempt=1, channel=None), {})  # type: ignore[arg-type]
+    assert (outcome.retry, outcome.reason) == (True, "")
     assert outcome.status == "failed" and outcome.result == '{"new": 3}' and str(error) in outcome.error_message
+
+
+def test_why_a_failure_is_not_tried_again_is_said() -> None:
+    def asks(run: TaskRun) -> None:
+        raise TaskFailed("Look at it.", retry=False)
+
+    function = TaskFunction(asks, name="tests.asks", label="", defaults=None)
+    outcome = execute(function, TaskRun(task_id=1, attempt=1, channel=None), {})  # type: ignore[arg-type]
+    assert outcome.status == "failed" and not outcome.retry and "not tried again" in outcome.reason
+    with pytest.raises(TaskFailed, match=r"^$"):
+        raise TaskFailed

@@ -43,6 +43,7 @@ from scheduling.runner import run_here
 from scheduling.triggers import TriggerError
 from scheduling.workers import Worker
 from tests.sampleapp.tasks import count, fail
+from tests.scheduling.making import make_job
 
 pytestmark = pytest.mark.django_db
 
@@ -857,3 +858,13 @@ class TestCodeAndPeople:
         scheduler.request_stop(wait=True)
         scheduler.run_until_stopped()
         assert SchedulerProcess.objects.get().outcome == "stopped"
+
+
+def test_of_those_that_ended_alike_only_those_are_retried_that_may_be() -> None:
+    job, owner, now = make_job(retries=3), presence.own_process(), timezone.now()
+    fields = {"job": job, "task_name": "t", "status": Task.Status.RUNNING, "owner": owner, "started_at": now}
+    tasks = [Task.objects.create(**fields) for _ in range(4)]
+    outcomes = [Outcome(status="failed", error_message="away", retry=number % 2 == 0) for number in range(4)]
+    ended = [Ended(task.pk, outcome, now) for task, outcome in zip(tasks, outcomes, strict=True)]
+    assert record(ended, owner=owner) == {task.pk for task in tasks}
+    assert [task.retries.count() for task in tasks] == [1, 0, 1, 0]
