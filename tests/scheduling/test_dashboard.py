@@ -731,4 +731,4 @@ def test_a_clean_up_that_rolls_up_what_it_deletes_is_seen_at_once() -> None:
     # With the clean-up itself.
     words = pictures._draw().total.words
     assert "6 completed" in words, words
-    assert sum(row.count for row in pictures.rolled(since).rows if row.status == "completed") == 5
+    assert sum(row.number for row in pictures.rolled(since).rows if row.status == "completed") == 5

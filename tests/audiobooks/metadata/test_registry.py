@@ -134,7 +134,7 @@ def test_it_comes_back(outside: Outside, http: Doorway) -> None:
 @pytest.mark.parametrize(
     ("error", "minutes"),
     [
-        (ProviderError("renew the token", permanent=True), 24 * 60),
+        (ProviderError("renew the token", permanent=True), 20 * 60),
         (ProviderError("quota", retry_after=timedelta(hours=2)), 120),
         (ProviderError("quota", retry_after=timedelta(days=300)), 24 * 60),
     ],
