@@ -149,7 +149,9 @@ def _look_again(http: Doorway, known: Known, provider: Provider, taken: Provider
         match = compare(known.facts, record)
         if match.verdict is not Verdict.STRONG:
             return Answer(provider.name, doubtful=[match], withdrawn=True, error=asked.error)
-    return Answer(provider.name, record, same_recording=taken.same_recording, error=asked.error)
+    # Of a provider that knows none, a comparison by which it was the very recording says nothing of its fields.
+    same = taken.same_recording if provider.knows_recordings else None
+    return Answer(provider.name, record, same_recording=same, error=asked.error)
 
 
 def _judged(known: Known, provider: Provider, records: Iterable[BookFacts]) -> list[Match]:

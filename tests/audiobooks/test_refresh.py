@@ -186,6 +186,39 @@ def test_a_book_without_asin_is_found_by_search_and_only_the_work_is_written(out
     assert outside.asked == {facts(1).title: 1}
 
 
+class Catalogue:
+    """A provider that knows one record and finds it by whatever it is asked."""
+
+    def __init__(self, name: str, number: int = 1, *, knows_recordings: bool = True) -> None:
+        self.name = self.label = name
+        self.knows_recordings = knows_recordings
+        self.record = facts(number, source=name, id=f"{name}1", is_audio=True)
+
+    def look_up(self, http: Doorway, wanted: BookFacts) -> BookFacts:
+        return self.record
+
+    def search(self, http: Doorway, wanted: BookFacts) -> tuple[BookFacts, ...]:
+        return ()
+
+
+def turn_on(monkeypatch: pytest.MonkeyPatch, *catalogues: Catalogue) -> None:
+    monkeypatch.setattr(refresh, "providers", lambda: catalogues)
+
+
+def test_a_provider_that_knows_no_recordings_writes_none_of_their_fields_in_any_run(
+    outside: FakeCatalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Found: from the second run on it did, for its record had compared as the very recording."""
+    book = own(1)
+    turn_on(monkeypatch, Catalogue("hardcover", knows_recordings=False))
+    run()
+    first = values_of(read(book))
+    assert first["description"] and not first["publisher"] and not first["narrators"]
+    later()
+    run()
+    assert values_of(read(book)) == first
+
+
 def test_a_doubtful_record_is_proposed_and_nothing_is_written(outside: FakeCatalogue) -> None:
     book = own(1, asin="", authors=())
     before = everything()
