@@ -14,7 +14,9 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import DataError, OperationalError, connection
+from django.db import DataError, OperationalError, connection, transaction
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from audiobooks import fields, matches, refresh
@@ -37,6 +39,7 @@ from audiobooks.models import (
 from audiobooks.transport import Transport
 from scheduling.conf import scheduling_settings
 from scheduling.context import TaskRun
+from scheduling.display import step_url
 from scheduling.exceptions import NotAllowedNow, TaskFailed
 from scheduling.models import Job, SchedulerProcess, Task
 from tests.audiobooks.outside import Outside, Reply
@@ -289,6 +292,82 @@ def in_thread(step: Callable[[], None]) -> None:
         step()
     finally:
         connection.close()
+
+
+def match_of(book: Book, number: int, state: str) -> ProviderMatch:
+    return ProviderMatch.objects.create(
+        book=book, provider="audnexus", record=facts(number).asin, region="us", state=state, verdict="strong",
+        distance=0, same_recording=True,
+    )  # fmt: skip
+
+
+def run_while(outside: FakeCatalogue, step: Callable[[], object]) -> None:
+    """A run, during which the step is taken between the question to the provider and its answer."""
+    outside.asked.clear()
+    outside.latency = 0.5
+
+    def meanwhile() -> None:
+        wait_until(lambda: bool(outside.asked), seconds=10)
+        step()
+
+    thread = threading.Thread(target=in_thread, args=(meanwhile,))
+    thread.start()
+    run()
+    thread.join()
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_record_that_a_person_rejects_while_it_is_asked_for_is_not_written(
+    outside: FakeCatalogue, admin_user: User, known: bool
+) -> None:
+    """Found: it was, and stayed for good."""
+    book, other = own(1), own(2)
+    match = match_of(book, 1, STATE.AUTOMATIC if known else STATE.PROPOSED)
+    before = everything()[book.pk]
+    run_while(outside, lambda: matches.reject(match, admin_user))
+    assert ProviderMatch.objects.get(book=book).state == STATE.REJECTED
+    assert everything()[book.pk] == before
+    assert read(book).tried_at is not None and read(book).refreshed_at is None
+    assert read(other).description == facts(2).description
+
+
+def test_what_is_undone_while_it_is_asked_for_again_is_not_written(outside: FakeCatalogue) -> None:
+    book = own(1)
+    before = everything()[book.pk]
+    run()
+    first = MetadataRun.objects.get()
+    later()
+    outside.add(facts(1, publisher="Another House"))
+    run_while(outside, lambda: refresh.undo_run(first))
+    match = ProviderMatch.objects.get()
+    assert (match.state, match.undone) == (STATE.PROPOSED, True)
+    assert everything()[book.pk] == before
+
+
+def test_a_record_is_not_written_once_a_person_has_accepted_another(outside: FakeCatalogue, admin_user: User) -> None:
+    book = own(1)
+    match_of(book, 1, STATE.AUTOMATIC)
+    another = match_of(book, 2, STATE.PROPOSED)
+    before = everything()[book.pk]
+    run_while(outside, lambda: matches.accept(another, admin_user))
+    assert everything()[book.pk] == before
+
+
+def test_what_a_person_decides_is_asked_once_for_all_that_are_written_together(outside: FakeCatalogue) -> None:
+    def queries(books: int) -> int:
+        due = []
+        for known in refresh._with_matches(list(with_names(Book.objects.all())[:books])):
+            match_of(known.book, 1, STATE.REJECTED)
+            due.append(refresh.Due(known, [refresh.Answer("audnexus", facts(1, id=facts(1).asin))], {}))
+        with CaptureQueriesContext(connection) as asked, transaction.atomic():
+            decided = refresh._as_decided(due)
+        assert [each.answers for each in decided] == [[]] * books
+        ProviderMatch.objects.all().delete()
+        return len(asked)
+
+    for number in range(16):
+        own(number)
+    assert queries(16) == queries(1)
 
 
 @pytest.mark.parametrize("knows_asin", [True, False])
@@ -799,6 +878,48 @@ def test_what_was_undone_is_not_written_again_until_a_person_decides(outside: Fa
     later()
     run()
     assert read(book).description == facts(1).description
+
+
+def test_what_was_undone_is_not_written_by_another_provider_instead(
+    outside: FakeCatalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Found: the same values came back a run later, of a source that is trusted less."""
+    book = own(1)
+    before = everything()[book.pk]
+    turn_on(monkeypatch, Catalogue("audnexus"), Catalogue("hardcover"))
+    run()
+    refresh.undo_run(MetadataRun.objects.get())
+    assert set(ProviderMatch.objects.values_list("provider", "state", "undone")) == {
+        ("audnexus", STATE.PROPOSED, True),
+        ("hardcover", STATE.PROPOSED, True),
+    }
+    later()
+    run()
+    assert everything()[book.pk] == before
+
+
+def test_one_change_that_is_undone_on_its_page_is_not_written_again(outside: FakeCatalogue, admin_user: User) -> None:
+    """Found: the next run wrote all of it again."""
+    book = own(1)
+    before = everything()[book.pk]
+    run()
+    client = Client()
+    client.force_login(admin_user)
+    client.post(step_url(BookChange.objects.get(), "undo"))
+    assert everything()[book.pk] == before
+    assert ProviderMatch.objects.get().state == STATE.PROPOSED
+    later()
+    run()
+    assert everything()[book.pk] == before
+
+
+def test_undoing_what_a_person_edited_leaves_the_matches_alone(outside: FakeCatalogue, admin_user: User) -> None:
+    book = own(1)
+    run()
+    edit(read(book), {"publisher": "Mine"}, by=admin_user)
+    assert refresh.undo_change(BookChange.objects.latest("pk")) == []
+    assert read(book).publisher == "Lantern Audio"
+    assert ProviderMatch.objects.get().state == STATE.AUTOMATIC
 
 
 def test_a_run_at_work_cannot_be_undone_and_an_undone_one_is_not_gone_on_with(outside: FakeCatalogue) -> None:
