@@ -18,18 +18,28 @@ from .names import lock_making
 State = ProviderMatch.State
 
 
-def accept(match: ProviderMatch, by: User) -> None:
+def accept(match: ProviderMatch, by: User) -> tuple[list[str], list[str]]:
     """It is the book's; what else the same provider proposed for the book, or a person accepted before, is not.
+
+    What another record of the provider wrote goes first: no source drops a name, so its lists would stay beside the right.
+    Returns what `reject` returns, of the other.
 
     Raises:
         NotAllowedNow: a person has decided already.
     """
     with transaction.atomic():
+        lock_making()
         match = _undecided(match)
-        others = ProviderMatch.objects.filter(book=match.book_id, provider=match.provider)
-        for other in others.filter(state__in=(State.PROPOSED, State.ACCEPTED)).exclude(pk=match.pk):
+        known = ProviderMatch.objects.filter(book=match.book_id, provider=match.provider).exclude(pk=match.pk)
+        others = {state: list(known.filter(state=state)) for state in (State.PROPOSED, *ProviderMatch.TAKEN)}
+        was_the_books = match.state == State.AUTOMATIC and not others[State.ACCEPTED]
+        for other in (*others[State.PROPOSED], *others[State.ACCEPTED]):
             _decide(other, State.REJECTED, by)
         _decide(match, State.ACCEPTED, by)
+        if was_the_books or not any(others.values()):
+            return [], []
+        why = f"another record of {match.provider} was accepted by {by.get_username()}"
+        return withdraw(match.book, match.provider, why=why, by=by)
 
 
 def reject(match: ProviderMatch, by: User) -> tuple[list[str], list[str]]:

@@ -164,3 +164,45 @@ def test_the_page_says_what_was_taken_back(roles: None, book: Book) -> None:
     client.force_login(User.objects.create_superuser("root"))
     page = client.post(step_url(match, "reject"), follow=True).content.decode()
     assert "What it had written was taken back: publisher." in page
+
+
+@pytest.mark.parametrize("takes_back", [True, False])
+def test_what_another_record_wrote_gives_way_to_the_accepted_one(
+    roles: None, book: Book, by: User, takes_back: bool
+) -> None:
+    """Found: its names and series stayed for good, for no source drops one; the right ones were refused."""
+    wrong, right = make_match(book, "1"), make_match(book, "2")
+    before = told(book)
+    matches.accept(wrong, by)
+    write(book, "audnexus", authors=["Wrong"], series=[["Wrong", "1"]], title="Wrong")
+    right.refresh_from_db()
+    matches.take_back(right)
+    if takes_back:
+        matches.take_back(wrong)
+    client = Client()
+    client.force_login(User.objects.create_superuser("root"))
+    page = client.post(step_url(right, "accept"), follow=True).content.decode()
+    assert "What another record had written was taken back: title, authors, series." in page
+    assert told(book) == before
+    wrong.refresh_from_db()
+    assert wrong.state == State.REJECTED
+    write(book, "audnexus", 1, authors=["Right"], series=[["Salt", "2"]])
+    values, provenance = told(book)
+    assert (values["authors"], values["series"]) == (["Right"], [["Salt", "2"]])
+    assert "offered" not in provenance["authors"]
+
+
+def test_what_an_accepted_record_wrote_by_rule_stays(book: Book, by: User) -> None:
+    make_match(book, "2")
+    match = make_match(book, "1", state=State.AUTOMATIC)
+    write(book, "audnexus", publisher="Right")
+    assert matches.accept(match, by) == ([], [])
+    assert told(book)[0]["publisher"] == "Right"
+
+
+def test_accepting_what_alone_is_proposed_takes_nothing_back(book: Book, by: User) -> None:
+    """As one that was taken by rule until it compared less well."""
+    write(book, "audnexus", publisher="Right")
+    make_match(book, "3", provider="librivox")
+    assert matches.accept(make_match(book, "1"), by) == ([], [])
+    assert told(book)[0]["publisher"] == "Right"
