@@ -5,6 +5,8 @@ What a record wrote while it was taken for the book's is taken back once it is n
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from django.contrib.auth.models import User
 from django.db import transaction
 from django.utils import timezone
@@ -56,14 +58,23 @@ def reject(match: ProviderMatch, by: User) -> tuple[list[str], list[str]]:
         return _take_back_values(match.book, match.provider, by)
 
 
-def reject_all(book: Book, by: User) -> tuple[int, list[str], list[str]]:
-    """None of what is proposed is the book's. How many were proposed, and what `reject` returns."""
+def reject_all(book: Book, seen: Collection[str], by: User) -> tuple[int, list[str], list[str]]:
+    """None of the proposed records is the book's of which the person saw the keys. How many these were, and what `reject`
+    returns.
+
+    Raises:
+        NotAllowedNow: none of them waits.
+    """
     put_back: list[str] = []
     stay: list[str] = []
     with transaction.atomic():
         lock_making()
         _lock(book.pk)
-        proposed = list(ProviderMatch.objects.filter(book=book, state=State.PROPOSED))
+        proposed = [
+            match for match in ProviderMatch.objects.filter(book=book, state=State.PROPOSED) if str(match.pk) in seen
+        ]
+        if not proposed:
+            raise NotAllowedNow("None of what was shown waits for a decision any more.")
         for match in proposed:
             _decide(match, State.REJECTED, by)
         for provider in sorted({match.provider for match in proposed}):

@@ -155,7 +155,7 @@ class ReviewAdmin(LibraryAdmin):
             book=book,
             cover=cover_of(book, small=False),
             candidates=candidates,
-            is_waiting=any(one.state == State.PROPOSED for one in candidates),
+            waiting=[one for one in candidates if one.state == State.PROPOSED],
             rows=comparison(book, candidates),
             next=next_waiting(match),
             may_review=request.user.has_perm(PERMISSION),
@@ -199,7 +199,8 @@ def _reject(_: Any, request: HttpRequest, match: ProviderMatch) -> str:
 
 
 def _none(_: Any, request: HttpRequest, match: ProviderMatch) -> str:
-    number, put_back, stay = matches.reject_all(match.book, who(request))
+    seen = set(request.POST.getlist("seen"))
+    number, put_back, stay = matches.reject_all(match.book, seen, who(request))
     return f"Rejected for {match.book}: {number}.{_taken_back(put_back, stay)}"
 
 
