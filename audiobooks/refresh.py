@@ -219,7 +219,9 @@ def refresh_books(run: TaskRun, kind: str) -> None:
     now = timezone.now()
     last = MetadataRun.objects.filter(kind=kind).first()
     if last and last.state in (MetadataRun.State.RUNNING, MetadataRun.State.ASKS):
-        if last.started_at < now - GONE_STALE[MetadataRun.Kind(kind)]:
+        is_stale = last.started_at < now - GONE_STALE[MetadataRun.Kind(kind)]
+        # A person who let it go on, however late, wants this one.
+        if is_stale and not last.may_change_much:
             MetadataRun.objects.filter(pk=last.pk).update(state=MetadataRun.State.ABANDONED, finished_at=now)
             run.warning("%s was not finished in time; a new one begins.", last)
         elif last.state == MetadataRun.State.ASKS:

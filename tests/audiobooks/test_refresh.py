@@ -716,6 +716,17 @@ def test_a_run_that_was_never_finished_gives_way_to_a_new_one(outside: FakeCatal
         assert stale.state == MetadataRun.State.ABANDONED
 
 
+@pytest.mark.parametrize(("kind", "days"), [(FULL, 26), (NEW, 6.5)])
+def test_a_run_that_a_person_lets_go_on_late_goes_on(outside: FakeCatalogue, kind: str, days: float) -> None:
+    """Found: the answer was thrown away, for the run was too old by then, and a new one asked the same."""
+    own(1)
+    started = timezone.now() - timedelta(days=days)
+    record = MetadataRun.objects.create(kind=kind, started_at=started, state=MetadataRun.State.ASKS, replaced=20)
+    refresh.let_go_on(record)
+    assert said(run(kind))["run"] == record.pk
+    assert MetadataRun.objects.get().state == MetadataRun.State.FINISHED
+
+
 def test_one_book_alone_can_be_refreshed(outside: FakeCatalogue, admin_user: User) -> None:
     book, other = own(1), own(2)
     Job(id="metadata_new", name="x", function="audiobooks.metadata_new", cron="0 0 1 1 *").save_definition()
