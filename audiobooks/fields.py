@@ -191,7 +191,9 @@ def decide(values: Mapping[str, Value], provenance: Mapping[str, Any], offers: M
         source = known.get("source", FOLDER)
         # The files are the person's own: what they do not say any more is gone.
         is_own = source == offer.source == FOLDER
-        value = _joined(present, offer, source) if name == "series" and not is_own else offer.value
+        # Of lists too what a person gave free gives way, not only for more of the same.
+        may_drop = is_own or source == UNLOCKED
+        value = _joined(present, offer, source) if name == "series" and not may_drop else offer.value
         if is_same(name, present, value):
             offered = known.get("offered")
             # Whoever said otherwise, or one more trusted than what stands, says it now.
@@ -205,7 +207,7 @@ def decide(values: Mapping[str, Value], provenance: Mapping[str, Any], offers: M
             decision.accepted[name] = Offer(value, offer.source)
         elif rank(name, offer.source) > rank(name, source):
             continue
-        elif not is_own and not _outdoes(name, offer.source, source) and (lost := _lost(name, present, value)):
+        elif not may_drop and not _outdoes(name, offer.source, source) and (lost := _lost(name, present, value)):
             decision.refused[name] = {"value": value, "source": offer.source, "why": f"it would drop {', '.join(lost)}"}
         else:
             decision.accepted[name] = Offer(value, offer.source)

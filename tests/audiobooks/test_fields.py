@@ -119,6 +119,29 @@ def test_a_persons_edit_is_locked_and_shows_what_the_source_says(admin_user: Use
     assert book.publisher == "New", "whoever unlocks a field wants it written"
 
 
+@pytest.mark.parametrize(
+    ("name", "wrong", "right"),
+    [
+        ("narrators", ["Typo"], ["Mara Quill"]),
+        ("authors", ["Ann", "Typo"], ["Ann"]),
+        ("genres", ["Typo"], ["Fantasy"]),
+        ("series", [["Typo", "1"]], [["Tide", "2"]]),
+    ],
+)
+def test_a_list_that_a_person_unlocked_gives_way(name: str, wrong: Any, right: Any, admin_user: User) -> None:
+    """Found: what was mistyped stayed for good, for no source drops a name."""
+    book = make_book("audnexus", **{name: right})
+    edit(book, {name: wrong}, by=admin_user)
+    assert values_of(offer(book, "audnexus", **{name: right}))[name] == wrong, "it is locked"
+    edit(read(book), {}, by=admin_user, unlock=frozenset({name}))
+    assert values_of(offer(book, "audnexus", **{name: []}))[name] == wrong, "never blank"
+    book = offer(book, "audnexus", **{name: right})
+    assert values_of(book)[name] == right
+    assert book.provenance[name] == {"source": "audnexus", "at": NOW.isoformat()}
+    if name in ("narrators", "authors"):
+        assert values_of(offer(book, "audnexus", **{name: ["Other"]}))[name] == right, "from here on as ever"
+
+
 def test_a_person_may_blank(admin_user: User) -> None:
     book = make_book("audnexus", publisher="Old")
     edit(book, {"publisher": ""}, by=admin_user)
