@@ -376,7 +376,7 @@ def _names_in(name: str, value: Value) -> list[str]:
 def _renamed(name: str, value: Value, known: Mapping[str, str]) -> Value:
     """`value` with the known names, each once."""
     if name == "series":
-        places = {known[key_of(series)]: [known[key_of(series)], place] for series, place in reversed(value)}
+        places = {known[key]: [known[key], place] for series, place in reversed(value) if (key := key_of(series))}
         return list(places.values())[::-1]
     return list(dict.fromkeys(known[key] for each in value if (key := key_of(each))))
 
@@ -432,7 +432,7 @@ def undo(change: BookChange) -> list[str]:
             if is_note and known != after["provenance"]:
                 # What was noted since is newer, or a person has locked or unlocked the field.
                 continue
-            if not is_same(name, values[name], after["value"]) or _written(known) != _written(after["provenance"]):
+            if not _still_has(name, values[name], after["value"]) or _written(known) != _written(after["provenance"]):
                 left.append(name)
                 continue
             if not is_note:
@@ -446,6 +446,15 @@ def undo(change: BookChange) -> list[str]:
         change.undone_at = timezone.now()
         change.save(update_fields=["undone_at"])
     return left
+
+
+def _still_has(name: str, present: Value, written: Value) -> bool:
+    """Also by the names that its rows have by now: who merges or renames them writes no book."""
+    if is_same(name, present, written):
+        return True
+    if name not in MODELS:
+        return False
+    return is_same(name, present, _renamed(name, written, known_names(MODELS[name], _names_in(name, written))))
 
 
 def written_by(change: BookChange) -> set[str]:
