@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -90,6 +90,10 @@ class Decision:
     refused: dict[str, dict[str, Any]] = field(default_factory=dict)
     settled: set[str] = field(default_factory=set)
     replaces: bool = False
+
+    @property
+    def concerns_names(self) -> bool:
+        return not MODELS.keys().isdisjoint((*self.accepted, *self.refused))
 
     def changes_something(self, provenance: Mapping[str, Any]) -> bool:
         if self.accepted or self.settled:
@@ -320,16 +324,21 @@ def apply_all(
             for number, each in enumerate(asked)
             if each.columns or decisions[number].changes_something(each.book.provenance)
         ]
-        locked = _lock([asked[number].book for number in touched])
+        locked = _lock(
+            [asked[number].book for number in touched],
+            {asked[number].book.pk for number in touched if decisions[number].concerns_names},
+        )
         gone = {number for number in touched if asked[number].book.pk not in locked}
+        written = [number for number in touched if number not in gone]
+        again = [number for number in written if locked[asked[number].book.pk] is not asked[number].book]
+        for number in again:
+            values[number] = values_of(locked[asked[number].book.pk])
+        renamed = _by_known_names([asked[number] for number in again], [values[number] for number in again])
+        for number, offered in zip(again, renamed, strict=True):
+            decisions[number] = decide(values[number], locked[asked[number].book.pk].provenance, offered)
         writings = {}
-        for number in touched:
-            if number in gone:
-                continue
+        for number in written:
             book = locked[asked[number].book.pk]
-            if book is not asked[number].book:
-                values[number] = values_of(book)
-                decisions[number] = decide(values[number], book.provenance, offers[number])
             wanted = {name: offer.value for name, offer in decisions[number].accepted.items()}
             provenance = _told(decisions[number], book.provenance, now)
             writings[number] = Writing(book, values[number], wanted, provenance, asked[number].columns)
@@ -519,23 +528,26 @@ def _locked(pk: int) -> Book:
     return books_with_names(Book.objects.select_for_update()).get(pk=pk)
 
 
-def _lock(books: Sequence[Book]) -> dict[int, Book]:
+def _lock(books: Sequence[Book], by_names: Collection[int]) -> dict[int, Book]:
     """By key, those that are there, as they are now: the same where nothing of it was written since it was read.
 
-    What writes a field writes its provenance.
+    What writes a field writes its provenance; but who merges names, or undoes that, writes none of the books, so those
+    of `by_names`, of which names are to be written, are compared by them as well.
     """
     read = {book.pk: book for book in books}
     # In order, as others lock them who want several.
     rows = Book.objects.select_for_update().filter(pk__in=read).order_by("pk") if read else Book.objects.none()
-    stale = []
+    stale = set()
     found = {}
     for pk, provenance, cover in rows.values_list("pk", "provenance", "cover"):
         found[pk] = read[pk]
         read[pk].cover = cover
         if provenance != read[pk].provenance:
-            stale.append(pk)
-    if stale:
-        found |= {book.pk: book for book in books_with_names(Book.objects.filter(pk__in=stale))}
+            stale.add(pk)
+    if again := stale.union(by_names):
+        for book in books_with_names(Book.objects.filter(pk__in=again & found.keys())):
+            if book.pk in stale or values_of(book) != values_of(read[book.pk]):
+                found[book.pk] = book
     return found
 
 

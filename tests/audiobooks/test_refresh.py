@@ -19,23 +19,26 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from audiobooks import fields, matches, refresh
+from audiobooks import fields, matches, merging, refresh
 from audiobooks.facts import BookFacts, Contributor, SeriesPlace
 from audiobooks.fields import Writing, edit, new_book, offers_of, values_of
 from audiobooks.http import Doorway, Pace, Patience
 from audiobooks.metadata import audnexus, open_library
 from audiobooks.metadata.base import OWN_PACE, pace_at
 from audiobooks.models import (
+    Author,
     Book,
     BookChange,
     Host,
     HttpCopy,
     MetadataRun,
     ProviderMatch,
+    Series,
     ServiceState,
     Work,
     with_names,
 )
+from audiobooks.names import rows_of
 from audiobooks.transport import Transport
 from scheduling.conf import scheduling_settings
 from scheduling.context import TaskRun
@@ -351,6 +354,29 @@ def test_a_record_is_not_written_once_a_person_has_accepted_another(outside: Fak
     before = everything()[book.pk]
     run_while(outside, lambda: matches.accept(another, admin_user))
     assert everything()[book.pk] == before
+
+
+def test_a_merge_that_is_undone_while_the_provider_is_asked_stays_undone(
+    outside: FakeCatalogue, admin_user: User
+) -> None:
+    """Found: the book was written with the names that it had been read with."""
+    book = own(1, series=(SeriesPlace(name="Old", position="1"),))
+    (new,) = rows_of(Series, ["New"])
+    done = merging.merge("series", new.pk, Series.objects.get(name="Old").pk, by=admin_user)
+    assert values_of(read(book))["series"] == [["New", "1"]]
+    run_while(outside, lambda: merging.undo_merge(done))
+    assert values_of(read(book))["series"] == [["Old", "1"], ["The Salt Cartographers", "2"]]
+
+
+def test_an_author_who_is_merged_while_the_provider_is_asked_is_the_one_it_offers(
+    outside: FakeCatalogue, admin_user: User
+) -> None:
+    """Found: it was noted that the offer would drop the name that was merged away."""
+    book = own(1, authors=(Contributor(name="I. Varga"),))
+    kept, gone = rows_of(Author, [*facts(1).author_names, "I. Varga"])
+    run_while(outside, lambda: merging.merge("author", kept.pk, gone.pk, by=admin_user))
+    assert read(book).author_names == list(facts(1).author_names)
+    assert "offered" not in read(book).provenance["authors"]
 
 
 def test_what_a_person_decides_is_asked_once_for_all_that_are_written_together(outside: FakeCatalogue) -> None:
