@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -90,6 +90,10 @@ class Decision:
     refused: dict[str, dict[str, Any]] = field(default_factory=dict)
     settled: set[str] = field(default_factory=set)
     replaces: bool = False
+
+    @property
+    def concerns_names(self) -> bool:
+        return not MODELS.keys().isdisjoint((*self.accepted, *self.refused))
 
     def changes_something(self, provenance: Mapping[str, Any]) -> bool:
         if self.accepted or self.settled:
@@ -191,7 +195,9 @@ def decide(values: Mapping[str, Value], provenance: Mapping[str, Any], offers: M
         source = known.get("source", FOLDER)
         # The files are the person's own: what they do not say any more is gone.
         is_own = source == offer.source == FOLDER
-        value = _joined(present, offer, source) if name == "series" and not is_own else offer.value
+        # Of lists too what a person gave free gives way, not only for more of the same.
+        may_drop = is_own or source == UNLOCKED
+        value = _joined(present, offer, source) if name == "series" and not may_drop else offer.value
         if is_same(name, present, value):
             offered = known.get("offered")
             # Whoever said otherwise, or one more trusted than what stands, says it now.
@@ -205,7 +211,7 @@ def decide(values: Mapping[str, Value], provenance: Mapping[str, Any], offers: M
             decision.accepted[name] = Offer(value, offer.source)
         elif rank(name, offer.source) > rank(name, source):
             continue
-        elif not is_own and not _outdoes(name, offer.source, source) and (lost := _lost(name, present, value)):
+        elif not may_drop and not _outdoes(name, offer.source, source) and (lost := _lost(name, present, value)):
             decision.refused[name] = {"value": value, "source": offer.source, "why": f"it would drop {', '.join(lost)}"}
         else:
             decision.accepted[name] = Offer(value, offer.source)
@@ -318,16 +324,21 @@ def apply_all(
             for number, each in enumerate(asked)
             if each.columns or decisions[number].changes_something(each.book.provenance)
         ]
-        locked = _lock([asked[number].book for number in touched])
+        locked = _lock(
+            [asked[number].book for number in touched],
+            {asked[number].book.pk for number in touched if decisions[number].concerns_names},
+        )
         gone = {number for number in touched if asked[number].book.pk not in locked}
+        written = [number for number in touched if number not in gone]
+        again = [number for number in written if locked[asked[number].book.pk] is not asked[number].book]
+        for number in again:
+            values[number] = values_of(locked[asked[number].book.pk])
+        renamed = _by_known_names([asked[number] for number in again], [values[number] for number in again])
+        for number, offered in zip(again, renamed, strict=True):
+            decisions[number] = decide(values[number], locked[asked[number].book.pk].provenance, offered)
         writings = {}
-        for number in touched:
-            if number in gone:
-                continue
+        for number in written:
             book = locked[asked[number].book.pk]
-            if book is not asked[number].book:
-                values[number] = values_of(book)
-                decisions[number] = decide(values[number], book.provenance, offers[number])
             wanted = {name: offer.value for name, offer in decisions[number].accepted.items()}
             provenance = _told(decisions[number], book.provenance, now)
             writings[number] = Writing(book, values[number], wanted, provenance, asked[number].columns)
@@ -374,7 +385,7 @@ def _names_in(name: str, value: Value) -> list[str]:
 def _renamed(name: str, value: Value, known: Mapping[str, str]) -> Value:
     """`value` with the known names, each once."""
     if name == "series":
-        places = {known[key_of(series)]: [known[key_of(series)], place] for series, place in reversed(value)}
+        places = {known[key]: [known[key], place] for series, place in reversed(value) if (key := key_of(series))}
         return list(places.values())[::-1]
     return list(dict.fromkeys(known[key] for each in value if (key := key_of(each))))
 
@@ -430,7 +441,7 @@ def undo(change: BookChange) -> list[str]:
             if is_note and known != after["provenance"]:
                 # What was noted since is newer, or a person has locked or unlocked the field.
                 continue
-            if not is_same(name, values[name], after["value"]) or _written(known) != _written(after["provenance"]):
+            if not _still_has(name, values[name], after["value"]) or _written(known) != _written(after["provenance"]):
                 left.append(name)
                 continue
             if not is_note:
@@ -444,6 +455,15 @@ def undo(change: BookChange) -> list[str]:
         change.undone_at = timezone.now()
         change.save(update_fields=["undone_at"])
     return left
+
+
+def _still_has(name: str, present: Value, written: Value) -> bool:
+    """Also by the names that its rows have by now: who merges or renames them writes no book."""
+    if is_same(name, present, written):
+        return True
+    if name not in MODELS:
+        return False
+    return is_same(name, present, _renamed(name, written, known_names(MODELS[name], _names_in(name, written))))
 
 
 def written_by(change: BookChange) -> set[str]:
@@ -508,23 +528,26 @@ def _locked(pk: int) -> Book:
     return books_with_names(Book.objects.select_for_update()).get(pk=pk)
 
 
-def _lock(books: Sequence[Book]) -> dict[int, Book]:
+def _lock(books: Sequence[Book], by_names: Collection[int]) -> dict[int, Book]:
     """By key, those that are there, as they are now: the same where nothing of it was written since it was read.
 
-    What writes a field writes its provenance.
+    What writes a field writes its provenance; but who merges names, or undoes that, writes none of the books, so those
+    of `by_names`, of which names are to be written, are compared by them as well.
     """
     read = {book.pk: book for book in books}
     # In order, as others lock them who want several.
     rows = Book.objects.select_for_update().filter(pk__in=read).order_by("pk") if read else Book.objects.none()
-    stale = []
+    stale = set()
     found = {}
     for pk, provenance, cover in rows.values_list("pk", "provenance", "cover"):
         found[pk] = read[pk]
         read[pk].cover = cover
         if provenance != read[pk].provenance:
-            stale.append(pk)
-    if stale:
-        found |= {book.pk: book for book in books_with_names(Book.objects.filter(pk__in=stale))}
+            stale.add(pk)
+    if again := stale.union(by_names):
+        for book in books_with_names(Book.objects.filter(pk__in=again & found.keys())):
+            if book.pk in stale or values_of(book) != values_of(read[book.pk]):
+                found[book.pk] = book
     return found
 
 

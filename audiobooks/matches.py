@@ -5,6 +5,8 @@ What a record wrote while it was taken for the book's is taken back once it is n
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from django.contrib.auth.models import User
 from django.db import transaction
 from django.utils import timezone
@@ -18,18 +20,28 @@ from .names import lock_making
 State = ProviderMatch.State
 
 
-def accept(match: ProviderMatch, by: User) -> None:
+def accept(match: ProviderMatch, by: User) -> tuple[list[str], list[str]]:
     """It is the book's; what else the same provider proposed for the book, or a person accepted before, is not.
+
+    What another record of the provider wrote goes first: no source drops a name, so its lists would stay beside the right.
+    Returns what `reject` returns, of the other.
 
     Raises:
         NotAllowedNow: a person has decided already.
     """
     with transaction.atomic():
+        lock_making()
         match = _undecided(match)
-        others = ProviderMatch.objects.filter(book=match.book_id, provider=match.provider)
-        for other in others.filter(state__in=(State.PROPOSED, State.ACCEPTED)).exclude(pk=match.pk):
+        known = ProviderMatch.objects.filter(book=match.book_id, provider=match.provider).exclude(pk=match.pk)
+        others = {state: list(known.filter(state=state)) for state in (State.PROPOSED, *ProviderMatch.TAKEN)}
+        was_the_books = match.state == State.AUTOMATIC and not others[State.ACCEPTED]
+        for other in (*others[State.PROPOSED], *others[State.ACCEPTED]):
             _decide(other, State.REJECTED, by)
         _decide(match, State.ACCEPTED, by)
+        if was_the_books or not any(others.values()):
+            return [], []
+        why = f"another record of {match.provider} was accepted by {by.get_username()}"
+        return withdraw(match.book, match.provider, why=why, by=by)
 
 
 def reject(match: ProviderMatch, by: User) -> tuple[list[str], list[str]]:
@@ -46,14 +58,23 @@ def reject(match: ProviderMatch, by: User) -> tuple[list[str], list[str]]:
         return _take_back_values(match.book, match.provider, by)
 
 
-def reject_all(book: Book, by: User) -> tuple[int, list[str], list[str]]:
-    """None of what is proposed is the book's. How many were proposed, and what `reject` returns."""
+def reject_all(book: Book, seen: Collection[str], by: User) -> tuple[int, list[str], list[str]]:
+    """None of the proposed records is the book's of which the person saw the keys. How many these were, and what `reject`
+    returns.
+
+    Raises:
+        NotAllowedNow: none of them waits.
+    """
     put_back: list[str] = []
     stay: list[str] = []
     with transaction.atomic():
         lock_making()
         _lock(book.pk)
-        proposed = list(ProviderMatch.objects.filter(book=book, state=State.PROPOSED))
+        proposed = [
+            match for match in ProviderMatch.objects.filter(book=book, state=State.PROPOSED) if str(match.pk) in seen
+        ]
+        if not proposed:
+            raise NotAllowedNow("None of what was shown waits for a decision any more.")
         for match in proposed:
             _decide(match, State.REJECTED, by)
         for provider in sorted({match.provider for match in proposed}):

@@ -149,7 +149,9 @@ def _look_again(http: Doorway, known: Known, provider: Provider, taken: Provider
         match = compare(known.facts, record)
         if match.verdict is not Verdict.STRONG:
             return Answer(provider.name, doubtful=[match], withdrawn=True, error=asked.error)
-    return Answer(provider.name, record, same_recording=taken.same_recording, error=asked.error)
+    # Of a provider that knows none, a comparison by which it was the very recording says nothing of its fields.
+    same = taken.same_recording if provider.knows_recordings else None
+    return Answer(provider.name, record, same_recording=same, error=asked.error)
 
 
 def _judged(known: Known, provider: Provider, records: Iterable[BookFacts]) -> list[Match]:
@@ -217,7 +219,9 @@ def refresh_books(run: TaskRun, kind: str) -> None:
     now = timezone.now()
     last = MetadataRun.objects.filter(kind=kind).first()
     if last and last.state in (MetadataRun.State.RUNNING, MetadataRun.State.ASKS):
-        if last.started_at < now - GONE_STALE[MetadataRun.Kind(kind)]:
+        is_stale = last.started_at < now - GONE_STALE[MetadataRun.Kind(kind)]
+        # A person who let it go on, however late, wants this one.
+        if is_stale and not last.may_change_much:
             MetadataRun.objects.filter(pk=last.pk).update(state=MetadataRun.State.ABANDONED, finished_at=now)
             run.warning("%s was not finished in time; a new one begins.", last)
         elif last.state == MetadataRun.State.ASKS:
@@ -325,8 +329,7 @@ def undo_run(record: MetadataRun, run: TaskRun | None = None) -> tuple[int, int]
         for change in changes:
             if run is not None and run.should_stop:
                 return undone, left
-            _leave_to_a_person(change)
-            left += len(undo(change))
+            left += len(undo_change(change))
             undone += 1
             if run is not None:
                 run.progress(undone, text=change.book.title[:200])
@@ -334,9 +337,16 @@ def undo_run(record: MetadataRun, run: TaskRun | None = None) -> tuple[int, int]
     return undone, left
 
 
-def _leave_to_a_person(change: BookChange) -> None:
-    taken = ProviderMatch.objects.filter(book=change.book_id, state=ProviderMatch.State.AUTOMATIC)
-    taken.filter(provider__in=written_by(change)).update(state=ProviderMatch.State.PROPOSED, undone=True)
+def undo_change(change: BookChange) -> list[str]:
+    """As `fields.undo`. Where a run wrote it, what matched the book by rule waits for a person: what was undone would be
+    written again by the next run, if not by the record that wrote it, then by one that is trusted less."""
+    with transaction.atomic():
+        # The book is locked first, as by a refresh that writes it.
+        left = undo(change)
+        if change.run_id is not None and written_by(change):
+            taken = ProviderMatch.objects.filter(book=change.book_id, state=ProviderMatch.State.AUTOMATIC)
+            taken.update(state=ProviderMatch.State.PROPOSED, undone=True)
+    return left
 
 
 Asked = Mapping[str, Future[Answer]]
@@ -574,8 +584,9 @@ class _Refresh:
 
     def _write_together(self, due: list[Due]) -> list[tuple[int, str]]:
         now = timezone.now()
-        offered = [Offered(each.known.book, each.offers, each.columns(now)) for each in due]
         with transaction.atomic():
+            due = _as_decided(due)
+            offered = [Offered(each.known.book, each.offers, each.columns(now)) for each in due]
             done = apply_all(offered, why=str(self.record), now=now, run=self.record)
             # What is not there was deleted while it was asked about.
             written = [(each, one[0]) for each, one in zip(due, done, strict=True) if one is not None]
@@ -645,6 +656,36 @@ def _with_matches(batch: list[Book]) -> Iterator[Known]:
                 (row.provider, row.record) for row in mine if row.undone and row.state == ProviderMatch.State.PROPOSED
             ),
         )
+
+
+def _as_decided(due: list[Due]) -> list[Due]:
+    """Without the records that a person rejected, or whose values were undone, while the books were asked about; of a
+    provider of which a person accepted another, none. The books are locked from here on, as by who decides."""
+    pks = [each.known.book.pk for each in due]
+    list(Book.objects.select_for_update().filter(pk__in=pks).order_by("pk").values_list("pk", flat=True))
+    state = ProviderMatch.State
+    rows = ProviderMatch.objects.filter(
+        Q(state__in=ProviderMatch.DECIDED) | Q(state=state.PROPOSED, undone=True), book__in=pks
+    )
+    accepted: dict[tuple[int, str], set[str]] = {}
+    refused: dict[tuple[int, str], set[str]] = {}
+    for book, provider, record, decision in rows.values_list("book", "provider", "record", "state"):
+        decided = accepted if decision == state.ACCEPTED else refused
+        decided.setdefault((book, provider), set()).add(record)
+
+    def stands(book: int, answer: Answer) -> bool:
+        if answer.record is None:
+            return True
+        of_it, record = (book, answer.provider), answer.record.id
+        return record not in refused.get(of_it, ()) and record in accepted.get(of_it, (record,))
+
+    standing = []
+    for pk, each in zip(pks, due, strict=True):
+        answers = [answer for answer in each.answers if stands(pk, answer)]
+        if len(answers) < len(each.answers):
+            each = replace(each, answers=answers, offers=offers_from(answers))
+        standing.append(each)
+    return standing
 
 
 def _question(record: MetadataRun) -> str:

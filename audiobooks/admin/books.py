@@ -32,7 +32,7 @@ from audiobooks.display import (
 )
 from audiobooks.fields import FIELDS, values_of
 from audiobooks.models import Book, BookChange, LibraryFile, with_names
-from audiobooks.refresh import refresh_one
+from audiobooks.refresh import refresh_one, undo_change
 from scheduling.admin.posting import perform, post_action, who
 from scheduling.display import NOTHING, change_url, label, moment, two_lines
 from scheduling.exceptions import NotAllowedNow
@@ -333,7 +333,7 @@ class BookChangeAdmin(LibraryAdmin):
     def undo_view(self, request: HttpRequest, change: BookChange) -> str:
         if change.undone_at is not None:
             raise NotAllowedNow("It was undone already.")
-        left = fields.undo(change)
+        left = undo_change(change)
         if left:
             return f"Undone, but for what was changed again since: {', '.join(map(label_of, left))}."
         return "Undone."

@@ -155,7 +155,7 @@ class ReviewAdmin(LibraryAdmin):
             book=book,
             cover=cover_of(book, small=False),
             candidates=candidates,
-            is_waiting=any(one.state == State.PROPOSED for one in candidates),
+            waiting=[one for one in candidates if one.state == State.PROPOSED],
             rows=comparison(book, candidates),
             next=next_waiting(match),
             may_review=request.user.has_perm(PERMISSION),
@@ -191,8 +191,7 @@ class ReviewAdmin(LibraryAdmin):
 
 
 def _accept(_: Any, request: HttpRequest, match: ProviderMatch) -> str:
-    matches.accept(match, who(request))
-    return f"Accepted for {match.book}."
+    return f"Accepted for {match.book}.{_taken_back(*matches.accept(match, who(request)), of='another record')}"
 
 
 def _reject(_: Any, request: HttpRequest, match: ProviderMatch) -> str:
@@ -200,12 +199,13 @@ def _reject(_: Any, request: HttpRequest, match: ProviderMatch) -> str:
 
 
 def _none(_: Any, request: HttpRequest, match: ProviderMatch) -> str:
-    number, put_back, stay = matches.reject_all(match.book, who(request))
+    seen = set(request.POST.getlist("seen"))
+    number, put_back, stay = matches.reject_all(match.book, seen, who(request))
     return f"Rejected for {match.book}: {number}.{_taken_back(put_back, stay)}"
 
 
-def _taken_back(put_back: list[str], stay: list[str]) -> str:
-    told = f" What it had written was taken back: {', '.join(map(label_of, put_back))}." if put_back else ""
+def _taken_back(put_back: list[str], stay: list[str], *, of: str = "it") -> str:
+    told = f" What {of} had written was taken back: {', '.join(map(label_of, put_back))}." if put_back else ""
     if stay:
         told += f" Nothing tells what stood there before, so this stays: {', '.join(map(label_of, stay))}."
     return told

@@ -10,10 +10,11 @@ from django.contrib.auth.models import User
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from audiobooks import owning
+from audiobooks import merging, owning
 from audiobooks.facts import BookFacts, Contributor, SeriesPlace
 from audiobooks.fields import (
     FIELDS,
+    MODELS,
     Offer,
     apply,
     decide,
@@ -119,6 +120,29 @@ def test_a_persons_edit_is_locked_and_shows_what_the_source_says(admin_user: Use
     assert book.publisher == "New", "whoever unlocks a field wants it written"
 
 
+@pytest.mark.parametrize(
+    ("name", "wrong", "right"),
+    [
+        ("narrators", ["Typo"], ["Mara Quill"]),
+        ("authors", ["Ann", "Typo"], ["Ann"]),
+        ("genres", ["Typo"], ["Fantasy"]),
+        ("series", [["Typo", "1"]], [["Tide", "2"]]),
+    ],
+)
+def test_a_list_that_a_person_unlocked_gives_way(name: str, wrong: Any, right: Any, admin_user: User) -> None:
+    """Found: what was mistyped stayed for good, for no source drops a name."""
+    book = make_book("audnexus", **{name: right})
+    edit(book, {name: wrong}, by=admin_user)
+    assert values_of(offer(book, "audnexus", **{name: right}))[name] == wrong, "it is locked"
+    edit(read(book), {}, by=admin_user, unlock=frozenset({name}))
+    assert values_of(offer(book, "audnexus", **{name: []}))[name] == wrong, "never blank"
+    book = offer(book, "audnexus", **{name: right})
+    assert values_of(book)[name] == right
+    assert book.provenance[name] == {"source": "audnexus", "at": NOW.isoformat()}
+    if name in ("narrators", "authors"):
+        assert values_of(offer(book, "audnexus", **{name: ["Other"]}))[name] == right, "from here on as ever"
+
+
 def test_a_person_may_blank(admin_user: User) -> None:
     book = make_book("audnexus", publisher="Old")
     edit(book, {"publisher": ""}, by=admin_user)
@@ -149,6 +173,33 @@ def test_an_undo_leaves_what_was_changed_again_since(admin_user: User) -> None:
     book = read(book)
     assert (book.publisher, book.subtitle) == ("Mine", "One")
     assert book.provenance["publisher"]["source"] == PERSON
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "written", "other"),
+    [
+        ("narrator", "narrators", ["Mara Quill", "Ben"], ["Mara Quille"]),
+        ("author", "authors", ["Mara Quill", "Mara Quille"], ["Mara Quille"]),
+        ("genre", "genres", ["Mara Quill", "Ben"], ["Mara Quille"]),
+        ("series", "series", [["Mara Quill", "1"], ["Ben", ""]], [["Mara Quille", "1"]]),
+    ],
+)
+def test_an_undo_takes_back_names_that_were_merged_since(
+    kind: str, name: str, written: Any, other: Any, admin_user: User
+) -> None:
+    """Found: they were left, as if somebody had written them since."""
+    book = make_book()
+    before = values_of(book)
+    make_book(**{name: other})
+    offers = {name: Offer(written, "audnexus")}
+    _, change = apply(read(book), offers, why="test", now=NOW)
+    assert change is not None
+    model = MODELS[name].objects
+    kept = merging.merge(kind, model.get(name="Mara Quille").pk, model.get(name="Mara Quill").pk, by=admin_user).kept
+    merging.rename(kind, kept, "Quite Another")
+    assert values_of(read(book)) != before
+    assert undo(change) == []
+    assert values_of(read(book)) == before and read(book).provenance == book.provenance
 
 
 NAMES = st.lists(st.sampled_from(["Ann", "Ben", "Cy", "Zoë", "É. O'Neil"]), unique=True)

@@ -265,7 +265,7 @@ def test_candidates_stand_side_by_side_and_the_next_book_follows(client: Client)
     assert response["Location"] == change_url(third)
     one.refresh_from_db()
     assert one.state == "rejected"
-    response = client.post(step_url(third, "none"))
+    response = client.post(step_url(third, "none"), {"seen": third.pk})
     assert response["Location"] == "/admin/audiobooks/providermatch/"
     assert "Nothing else waits" in get(client, response["Location"])
 

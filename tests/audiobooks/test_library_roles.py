@@ -70,12 +70,12 @@ def of_book(step: str) -> Callable[[], str]:
     return lambda: step_url(make_book(), step)
 
 
-def of_match(step: str, state: str = "proposed") -> Callable[[], str]:
-    def prepare() -> str:
+def of_match(step: str, state: str = "proposed") -> Callable[[], tuple[str, dict[str, Any]]]:
+    def prepare() -> tuple[str, dict[str, Any]]:
         match = ProviderMatch.objects.create(
             book=make_book(), provider="audnexus", record="B1", state=state, verdict="medium", distance=0.2
         )
-        return step_url(match, step)
+        return step_url(match, step), {"seen": match.pk}
 
     return prepare
 

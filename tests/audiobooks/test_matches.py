@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,7 +13,7 @@ from django.test import Client
 from audiobooks import matches
 from audiobooks.fields import Offer, apply, edit, undo, values_of
 from audiobooks.models import Book, BookChange, ProviderMatch, Work, with_names
-from scheduling.display import step_url
+from scheduling.display import change_url, step_url
 from scheduling.exceptions import NotAllowedNow
 
 pytestmark = pytest.mark.django_db
@@ -75,11 +76,17 @@ def test_a_match_by_rule_can_be_rejected(book: Book, by: User) -> None:
 
 
 def test_none_of_these(book: Book, by: User) -> None:
-    make_match(book, "1")
-    make_match(book, "2", provider="librivox")
-    accepted = make_match(book, "3", state=State.ACCEPTED)
-    assert matches.reject_all(book, by) == (2, [], [])
-    assert list(ProviderMatch.objects.exclude(state=State.REJECTED)) == [accepted]
+    seen = [make_match(book, "1"), make_match(book, "2", provider="librivox")]
+    accepted, unseen = make_match(book, "3", state=State.ACCEPTED), make_match(book, "4")
+    other = Book.objects.create(title="y", work=book.work)
+    elsewhere = make_match(other, "1")
+    keys = {str(match.pk) for match in (*seen, accepted, elsewhere)}
+    assert matches.reject_all(book, keys, by) == (2, [], [])
+    assert set(ProviderMatch.objects.filter(state=State.REJECTED)) == set(seen)
+    for none in (keys, set(), {"", "x", "9" * 40, "-1"}):
+        with pytest.raises(NotAllowedNow, match="None of what was shown"):
+            matches.reject_all(book, none, by)
+    assert set(ProviderMatch.objects.exclude(state=State.REJECTED)) == {accepted, unseen, elsewhere}
 
 
 def test_a_mistake_is_taken_back(book: Book, by: User) -> None:
@@ -164,3 +171,62 @@ def test_the_page_says_what_was_taken_back(roles: None, book: Book) -> None:
     client.force_login(User.objects.create_superuser("root"))
     page = client.post(step_url(match, "reject"), follow=True).content.decode()
     assert "What it had written was taken back: publisher." in page
+
+
+@pytest.mark.parametrize("takes_back", [True, False])
+def test_what_another_record_wrote_gives_way_to_the_accepted_one(
+    roles: None, book: Book, by: User, takes_back: bool
+) -> None:
+    """Found: its names and series stayed for good, for no source drops one; the right ones were refused."""
+    wrong, right = make_match(book, "1"), make_match(book, "2")
+    before = told(book)
+    matches.accept(wrong, by)
+    write(book, "audnexus", authors=["Wrong"], series=[["Wrong", "1"]], title="Wrong")
+    right.refresh_from_db()
+    matches.take_back(right)
+    if takes_back:
+        matches.take_back(wrong)
+    client = Client()
+    client.force_login(User.objects.create_superuser("root"))
+    page = client.post(step_url(right, "accept"), follow=True).content.decode()
+    assert "What another record had written was taken back: title, authors, series." in page
+    assert told(book) == before
+    wrong.refresh_from_db()
+    assert wrong.state == State.REJECTED
+    write(book, "audnexus", 1, authors=["Right"], series=[["Salt", "2"]])
+    values, provenance = told(book)
+    assert (values["authors"], values["series"]) == (["Right"], [["Salt", "2"]])
+    assert "offered" not in provenance["authors"]
+
+
+def test_what_an_accepted_record_wrote_by_rule_stays(book: Book, by: User) -> None:
+    make_match(book, "2")
+    match = make_match(book, "1", state=State.AUTOMATIC)
+    write(book, "audnexus", publisher="Right")
+    assert matches.accept(match, by) == ([], [])
+    assert told(book)[0]["publisher"] == "Right"
+
+
+def test_accepting_what_alone_is_proposed_takes_nothing_back(book: Book, by: User) -> None:
+    """As one that was taken by rule until it compared less well."""
+    write(book, "audnexus", publisher="Right")
+    make_match(book, "3", provider="librivox")
+    assert matches.accept(make_match(book, "1"), by) == ([], [])
+    assert told(book)[0]["publisher"] == "Right"
+
+
+def test_none_of_these_are_those_that_the_page_shows(roles: None, book: Book) -> None:
+    """Found: what no page had shown, for it has ten at most, was rejected for good as well."""
+    for number in range(12):
+        make_match(book, f"REC{number:02}", provider=f"p{number // 4}")
+    client = Client()
+    client.force_login(User.objects.create_superuser("root"))
+    for shown in (10, 2):
+        waiting = ProviderMatch.objects.filter(state=State.PROPOSED)
+        page = client.get(change_url(waiting[0])).content.decode()
+        records = set(re.findall(r"<code>(REC\d\d)</code>", page))
+        before = set(waiting.values_list("record", flat=True))
+        client.post(step_url(waiting[0], "none"), {"seen": re.findall(r'name="seen" value="(\d+)"', page)})
+        rejected = before - set(waiting.values_list("record", flat=True))
+        assert rejected == records & before and len(rejected) == shown
+    assert not ProviderMatch.objects.filter(state=State.PROPOSED).exists()

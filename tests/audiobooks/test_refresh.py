@@ -14,29 +14,35 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import DataError, OperationalError, connection
+from django.db import DataError, OperationalError, connection, transaction
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from audiobooks import fields, matches, refresh
+from audiobooks import fields, matches, merging, refresh
 from audiobooks.facts import BookFacts, Contributor, SeriesPlace
 from audiobooks.fields import Writing, edit, new_book, offers_of, values_of
 from audiobooks.http import Doorway, Pace, Patience
 from audiobooks.metadata import audnexus, open_library
 from audiobooks.metadata.base import OWN_PACE, pace_at
 from audiobooks.models import (
+    Author,
     Book,
     BookChange,
     Host,
     HttpCopy,
     MetadataRun,
     ProviderMatch,
+    Series,
     ServiceState,
     Work,
     with_names,
 )
+from audiobooks.names import rows_of
 from audiobooks.transport import Transport
 from scheduling.conf import scheduling_settings
 from scheduling.context import TaskRun
+from scheduling.display import step_url
 from scheduling.exceptions import NotAllowedNow, TaskFailed
 from scheduling.models import Job, SchedulerProcess, Task
 from tests.audiobooks.outside import Outside, Reply
@@ -186,6 +192,39 @@ def test_a_book_without_asin_is_found_by_search_and_only_the_work_is_written(out
     assert outside.asked == {facts(1).title: 1}
 
 
+class Catalogue:
+    """A provider that knows one record and finds it by whatever it is asked."""
+
+    def __init__(self, name: str, number: int = 1, *, knows_recordings: bool = True) -> None:
+        self.name = self.label = name
+        self.knows_recordings = knows_recordings
+        self.record = facts(number, source=name, id=f"{name}1", is_audio=True)
+
+    def look_up(self, http: Doorway, wanted: BookFacts) -> BookFacts:
+        return self.record
+
+    def search(self, http: Doorway, wanted: BookFacts) -> tuple[BookFacts, ...]:
+        return ()
+
+
+def turn_on(monkeypatch: pytest.MonkeyPatch, *catalogues: Catalogue) -> None:
+    monkeypatch.setattr(refresh, "providers", lambda: catalogues)
+
+
+def test_a_provider_that_knows_no_recordings_writes_none_of_their_fields_in_any_run(
+    outside: FakeCatalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Found: from the second run on it did, for its record had compared as the very recording."""
+    book = own(1)
+    turn_on(monkeypatch, Catalogue("hardcover", knows_recordings=False))
+    run()
+    first = values_of(read(book))
+    assert first["description"] and not first["publisher"] and not first["narrators"]
+    later()
+    run()
+    assert values_of(read(book)) == first
+
+
 def test_a_doubtful_record_is_proposed_and_nothing_is_written(outside: FakeCatalogue) -> None:
     book = own(1, asin="", authors=())
     before = everything()
@@ -256,6 +295,105 @@ def in_thread(step: Callable[[], None]) -> None:
         step()
     finally:
         connection.close()
+
+
+def match_of(book: Book, number: int, state: str) -> ProviderMatch:
+    return ProviderMatch.objects.create(
+        book=book, provider="audnexus", record=facts(number).asin, region="us", state=state, verdict="strong",
+        distance=0, same_recording=True,
+    )  # fmt: skip
+
+
+def run_while(outside: FakeCatalogue, step: Callable[[], object]) -> None:
+    """A run, during which the step is taken between the question to the provider and its answer."""
+    outside.asked.clear()
+    outside.latency = 0.5
+
+    def meanwhile() -> None:
+        wait_until(lambda: bool(outside.asked), seconds=10)
+        step()
+
+    thread = threading.Thread(target=in_thread, args=(meanwhile,))
+    thread.start()
+    run()
+    thread.join()
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_record_that_a_person_rejects_while_it_is_asked_for_is_not_written(
+    outside: FakeCatalogue, admin_user: User, known: bool
+) -> None:
+    """Found: it was, and stayed for good."""
+    book, other = own(1), own(2)
+    match = match_of(book, 1, STATE.AUTOMATIC if known else STATE.PROPOSED)
+    before = everything()[book.pk]
+    run_while(outside, lambda: matches.reject(match, admin_user))
+    assert ProviderMatch.objects.get(book=book).state == STATE.REJECTED
+    assert everything()[book.pk] == before
+    assert read(book).tried_at is not None and read(book).refreshed_at is None
+    assert read(other).description == facts(2).description
+
+
+def test_what_is_undone_while_it_is_asked_for_again_is_not_written(outside: FakeCatalogue) -> None:
+    book = own(1)
+    before = everything()[book.pk]
+    run()
+    first = MetadataRun.objects.get()
+    later()
+    outside.add(facts(1, publisher="Another House"))
+    run_while(outside, lambda: refresh.undo_run(first))
+    match = ProviderMatch.objects.get()
+    assert (match.state, match.undone) == (STATE.PROPOSED, True)
+    assert everything()[book.pk] == before
+
+
+def test_a_record_is_not_written_once_a_person_has_accepted_another(outside: FakeCatalogue, admin_user: User) -> None:
+    book = own(1)
+    match_of(book, 1, STATE.AUTOMATIC)
+    another = match_of(book, 2, STATE.PROPOSED)
+    before = everything()[book.pk]
+    run_while(outside, lambda: matches.accept(another, admin_user))
+    assert everything()[book.pk] == before
+
+
+def test_a_merge_that_is_undone_while_the_provider_is_asked_stays_undone(
+    outside: FakeCatalogue, admin_user: User
+) -> None:
+    """Found: the book was written with the names that it had been read with."""
+    book = own(1, series=(SeriesPlace(name="Old", position="1"),))
+    (new,) = rows_of(Series, ["New"])
+    done = merging.merge("series", new.pk, Series.objects.get(name="Old").pk, by=admin_user)
+    assert values_of(read(book))["series"] == [["New", "1"]]
+    run_while(outside, lambda: merging.undo_merge(done))
+    assert values_of(read(book))["series"] == [["Old", "1"], ["The Salt Cartographers", "2"]]
+
+
+def test_an_author_who_is_merged_while_the_provider_is_asked_is_the_one_it_offers(
+    outside: FakeCatalogue, admin_user: User
+) -> None:
+    """Found: it was noted that the offer would drop the name that was merged away."""
+    book = own(1, authors=(Contributor(name="I. Varga"),))
+    kept, gone = rows_of(Author, [*facts(1).author_names, "I. Varga"])
+    run_while(outside, lambda: merging.merge("author", kept.pk, gone.pk, by=admin_user))
+    assert read(book).author_names == list(facts(1).author_names)
+    assert "offered" not in read(book).provenance["authors"]
+
+
+def test_what_a_person_decides_is_asked_once_for_all_that_are_written_together(outside: FakeCatalogue) -> None:
+    def queries(books: int) -> int:
+        due = []
+        for known in refresh._with_matches(list(with_names(Book.objects.all())[:books])):
+            match_of(known.book, 1, STATE.REJECTED)
+            due.append(refresh.Due(known, [refresh.Answer("audnexus", facts(1, id=facts(1).asin))], {}))
+        with CaptureQueriesContext(connection) as asked, transaction.atomic():
+            decided = refresh._as_decided(due)
+        assert [each.answers for each in decided] == [[]] * books
+        ProviderMatch.objects.all().delete()
+        return len(asked)
+
+    for number in range(16):
+        own(number)
+    assert queries(16) == queries(1)
 
 
 @pytest.mark.parametrize("knows_asin", [True, False])
@@ -604,6 +742,17 @@ def test_a_run_that_was_never_finished_gives_way_to_a_new_one(outside: FakeCatal
         assert stale.state == MetadataRun.State.ABANDONED
 
 
+@pytest.mark.parametrize(("kind", "days"), [(FULL, 26), (NEW, 6.5)])
+def test_a_run_that_a_person_lets_go_on_late_goes_on(outside: FakeCatalogue, kind: str, days: float) -> None:
+    """Found: the answer was thrown away, for the run was too old by then, and a new one asked the same."""
+    own(1)
+    started = timezone.now() - timedelta(days=days)
+    record = MetadataRun.objects.create(kind=kind, started_at=started, state=MetadataRun.State.ASKS, replaced=20)
+    refresh.let_go_on(record)
+    assert said(run(kind))["run"] == record.pk
+    assert MetadataRun.objects.get().state == MetadataRun.State.FINISHED
+
+
 def test_one_book_alone_can_be_refreshed(outside: FakeCatalogue, admin_user: User) -> None:
     book, other = own(1), own(2)
     Job(id="metadata_new", name="x", function="audiobooks.metadata_new", cron="0 0 1 1 *").save_definition()
@@ -766,6 +915,48 @@ def test_what_was_undone_is_not_written_again_until_a_person_decides(outside: Fa
     later()
     run()
     assert read(book).description == facts(1).description
+
+
+def test_what_was_undone_is_not_written_by_another_provider_instead(
+    outside: FakeCatalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Found: the same values came back a run later, of a source that is trusted less."""
+    book = own(1)
+    before = everything()[book.pk]
+    turn_on(monkeypatch, Catalogue("audnexus"), Catalogue("hardcover"))
+    run()
+    refresh.undo_run(MetadataRun.objects.get())
+    assert set(ProviderMatch.objects.values_list("provider", "state", "undone")) == {
+        ("audnexus", STATE.PROPOSED, True),
+        ("hardcover", STATE.PROPOSED, True),
+    }
+    later()
+    run()
+    assert everything()[book.pk] == before
+
+
+def test_one_change_that_is_undone_on_its_page_is_not_written_again(outside: FakeCatalogue, admin_user: User) -> None:
+    """Found: the next run wrote all of it again."""
+    book = own(1)
+    before = everything()[book.pk]
+    run()
+    client = Client()
+    client.force_login(admin_user)
+    client.post(step_url(BookChange.objects.get(), "undo"))
+    assert everything()[book.pk] == before
+    assert ProviderMatch.objects.get().state == STATE.PROPOSED
+    later()
+    run()
+    assert everything()[book.pk] == before
+
+
+def test_undoing_what_a_person_edited_leaves_the_matches_alone(outside: FakeCatalogue, admin_user: User) -> None:
+    book = own(1)
+    run()
+    edit(read(book), {"publisher": "Mine"}, by=admin_user)
+    assert refresh.undo_change(BookChange.objects.latest("pk")) == []
+    assert read(book).publisher == "Lantern Audio"
+    assert ProviderMatch.objects.get().state == STATE.AUTOMATIC
 
 
 def test_a_run_at_work_cannot_be_undone_and_an_undone_one_is_not_gone_on_with(outside: FakeCatalogue) -> None:
