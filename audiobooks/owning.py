@@ -206,7 +206,8 @@ def record(held: Held, *, now: datetime) -> tuple[Book, Outcome]:
             work = work_of(held.facts.title, rows_of(Author, held.facts.author_names))
             (book,) = new_books([_new(held, work)], now=now)
         else:
-            book = with_names(Book.objects.all()).get(pk=book.pk)
+            # Locked, so that nobody raises its standing between this look and what is written of it.
+            book = with_names(Book.objects.select_for_update()).get(pk=book.pk)
             offers = _offers(held, holding, book, _speakers([book.pk]))
             if apply(book, offers, why=f"read from {held.library}", now=now)[1] is not None:
                 outcome = "changed"

@@ -200,6 +200,34 @@ def test_holdings_of_before_are_found_by_their_paths() -> None:
 # --- many at once -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.skipif(connection.vendor == "sqlite", reason="has one writer at a time")
+def test_a_standing_that_another_raises_meanwhile_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    def listed(standing: str, library: str) -> Held:
+        return Held(library=library, item="1", facts=SALT, standing=standing)
+
+    put(listed("known", "list"))
+
+    def buy() -> None:
+        try:
+            put(listed("owned", "libation"))
+        finally:
+            connections.close_all()
+
+    other = threading.Thread(target=buy)
+
+    def slow(*args: Any, **options: Any) -> Any:
+        if threading.current_thread() is threading.main_thread():
+            other.start()
+            other.join(0.5)
+        return apply(*args, **options)
+
+    monkeypatch.setattr("audiobooks.owning.apply", slow)
+    put(listed("wanted", "list"))
+    other.join()
+    assert Book.objects.get().standing == "owned"
+
+
 def some_helds(seed: int) -> list[Held]:
     """Few titles, people, ASINs and paths, so that most have something in common with another."""
     chance = random.Random(seed)
