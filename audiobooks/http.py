@@ -724,6 +724,9 @@ def _read(received: httpx.Response, request: _Request, deadline: float) -> bytes
             raise Unreachable(f"{request.host} sent an answer that cannot be unpacked.") from None
         if len(body) > request.most_bytes:
             raise BadAnswer(f"{request.host} sent more than {request.most_bytes:,} bytes.")
+        if unpacker is not None and unpacker.eof:
+            # What comes behind the end would gather in the unpacker, however much it is.
+            break
     if unpacker is not None and not unpacker.eof and received.status_code != 304:
         raise Unreachable(f"{request.host} broke off in the middle of its answer.")
     return bytes(body)

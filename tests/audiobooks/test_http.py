@@ -419,6 +419,18 @@ def test_a_small_answer_that_unpacks_to_too_much(outside: Outside, http: Doorway
     assert most < 10_000_000
 
 
+def test_what_comes_behind_the_end_of_what_is_packed_is_not_read(outside: Outside, http: Doorway) -> None:
+    body = gzip.compress(b'{"a": 1}') + b"x" * 50_000_000
+    outside.gives("/x", Reply(body=body, headers={"Content-Encoding": "gzip"}))
+    tracemalloc.start()
+    try:
+        assert get(http, f"{outside.url}/x", most_bytes=1000) == {"a": 1}
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 10_000_000
+
+
 def test_packed_answers(outside: Outside, http: Doorway) -> None:
     packed = gzip.compress(b'{"a": 1}')
     outside.gives("/x", Reply(body=packed, headers={"Content-Encoding": "gzip"}))
