@@ -39,7 +39,7 @@ _NAME = re.compile(r"[0-9a-f]{2}/[0-9a-f]{64}(-small)?\.jpg")
 # What Pillow raises for broken files of these formats.
 _BROKEN = (
     *(OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, IndexError, OverflowError, MemoryError),
-    TypeError,
+    *(TypeError, AttributeError),
 )
 
 
