@@ -201,6 +201,17 @@ def test_an_edit_writes_and_locks_what_was_changed_alone(client: Client) -> None
     assert change.after.keys() == {"authors", "series", "runtime", "abridged", "released", "isbn"}
 
 
+def test_a_place_whose_line_stays_is_the_same_also_with_a_sign_of_numbers_in_its_name(client: Client) -> None:
+    book = make_book("x", offers={"series": [["Catch #22", ""], ["No # at all", "3"], ["Saga", "1"]]})
+    shown = posted(book)
+    assert client.post(step_url(book, "edit"), shown).status_code == 302
+    assert not BookChange.objects.exists()
+    lines = shown["series"].replace("Saga #1", "Saga #2") + "\r\nNew #4"
+    assert client.post(step_url(book, "edit"), {**shown, "series": lines}).status_code == 302
+    expected = [["Catch #22", ""], ["New", "4"], ["No # at all", "3"], ["Saga", "2"]]
+    assert sorted(values_of(Book.objects.get(pk=book.pk))["series"]) == expected
+
+
 @pytest.mark.parametrize(
     ("name", "value", "problem"),
     [
