@@ -37,7 +37,10 @@ SPARED = timedelta(hours=1)
 
 _NAME = re.compile(r"[0-9a-f]{2}/[0-9a-f]{64}(-small)?\.jpg")
 # What Pillow raises for broken files of these formats.
-_BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, IndexError, OverflowError, MemoryError)
+_BROKEN = (
+    *(OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, IndexError, OverflowError, MemoryError),
+    *(TypeError, AttributeError),
+)
 
 
 class CoverError(Exception):

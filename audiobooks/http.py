@@ -299,16 +299,17 @@ class Doorway:
     ) -> Answer:
         """One question: by a copy that is fresh, by the host, or by a copy that is all there is."""
         copies = None if fresh_for is None else _Copies(request, shown)
-        kept = copies.find() if copies else None
-        if kept and fresh_for is not None and kept.is_fresh(fresh_for):
-            return self._told(kept.answer())
+        found_copies = copies.find() if copies else []
+        if found_copies and fresh_for is not None and found_copies[0].is_fresh(fresh_for):
+            return self._told(found_copies[0].answer())
+        kept = next((copy for copy in found_copies if copy.status == 200), None)
         try:
             response = self._persist(
                 replace(request, headers={**request.headers, **kept.conditions()} if kept else request.headers)
             )
             if response.status == 304:
-                if kept:
-                    return self._told(kept.confirm().answer())
+                if copies and kept:
+                    return self._told(copies.confirm(kept).answer())
                 # Something between here and the host answered for a copy that we do not have.
                 response = self._persist(replace(request, headers={**request.headers, "Cache-Control": "no-cache"}))
                 if response.status == 304:
@@ -317,7 +318,7 @@ class Doorway:
             if copies and isinstance(error, HttpError) and error.status == 404:
                 # What was not read is not kept either.
                 copies.keep(error.data if request.read is None else None, status=404, nothing=True)
-            if not (kept and or_last_good and kept.status == 200 and _is_failure(error, request)):
+            if not (kept and or_last_good and _is_failure(error, request)):
                 raise
             logger.warning("%s Its answer of %s is used.", error, kept.checked_at)
             self.covered = error
@@ -553,7 +554,7 @@ def _is_failure(error: ServiceError, request: _Request) -> bool:
 
 
 class _Copies:
-    """The last good answer to one request, as the database keeps it."""
+    """The last good answer to one request, as the database keeps it, and beside it that there was nothing since (404)."""
 
     def __init__(self, request: _Request, url: httpx.URL) -> None:
         self._url = clean(str(url), request.secrets)
@@ -562,12 +563,16 @@ class _Copies:
         if request.reads == "text":
             parts.append(b"text" if request.read is None else b"read")
         self._key = hashlib.sha256(b"\0".join(parts)).hexdigest()
+        self._key_of_nothing = hashlib.sha256(f"{self._key} 404".encode()).hexdigest()
+        self._was_nothing = False
 
-    def find(self) -> _Copy | None:
+    def find(self) -> list[_Copy]:
+        """The newest first."""
         with database():
-            row = HttpCopy.objects.of(self._key)
-        content = row.content() if row is not None else None
-        return None if row is None or content is None else _Copy(row, json.loads(content))
+            rows = HttpCopy.objects.of(self._key, self._key_of_nothing)
+        self._was_nothing = any(row.key == self._key_of_nothing for row in rows)
+        contents = [(row, row.content()) for row in rows]
+        return [_Copy(row, json.loads(content)) for row, content in contents if content is not None]
 
     def keep(
         self, data: Any, *, headers: httpx.Headers | None = None, status: int = 200, nothing: bool = False
@@ -577,7 +582,7 @@ class _Copies:
         headers = headers or httpx.Headers()
         etag, modified = headers.get("etag", ""), headers.get("last-modified", "")
         row = HttpCopy(
-            key=self._key,
+            key=self._key if status == 200 else self._key_of_nothing,
             url=self._url[:1024],
             etag=etag if len(etag) <= 255 else "",
             last_modified=modified if len(modified) <= 64 else "",
@@ -589,7 +594,20 @@ class _Copies:
         )
         with database():
             HttpCopy.objects.keep(row)
+            if status == 200:
+                self._is_there()
         return now
+
+    def confirm(self, copy: _Copy) -> _Copy:
+        with database():
+            copy.confirm()
+            self._is_there()
+        return copy
+
+    def _is_there(self) -> None:
+        """That it was not is over, also where its time is later, by a clock that has since been set back."""
+        if self._was_nothing:
+            HttpCopy.objects.filter(key=self._key_of_nothing).delete()
 
 
 class _Copy:
@@ -607,11 +625,9 @@ class _Copy:
         found = {"If-None-Match": self._row.etag, "If-Modified-Since": self._row.last_modified}
         return {name: value for name, value in found.items() if value} if self.status == 200 else {}
 
-    def confirm(self) -> _Copy:
+    def confirm(self) -> None:
         self.checked_at = timezone.now()
-        with database():
-            HttpCopy.objects.filter(pk=self._row.pk).update(checked_at=self.checked_at)
-        return self
+        HttpCopy.objects.filter(pk=self._row.pk).update(checked_at=self.checked_at)
 
     def answer(self, *, stale: bool = False) -> Answer:
         if self.status == 404:
@@ -724,6 +740,9 @@ def _read(received: httpx.Response, request: _Request, deadline: float) -> bytes
             raise Unreachable(f"{request.host} sent an answer that cannot be unpacked.") from None
         if len(body) > request.most_bytes:
             raise BadAnswer(f"{request.host} sent more than {request.most_bytes:,} bytes.")
+        if unpacker is not None and unpacker.eof:
+            # What comes behind the end would gather in the unpacker, however much it is.
+            break
     if unpacker is not None and not unpacker.eof and received.status_code != 304:
         raise Unreachable(f"{request.host} broke off in the middle of its answer.")
     return bytes(body)

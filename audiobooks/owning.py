@@ -166,6 +166,8 @@ def _like_no_other(helds: Collection[Held]) -> list[Held]:
     taken |= {("path", path) for path in _values("path", paths)}
     taken |= {("asin", asin) for asin in _values("asin", {held.facts.asin for held in helds} - {""})}
     taken |= {("title", key) for key in _values("work__key", keys)}
+    titles = {title for held in helds for title in _titles(held.facts)}
+    taken |= {("title", key_of(title)) for title in _values("title", titles)}
     new = []
     for held in helds:
         asin, key = held.facts.asin, key_of(held.facts.title)
@@ -204,7 +206,8 @@ def record(held: Held, *, now: datetime) -> tuple[Book, Outcome]:
             work = work_of(held.facts.title, rows_of(Author, held.facts.author_names))
             (book,) = new_books([_new(held, work)], now=now)
         else:
-            book = with_names(Book.objects.all()).get(pk=book.pk)
+            # Locked, so that nobody raises its standing between this look and what is written of it.
+            book = with_names(Book.objects.select_for_update()).get(pk=book.pk)
             offers = _offers(held, holding, book, _speakers([book.pk]))
             if apply(book, offers, why=f"read from {held.library}", now=now)[1] is not None:
                 outcome = "changed"
@@ -310,7 +313,13 @@ def find_book(facts: BookFacts, *, own_paths: tuple[str, ...] = (), among: Query
     if facts.is_audio is False:
         # Whoever lists a printed book means the work: no recording of it is another book.
         facts = replace(facts, is_audio=None)
-    alike = list(with_names(books.filter(work__key__in=_title_keys(facts)).order_by("pk"))[:ALIKE])
+    # By the one or the other, for a refresh gives a book another title than its work has. In two, each with its index.
+    named = {
+        pk
+        for either in (Q(work__key__in=_title_keys(facts)), Q(title__in=_titles(facts)))
+        for pk in books.filter(either).order_by("pk").values_list("pk", flat=True)[:ALIKE]
+    }
+    alike = list(with_names(Book.objects.filter(pk__in=named).order_by("pk")))
     matches = choose(facts, [replace(facts_of(book), source="book", id=str(book.pk)) for book in alike])
     for match in matches[:1]:
         if match.verdict is Verdict.STRONG and match.same_recording is not False:
@@ -322,17 +331,21 @@ def works_of(several: Sequence[BookFacts]) -> list[int | None]:
     """Of each the work that it is a strong match of, None where there is none; in a fixed number of queries."""
     keys = [_title_keys(facts) for facts in several]
     asins = {facts.asin for facts in several if facts.asin}
-    wanted = Q(work__key__in=set().union(*keys)) | Q(asin__in=asins)
+    titles = set().union(*(_titles(facts) for facts in several))
+    wanted = Q(work__key__in=set().union(*keys)) | Q(title__in=titles) | Q(asin__in=asins)
     books = with_names(Book.objects.filter(wanted).select_related("work").order_by("pk")) if several else []
     by_key: dict[str, list[Book]] = {}
     by_asin: dict[str, Book] = {}
     for book in books:
-        by_key.setdefault(book.work.key, []).append(book)
+        for key in {book.work.key, key_of(book.title)}:
+            by_key.setdefault(key, []).append(book)
         by_asin.setdefault(book.asin, book)
     return [
         by_asin[facts.asin].work_id
         if facts.asin in asins & by_asin.keys()
-        else _work_among([book for key in sorted(mine) for book in by_key.get(key, ())][:ALIKE], facts)
+        else _work_among(
+            list(dict.fromkeys(book for key in sorted(mine) for book in by_key.get(key, ())))[:ALIKE], facts
+        )
         for facts, mine in zip(several, keys, strict=True)
     ]
 
@@ -371,8 +384,17 @@ def _may_be(book: Book, facts: BookFacts) -> bool:
 
 
 def _title_keys(facts: BookFacts) -> set[str]:
-    titles = (facts.title, facts.title.partition(":")[0], f"{facts.title} {facts.subtitle}")
-    return {key for title in titles if (key := key_of(title))}
+    return {key for title in _called(facts) if (key := key_of(title))}
+
+
+def _titles(facts: BookFacts) -> set[str]:
+    """Such as a database can be asked for: not with NUL or half a pair of surrogates."""
+    return {title for title in _called(facts) if title and title.isprintable()}
+
+
+def _called(facts: BookFacts) -> set[str]:
+    title, subtitle = facts.title, facts.subtitle
+    return {title, title.partition(":")[0].strip(), f"{title} {subtitle}", f"{title}: {subtitle}"}
 
 
 # --- absence ----------------------------------------------------------------------------------------------------------

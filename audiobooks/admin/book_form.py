@@ -64,11 +64,17 @@ class LinesField(forms.CharField):
 
 
 class PlacesField(LinesField):
+    """Places in series. `kept`: those that the book has; their lines mean them, also where a name holds a #."""
+
+    def __init__(self, *, kept: list[list[str]], **options: Any) -> None:
+        super().__init__(**options)
+        self._kept = {place_in_words(*place).strip(): place for place in kept}
+
     def prepare_value(self, value: Any) -> Any:
         return "\n".join(place_in_words(*place) for place in value) if isinstance(value, list) else value
 
     def to_python(self, value: Any) -> Any:
-        return [_place(line) for line in super().to_python(value)]
+        return [self._kept.get(line) or _place(line) for line in super().to_python(value)]
 
 
 def _place(line: str) -> list[str]:
@@ -82,7 +88,7 @@ class BookForm(forms.Form):
     def __init__(self, values: dict[str, Value], data: Any = None) -> None:
         super().__init__(data, initial=values, auto_id="book_%s")
         for name in FIELDS:
-            self.fields[name] = _field(name)
+            self.fields[name] = _field(name, values)
 
     def clean(self) -> dict[str, Any]:
         for name in self.changed_data:
@@ -99,7 +105,7 @@ class BookForm(forms.Form):
         return {name: self.cleaned_data[name] for name in self.changed_data}
 
 
-def _field(name: str) -> forms.Field:
+def _field(name: str, values: dict[str, Value]) -> forms.Field:
     # What the page showed comes back with it, so that a value which a refresh wrote in the meantime is not put back.
     options: dict[str, Any] = {
         "label": label_of(name).capitalize() if name not in ("asin", "isbn") else label_of(name),
@@ -119,7 +125,8 @@ def _field(name: str) -> forms.Field:
     if name == "runtime":
         return RuntimeField(widget=UnfoldAdminTextInputWidget, **options)
     if name == "series":
-        return PlacesField(widget=UnfoldAdminTextareaWidget(attrs={"rows": 3}), **options)
+        kept = values.get(name) or []
+        return PlacesField(kept=kept, widget=UnfoldAdminTextareaWidget(attrs={"rows": 3}), **options)
     if name in ("authors", "narrators", "genres"):
         return LinesField(widget=UnfoldAdminTextareaWidget(attrs={"rows": 3}), **options)
     if name == "description":

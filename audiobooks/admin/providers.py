@@ -126,7 +126,8 @@ class ProvidersAdmin(LibraryAdmin):
 
 def _rows() -> list[Row]:
     services = {state.name: state for state in ServiceState.objects.filter(name__in=PROVIDERS)}
-    hosts = {host.host: host for host in Host.objects.all()[:100]}
+    addresses = {address for name in PROVIDERS for address in _addresses(name)}
+    hosts = {host.host: host for host in Host.objects.filter(host__in=addresses)}
     rows = []
     for name, make in PROVIDERS.items():
         on = name in settings.METADATA_PROVIDERS

@@ -219,8 +219,10 @@ class HttpCopyQuerySet(models.QuerySet["HttpCopy"]):
 
     # As text, for they come with every question, and to compile them takes longer than to execute them.
 
-    def of(self, key: str) -> HttpCopy | None:
-        return next(iter(self.raw("SELECT * FROM audiobooks_httpcopy WHERE key = %s", [key])), None)
+    def of(self, key: str, other: str) -> list[HttpCopy]:
+        """The newest first."""
+        found = self.raw("SELECT * FROM audiobooks_httpcopy WHERE key IN (%s, %s)", [key, other])
+        return sorted(found, key=lambda copy: copy.checked_at, reverse=True)
 
     def keep(self, copy: HttpCopy) -> None:
         """In place of an older one of the same key."""
@@ -236,7 +238,7 @@ class HttpCopyQuerySet(models.QuerySet["HttpCopy"]):
 
 
 class HttpCopy(models.Model):
-    """The last good answer to one request."""
+    """The last good answer to one request, or that there was nothing (404), which has a key of its own."""
 
     key = models.CharField(max_length=64, unique=True, help_text="Of method, address and parameters without secrets.")
     url = models.CharField(max_length=1024, help_text="As it may be shown.")

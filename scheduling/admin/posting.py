@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any
@@ -10,7 +11,7 @@ from django.contrib import messages
 from django.contrib.admin.utils import unquote
 from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied, ValidationError
-from django.db import models, transaction
+from django.db import IntegrityError, models, transaction
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
@@ -22,6 +23,8 @@ from scheduling.display import change_url
 from scheduling.exceptions import SchedulingError
 from scheduling.models import Task
 from scheduling.triggers import TriggerError
+
+logger = logging.getLogger(__name__)
 
 Verb = Callable[[Any, HttpRequest, Any], str | Task]
 """Does it and returns the sentence that is shown and kept in the history; or the Task that it queued."""
@@ -116,6 +119,13 @@ def _tried(model_admin: Any, request: HttpRequest, row: models.Model, verb: Verb
         return False, f"{row}: {error}"
     except ValidationError as error:
         return False, f"{row}: {' '.join(error.messages)}"
+    except IntegrityError as error:
+        # What it refers to was there when it began. Only the first line: the others quote rows.
+        logger.warning("%s was left as it was: %s", row, str(error).strip().partition("\n")[0])
+        return (
+            False,
+            f"{row}: somebody else changed what belongs to it at the same moment; nothing was done. Try again.",
+        )
     if isinstance(done, Task):
         url = change_url(done)
         return True, format_html('{}: queued <a href="{}" class="underline">Task {}</a>.', row, url, done.pk)

@@ -117,6 +117,31 @@ def test_what_is_no_cover_is_refused_and_nothing_is_written(folder: Path, data: 
     assert not folder.exists()
 
 
+def exif(tag: int, kind: int, count: int, value: bytes) -> bytes:
+    """That it lies on its side, and one entry more; what does not fit in there stands at 38."""
+    entries = struct.pack("<HHII", 0x0112, 3, 1, 6) + struct.pack("<HHI", tag, kind, count) + value[:4]
+    return b"Exif\0\0II*\0" + struct.pack("<IH", 8, 2) + entries + struct.pack("<I", 0) + value[4:]
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        exif(0x011A, 2, 4, b"abc\0"),
+        exif(0x011A, 7, 4, b"abcd"),
+        exif(0x010E, 5, 1, struct.pack("<III", 38, 1, 2)),
+    ],
+    ids=["resolution of text", "resolution of bytes", "description that is a number"],
+)
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP"])
+def test_metadata_that_break_the_decoder_are_refused_in_words(folder: Path, format: str, odd: bytes) -> None:
+    plain = Image.new("RGB", (64, 64))
+    output = io.BytesIO()
+    plain.save(output, format, exif=odd)
+    with pytest.raises(covers.CoverError, match="broken"):
+        covers.keep(output.getvalue())
+    assert not folder.exists()
+
+
 def test_the_first_frame_is_what_is_seen(folder: Path) -> None:
     red = kept(folder, animated("WEBP")).getpixel((300, 300))
     assert isinstance(red, tuple) and red[0] > 200 and red[2] < 60

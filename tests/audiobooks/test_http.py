@@ -419,6 +419,18 @@ def test_a_small_answer_that_unpacks_to_too_much(outside: Outside, http: Doorway
     assert most < 10_000_000
 
 
+def test_what_comes_behind_the_end_of_what_is_packed_is_not_read(outside: Outside, http: Doorway) -> None:
+    body = gzip.compress(b'{"a": 1}') + b"x" * 50_000_000
+    outside.gives("/x", Reply(body=body, headers={"Content-Encoding": "gzip"}))
+    tracemalloc.start()
+    try:
+        assert get(http, f"{outside.url}/x", most_bytes=1000) == {"a": 1}
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 10_000_000
+
+
 def test_packed_answers(outside: Outside, http: Doorway) -> None:
     packed = gzip.compress(b'{"a": 1}')
     outside.gives("/x", Reply(body=packed, headers={"Content-Encoding": "gzip"}))
@@ -741,6 +753,41 @@ def test_the_last_good_copy_stands_in_and_says_so(outside: Outside, http: Doorwa
     again = view.get_json(f"{outside.url}/x", or_last_good=True, **options)  # type: ignore[arg-type]
     assert again.data == {"n": 1} and again.stale and again.as_of == first.as_of
     assert isinstance(view.covered, ServiceError) and http.covered is None
+
+
+def test_the_last_good_copy_outlives_that_there_was_nothing(outside: Outside, http: Doorway) -> None:
+    outside.gives("/x", Reply.of({"n": 1}, ETag='"1"'), Reply.of({"error": "no"}, 404), Reply(500))
+    week, now = timedelta(days=7), timezone.now()
+
+    def at(days: float, **options: object) -> object:
+        Host.objects.update(blocked_until=None)
+        with time_machine.travel(now + timedelta(days=days)):
+            return get(http, f"{outside.url}/x", or_last_good=True, **{"fresh_for": week, **options})
+
+    assert at(0) == {"n": 1}
+    with pytest.raises(HttpError, match="404"):
+        at(1, fresh_for=timedelta(0))
+    for days in (1.1, 1.9):
+        # As long as that is fresh, it is what counts, and nobody is asked.
+        with pytest.raises(HttpError, match="not there at the last look"):
+            at(days)
+    assert len(outside.seen) == 2
+    # Neither is what was there before it taken for fresh again.
+    assert at(2.1) == {"n": 1} and len(outside.seen) > 2 and http.covered is not None
+    assert outside.seen[2].headers["if-none-match"] == '"1"'
+
+
+@pytest.mark.parametrize("again", [Reply.of({"n": 2}), Reply(304)])
+def test_what_is_there_again_ends_that_there_was_nothing(outside: Outside, http: Doorway, again: Reply) -> None:
+    outside.gives("/x", Reply.of({"n": 2}, ETag='"1"'), Reply.of({}, 404), again)
+    with time_machine.travel(timezone.now() + timedelta(days=3)):
+        # By a clock that is set back afterwards.
+        get(http, f"{outside.url}/x", fresh_for=timedelta(0))
+        with pytest.raises(HttpError):
+            get(http, f"{outside.url}/x", fresh_for=timedelta(0))
+    for _ in range(2):
+        assert get(http, f"{outside.url}/x", fresh_for=timedelta(days=1)) == {"n": 2}
+    assert len(outside.seen) == 3 and HttpCopy.objects.get().status == 200
 
 
 def test_a_refusal_is_not_covered_by_a_copy(outside: Outside, http: Doorway) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import html
 import re
+import threading
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group, User
 from django.core.cache import cache
-from django.db import connection
+from django.db import connection, connections
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
@@ -23,8 +24,9 @@ from audiobooks.facts import BookFacts, Contributor
 from audiobooks.fields import FIELDS, Offer, new_book, values_of
 from audiobooks.library.albums import key_of
 from audiobooks.matching.positions import gaps
-from audiobooks.merging import add_alias
+from audiobooks.merging import add_alias, merge
 from audiobooks.models import Author, Book, BookChange, Holding, LibraryFile, ProviderMatch, Series, Work
+from audiobooks.names import rows_by_key
 from scheduling.display import change_url, step_url
 
 pytestmark = pytest.mark.django_db
@@ -201,6 +203,17 @@ def test_an_edit_writes_and_locks_what_was_changed_alone(client: Client) -> None
     assert change.after.keys() == {"authors", "series", "runtime", "abridged", "released", "isbn"}
 
 
+def test_a_place_whose_line_stays_is_the_same_also_with_a_sign_of_numbers_in_its_name(client: Client) -> None:
+    book = make_book("x", offers={"series": [["Catch #22", ""], ["No # at all", "3"], ["Saga", "1"]]})
+    shown = posted(book)
+    assert client.post(step_url(book, "edit"), shown).status_code == 302
+    assert not BookChange.objects.exists()
+    lines = shown["series"].replace("Saga #1", "Saga #2") + "\r\nNew #4"
+    assert client.post(step_url(book, "edit"), {**shown, "series": lines}).status_code == 302
+    expected = [["Catch #22", ""], ["New", "4"], ["No # at all", "3"], ["Saga", "2"]]
+    assert sorted(values_of(Book.objects.get(pk=book.pk))["series"]) == expected
+
+
 @pytest.mark.parametrize(
     ("name", "value", "problem"),
     [
@@ -235,6 +248,38 @@ def test_an_edit_does_not_put_back_what_a_refresh_wrote_meanwhile(client: Client
     client.post(step_url(book, "edit"), shown)
     book = Book.objects.get(pk=book.pk)
     assert (book.publisher, book.language) == ("New", "de")
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.skipif(connection.vendor == "sqlite", reason="has one writer at a time")
+def test_an_edit_beside_a_merge_of_its_names_is_refused_in_words(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    book = make_book("x", offers={"authors": ["One"]})
+    kept, gone = (Author.objects.create(name=name, key=key_of(name)) for name in ("Two", "2wo"))
+    threads = []
+
+    def merge_them() -> None:
+        try:
+            merge("author", kept.pk, gone.pk, by=User.objects.get())
+        finally:
+            connections.close_all()
+
+    def slow(model: Any, names: Any) -> Any:
+        rows = rows_by_key(model, names)
+        if model is Author and not threads:
+            threads.append(threading.Thread(target=merge_them))
+            threads[0].start()
+            threads[0].join(10)
+        return rows
+
+    monkeypatch.setattr(fields, "rows_by_key", slow)
+    response = client.post(step_url(book, "edit"), posted(book, authors="2wo"))
+    assert response.status_code == 200 and "at the same moment; nothing was done" in response.content.decode()
+    assert values_of(Book.objects.get())["authors"] == ["One"] and not BookChange.objects.exists()
+    assert not Author.objects.filter(pk=gone.pk).exists()
+    assert client.post(step_url(book, "edit"), posted(book, authors="2wo")).status_code == 302
+    assert values_of(Book.objects.get())["authors"] == ["Two"]
 
 
 # --- matches ----------------------------------------------------------------------------------------------------------

@@ -16,9 +16,9 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from audiobooks.facts import BookFacts, Contributor, SeriesPlace
-from audiobooks.fields import new_book, offers_of, values_of
+from audiobooks.fields import Offer, apply, facts_of, new_book, offers_of, values_of
 from audiobooks.models import Author, Book, Holding, Work, with_names
-from audiobooks.owning import Held, find_book, held_at, higher, mark_books_missing, record, record_each
+from audiobooks.owning import Held, find_book, held_at, higher, mark_books_missing, record, record_each, works_of
 
 pytestmark = pytest.mark.django_db
 SALT = BookFacts(
@@ -59,6 +59,49 @@ def test_a_book_is_the_same_where_all_that_is_known_agrees(facts: dict[str, Any]
 def test_an_asin_decides_whatever_the_title() -> None:
     one, other = put(held("1", asin="B0TESTAA03"), held("2", asin="B0TESTAA03", title="Das Salz", narrators=("X",)))
     assert one == other and Holding.objects.filter(book=one).count() == 2
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+@pytest.mark.parametrize("said", [{}, {"title": "Salt", "subtitle": "A Novel"}, {"title": "Salt: A Novel"}])
+def test_a_book_is_found_by_the_title_that_a_refresh_gave_it(said: dict[str, str], at_once: bool) -> None:
+    (own,) = put(held("1", title="Salt, Cartographers, Book 2"))
+    title = "Salt: A Novel" if said.get("subtitle") else "Salt"
+    apply(with_names(Book.objects.all()).get(), {"title": Offer(title, "audnexus")}, why="test", now=timezone.now())
+    assert Book.objects.get().title == title != own.work.title
+    facts = replace(SALT, source="goodreads", narrators=(), runtime=None, is_audio=None, **said)
+    wanted = Held(library="goodreads", item="1", facts=facts, standing="wanted")
+    assert works_of([facts]) == [own.work_id]
+    if at_once:
+        assert [each.outcome for each in record_each([wanted], now=timezone.now())] == ["changed"]
+    else:
+        record(wanted, now=timezone.now())
+    assert Holding.objects.get(library="goodreads").book == own
+    assert Book.objects.get().standing == "owned"
+
+
+def test_of_two_books_of_a_title_the_one_with_the_author_is_meant() -> None:
+    own, other = put(held("1", title="Old"), held("2", title="Salt", authors=(Contributor(name="Tomas Reed"),)))
+    Book.objects.filter(pk=own.pk).update(title="Salt")
+    assert (find_book(SALT), find_book(facts_of(with_names(Book.objects.all()).get(pk=other.pk)))) == (own, other)
+
+
+@pytest.mark.parametrize("title", ["Sa\0lt", "Sa\ud800lt", "Salt\n", "", "?"])
+def test_a_title_that_no_database_can_be_asked_for_is_looked_for_without_a_fault(title: str) -> None:
+    facts = replace(SALT, title=title)
+    assert (find_book(facts), works_of([facts])) == (None, [None])
+
+
+def test_a_title_is_looked_up_in_an_index() -> None:
+    with CaptureQueriesContext(connection) as asked:
+        find_book(SALT)
+    plans = []
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            cursor.execute("SET LOCAL enable_seqscan = off")
+        for query in asked:
+            cursor.execute(("EXPLAIN " if connection.vendor == "postgresql" else "EXPLAIN QUERY PLAN ") + query["sql"])
+            plans.append(" ".join(str(row) for row in cursor.fetchall()))
+    assert any("book_by_title" in plan for plan in plans)
 
 
 def test_another_recording_of_a_work_is_another_book_of_it() -> None:
@@ -155,6 +198,34 @@ def test_holdings_of_before_are_found_by_their_paths() -> None:
 
 
 # --- many at once -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.skipif(connection.vendor == "sqlite", reason="has one writer at a time")
+def test_a_standing_that_another_raises_meanwhile_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    def listed(standing: str, library: str) -> Held:
+        return Held(library=library, item="1", facts=SALT, standing=standing)
+
+    put(listed("known", "list"))
+
+    def buy() -> None:
+        try:
+            put(listed("owned", "libation"))
+        finally:
+            connections.close_all()
+
+    other = threading.Thread(target=buy)
+
+    def slow(*args: Any, **options: Any) -> Any:
+        if threading.current_thread() is threading.main_thread():
+            other.start()
+            other.join(0.5)
+        return apply(*args, **options)
+
+    monkeypatch.setattr("audiobooks.owning.apply", slow)
+    put(listed("wanted", "list"))
+    other.join()
+    assert Book.objects.get().standing == "owned"
 
 
 def some_helds(seed: int) -> list[Held]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from django.db import connection
@@ -12,7 +13,7 @@ from django.test.utils import CaptureQueriesContext
 
 from audiobooks.http import Pace
 from audiobooks.metadata import audible, audnexus
-from audiobooks.models import Book, ServiceState
+from audiobooks.models import Book, Host, ServiceState
 from tests.audiobooks.outside import Outside, Reply
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -51,6 +52,14 @@ def test_it_says_which_are_on_and_what_they_lack(outside: Outside, admin_client:
     assert "GOOGLE_BOOKS_KEY in .env" in html and "lacks a key" in html
     assert html.count("name it in METADATA_PROVIDERS") == 3
     assert outside.seen == [], "looking asks nobody"
+
+
+def test_a_host_is_shown_among_however_many_others(outside: Outside, admin_client: Client) -> None:
+    Host.objects.bulk_create(Host(host=f"1{number:03}.example.org", next_slot=1) for number in range(101))
+    Host.objects.create(host=urlsplit(outside.url).netloc, next_slot=1, consecutive_failures=3)
+    rows = admin_client.get(PAGE).context["providers"]
+    hosts = {row.name: [host.host for host in row.hosts] for row in rows}
+    assert hosts.pop("audnexus") == [urlsplit(outside.url).netloc] and not any(hosts.values())
 
 
 def test_a_question_is_answered_and_nothing_is_written(outside: Outside, admin_client: Client) -> None:
