@@ -46,8 +46,8 @@ USUAL_CRAWLS = 10
 DRIFT_ACCEPTED_AFTER = 7
 """Crawls in a row that read less than usual; the next one is what is usual from then on."""
 CURSOR_GOES_STALE = timedelta(days=30)
-"""A pass that is not at its end by then begins at the top again. It stays the same pass, else what it has read already would
-count as known, and hide what it has not."""
+"""A pass of which nothing was read for so long begins at the top again. It stays the same pass, else what it has read already
+would count as known, and hide what it has not."""
 BATCH = 200
 _MOST_COUNT = 2**63 - 1
 _AHEAD = timedelta(days=1)
@@ -178,7 +178,8 @@ class _Crawl:
             self._judge()
 
     def _passes(self) -> None:
-        if self.state.pass_began and self.state.pass_began < timezone.now() - CURSOR_GOES_STALE:
+        # Not when the pass began: the first one of a big source takes longer, and would never end.
+        if self.state.crawled_at and self.state.crawled_at < timezone.now() - CURSOR_GOES_STALE:
             self._keep_state(cursor="")
         goes_on = self.state.pass_began is not None
         if goes_on:

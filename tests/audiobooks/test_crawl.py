@@ -319,6 +319,19 @@ def test_a_pass_that_is_too_old_begins_at_the_top_and_hides_nothing(mam: FakeMyA
     assert Crawl.objects.get().pass_began is None
 
 
+def test_a_first_pass_that_takes_longer_than_a_cursor_holds_comes_to_its_end(
+    librivox: FakeLibriVox, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.CRAWL_PAGES = 1
+    monkeypatch.setattr(crawl, "CURSOR_GOES_STALE", timedelta(days=3))
+    librivox.projects = [project(number) for number in range(1, 401)]
+    with time_machine.travel(timezone.now()) as clock:
+        for _ in range(10):
+            run()
+            clock.shift(timedelta(days=1))
+    assert Release.objects.count() == 400 and Crawl.objects.get().complete_at is not None
+
+
 @pytest.mark.parametrize("known", [0, 50])
 def test_a_list_that_became_shorter_is_read_from_the_top_and_hides_nothing(mam: FakeMyAnonamouse, known: int) -> None:
     mam.rows = [offered(number) for number in range(1, known + 1)]
