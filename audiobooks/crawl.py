@@ -259,7 +259,8 @@ class _Crawl:
 
     def _record(self, page: Page, cursor: str, began: datetime) -> bool:
         """The releases of the page and how far the pass is, at once. Returns whether it came to its end."""
-        now = timezone.now()
+        # Our clock may be set back: what this pass records never counts as known before it.
+        now = max(timezone.now(), began)
         with transaction.atomic():
             recorded = record(self.source.name, page.releases, now=now)
             known = [first < began for first in recorded.first_seen]

@@ -332,6 +332,17 @@ def test_a_first_pass_that_takes_longer_than_a_cursor_holds_comes_to_its_end(
     assert Release.objects.count() == 400 and Crawl.objects.get().complete_at is not None
 
 
+def test_a_clock_that_is_set_back_in_the_middle_hides_nothing(mam: FakeMyAnonamouse) -> None:
+    mam.rows = [offered(number) for number in range(1, 51)]
+    run()
+    mam.rows = [offered(number) for number in range(1, 401)]
+    mam.calls.clear()
+    with time_machine.travel(timezone.now() + timedelta(hours=3)) as clock:
+        mam.before = lambda call: clock.shift(timedelta(hours=-1)) if len(searches(mam)) == 2 else None
+        run()
+    assert keys() == list(range(1, 401))
+
+
 @pytest.mark.parametrize("known", [0, 50])
 def test_a_list_that_became_shorter_is_read_from_the_top_and_hides_nothing(mam: FakeMyAnonamouse, known: int) -> None:
     mam.rows = [offered(number) for number in range(1, known + 1)]
