@@ -155,7 +155,7 @@ class _Crawl:
     """One source at work in a run.
 
     problem: why it did not answer. drift: what it read less of than usual.
-    finished: whether nothing newer is left.
+    finished: whether nothing newer is left. is_cut_off: whether the source does not list all that is.
     """
 
     def __init__(self, run: TaskRun, http: Doorway, source: Source) -> None:
@@ -163,7 +163,7 @@ class _Crawl:
         self.reading = Reading()
         self.problem = ""
         self.drift: dict[str, Any] = {}
-        self.finished = False
+        self.finished = self.is_cut_off = False
         self.most_pages = settings.CRAWL_PAGES
         self.state, _ = Crawl.objects.get_or_create(source=source.name)
         if self.state.listing != (listing := listing_of(source.name)):
@@ -196,6 +196,7 @@ class _Crawl:
         began = self.state.pass_began or timezone.now()
         # The last page once more: what was removed since has moved the others up.
         cursor, is_again = self.state.cursor, self.state.pass_began is not None
+        has_more = False
         while self.reading.pages < self.most_pages:
             if self.run.should_stop:
                 return False
@@ -207,6 +208,8 @@ class _Crawl:
                 cursor, is_again = "", False
                 continue
             self.reading.count(page)
+            if has_more and not page.rows and self._is_broken_off():
+                return False
             if self._is_odd(page, has_rows=is_again or (not cursor and self._has_rows_on_top())):
                 return False
             is_last = self._record(page, cursor, began)
@@ -215,9 +218,9 @@ class _Crawl:
             )
             self.run.succeeded(len(page.releases))
             if is_last:
-                self.finished = True
+                self.finished = not self.is_cut_off
                 return True
-            cursor, is_again = page.cursor, False
+            cursor, is_again, has_more = page.cursor, False, page.has_more
         self.run.log("%s: CRAWL_PAGES are read; the next crawl goes on from there.", self.source.label)
         return False
 
@@ -267,6 +270,12 @@ class _Crawl:
             # In the first pass there is nothing to meet.
             met = self.state.complete_at is not None and bool(known) and all(known[-OVERLAP:])
             is_last = not page.cursor or (met and not isinstance(self.source, ListedByDay))
+            if is_last and page.has_more and not met and self.state.complete_at is not None:
+                self.is_cut_off = True
+                self.run.warning(
+                    "%s: more is new than it lists. What is older than that, back to the last crawl, is not known.",
+                    self.source.label,
+                )
             self.reading.new += recorded.new
             self.reading.changed += recorded.changed
             progress: dict[str, Any] = {"pass_began": began, "cursor": cursor}
@@ -294,6 +303,16 @@ class _Crawl:
         elif (words := self._unreadable()) is not None:
             self._drifts([words], self.reading.unread)
         return bool(self.drift)
+
+    def _is_broken_off(self) -> bool:
+        """Of an empty page where the source said that there is more. The next crawl goes on from the page before.
+
+        A source that says so for long counts wrong, or takes no offset: then it is the end.
+        """
+        if self.state.drifting >= DRIFT_ACCEPTED_AFTER:
+            return False
+        self._drifts(["it lists nothing where it said that there is more"], {})
+        return True
 
     def _unreadable(self) -> str | None:
         reading, usual = self.reading, _sum(self.state.usual, "rows")
