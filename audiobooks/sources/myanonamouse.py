@@ -319,7 +319,7 @@ class MyAnonamouse:
 
         def ask(cookie: _Cookie) -> Any:
             url, params = f"{self._url}/jsonLoad.php", {"snatch_summary": ""}
-            return http.get_json(url, params=params, cookies=cookie, pace=PACE, follow=False).data
+            return http.get_json(url, params=params, cookies=cookie, pace=PACE, follow=False, heeds_busy=True).data
 
         data = self._with_session(ask)
         account = parse_account(data)
