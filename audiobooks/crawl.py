@@ -125,7 +125,7 @@ def new_releases(run: TaskRun) -> None:
         crawls[-1].go()
     # What was read before a book came could not be recognised. A day more, since books may come during a crawl.
     matched = match_again(since=last - timedelta(days=1)) if last is not None else 0
-    forget_raw()
+    forget_raw(run)
     _conclude(run, crawls, matched)
     if problems := [crawl.problem for crawl in crawls if crawl.problem]:
         raise TaskFailed(" ".join(problems))
@@ -510,8 +510,10 @@ def match_again(*, since: datetime) -> int:
     return matched
 
 
-def forget_raw() -> None:
-    """Empties answers that are older than CRAWL_RAW_DAYS."""
+def forget_raw(run: TaskRun) -> None:
+    """Empties answers that are older than CRAWL_RAW_DAYS, as many as there is time for."""
     old = Q(raw_at__lt=timezone.now() - timedelta(days=settings.CRAWL_RAW_DAYS))
-    while keys := list(Release.objects.filter(old).values_list("pk", flat=True)[:BATCH]):
+    # In the order of the list, each batch would sort all that are left.
+    due = Release.objects.filter(old).order_by().values_list("pk", flat=True)
+    while not run.should_stop and (keys := list(due[:BATCH])):
         Release.objects.filter(pk__in=keys).update(raw={}, raw_at=None)

@@ -237,6 +237,21 @@ def test_the_answer_as_it_was_is_kept_for_some_days(mam: FakeMyAnonamouse, setti
     assert (old.raw, old.raw_at) == ({}, None) and old.facts and new.raw
 
 
+def test_old_answers_are_emptied_in_parts_without_sorting_and_until_it_is_to_stop(
+    mam: FakeMyAnonamouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(crawl, "BATCH", 10)
+    mam.rows = [offered(number) for number in range(1, 31)]
+    run()
+    Release.objects.update(raw_at=START)
+    crawl.forget_raw(TaskRun(task_id=1, attempt=1, channel=StopsAfterLooks(2)))
+    assert Release.objects.filter(raw_at=None).count() == 20
+    with CaptureQueriesContext(connection) as queries:
+        crawl.forget_raw(TaskRun(task_id=1, attempt=1, channel=Quiet()))
+    assert Release.objects.filter(raw_at=None, raw={}).count() == 30
+    assert not any("ORDER BY" in query["sql"] for query in queries)
+
+
 # --- where it stops and goes on ---------------------------------------------------------------------------------------
 
 
