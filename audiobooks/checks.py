@@ -48,7 +48,7 @@ def check_providers(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
             )
         )
     for name in _URLS:
-        if urlsplit(getattr(settings, name)).scheme not in ("http", "https"):
+        if not _is_http(getattr(settings, name)):
             found.append(
                 Error(
                     f"{name} is no address of http or https.",
@@ -71,7 +71,7 @@ def check_audiobookshelf(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
                 id="audiobooks.E005",
             )
         ]
-    if url and urlsplit(url).scheme not in ("http", "https"):
+    if url and not _is_http(url):
         return [
             Error(
                 "AUDIOBOOKSHELF_URL is no address of http or https.",
@@ -106,7 +106,7 @@ def check_sources(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     for number, each in enumerate(settings.TORZNAB_INDEXERS, 1):
         # Not as it stands there: it may hold the key.
         is_name = re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,31}", each["name"]) and each["name"] not in sources.OWN
-        if not is_name or times[each["name"]] > 1 or urlsplit(each["url"]).scheme not in ("http", "https"):
+        if not is_name or times[each["name"]] > 1 or not _is_http(each["url"]):
             found.append(
                 Error(
                     f"Number {number} of TORZNAB_INDEXERS is not NAME|URL|KEY with a name of its own.",
@@ -125,7 +125,7 @@ def check_sources(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
             )
         )
     for name in ("MAM_URL", "ARCHIVE_URL"):
-        if urlsplit(getattr(settings, name)).scheme not in ("http", "https"):
+        if not _is_http(getattr(settings, name)):
             found.append(
                 Error(
                     f"{name} is no address of http or https.",
@@ -148,6 +148,9 @@ def check_sources(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
 def check_guides(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     if not settings.MAM_BROWSER_SESSION:
         return []
+    if not _is_http(settings.MAM_URL):
+        # E014 says so.
+        return []
     home = urlsplit(settings.MAM_URL)
     found: list[CheckMessage] = []
     if home.scheme != "https" and home.hostname not in ("127.0.0.1", "localhost", "::1"):
@@ -168,3 +171,11 @@ def check_guides(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
             )
         )
     return found
+
+
+def _is_http(url: str) -> bool:
+    try:
+        return urlsplit(url).scheme in ("http", "https")
+    except ValueError:
+        # Such as a [ that is never closed.
+        return False

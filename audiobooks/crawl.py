@@ -46,8 +46,8 @@ USUAL_CRAWLS = 10
 DRIFT_ACCEPTED_AFTER = 7
 """Crawls in a row that read less than usual; the next one is what is usual from then on."""
 CURSOR_GOES_STALE = timedelta(days=30)
-"""A pass that is not at its end by then begins at the top again. It stays the same pass, else what it has read already would
-count as known, and hide what it has not."""
+"""A pass of which nothing was read for so long begins at the top again. It stays the same pass, else what it has read already
+would count as known, and hide what it has not."""
 BATCH = 200
 _MOST_COUNT = 2**63 - 1
 _AHEAD = timedelta(days=1)
@@ -125,7 +125,7 @@ def new_releases(run: TaskRun) -> None:
         crawls[-1].go()
     # What was read before a book came could not be recognised. A day more, since books may come during a crawl.
     matched = match_again(since=last - timedelta(days=1)) if last is not None else 0
-    forget_raw()
+    forget_raw(run)
     _conclude(run, crawls, matched)
     if problems := [crawl.problem for crawl in crawls if crawl.problem]:
         raise TaskFailed(" ".join(problems))
@@ -155,7 +155,7 @@ class _Crawl:
     """One source at work in a run.
 
     problem: why it did not answer. drift: what it read less of than usual.
-    finished: whether nothing newer is left.
+    finished: whether nothing newer is left. is_cut_off: whether the source does not list all that is.
     """
 
     def __init__(self, run: TaskRun, http: Doorway, source: Source) -> None:
@@ -163,7 +163,7 @@ class _Crawl:
         self.reading = Reading()
         self.problem = ""
         self.drift: dict[str, Any] = {}
-        self.finished = False
+        self.finished = self.is_cut_off = False
         self.most_pages = settings.CRAWL_PAGES
         self.state, _ = Crawl.objects.get_or_create(source=source.name)
         if self.state.listing != (listing := listing_of(source.name)):
@@ -178,7 +178,8 @@ class _Crawl:
             self._judge()
 
     def _passes(self) -> None:
-        if self.state.pass_began and self.state.pass_began < timezone.now() - CURSOR_GOES_STALE:
+        # Not when the pass began: the first one of a big source takes longer, and would never end.
+        if self.state.crawled_at and self.state.crawled_at < timezone.now() - CURSOR_GOES_STALE:
             self._keep_state(cursor="")
         goes_on = self.state.pass_began is not None
         if goes_on:
@@ -195,6 +196,7 @@ class _Crawl:
         began = self.state.pass_began or timezone.now()
         # The last page once more: what was removed since has moved the others up.
         cursor, is_again = self.state.cursor, self.state.pass_began is not None
+        has_more = False
         while self.reading.pages < self.most_pages:
             if self.run.should_stop:
                 return False
@@ -206,6 +208,8 @@ class _Crawl:
                 cursor, is_again = "", False
                 continue
             self.reading.count(page)
+            if has_more and not page.rows and self._is_broken_off():
+                return False
             if self._is_odd(page, has_rows=is_again or (not cursor and self._has_rows_on_top())):
                 return False
             is_last = self._record(page, cursor, began)
@@ -214,9 +218,9 @@ class _Crawl:
             )
             self.run.succeeded(len(page.releases))
             if is_last:
-                self.finished = True
+                self.finished = not self.is_cut_off
                 return True
-            cursor, is_again = page.cursor, False
+            cursor, is_again, has_more = page.cursor, False, page.has_more
         self.run.log("%s: CRAWL_PAGES are read; the next crawl goes on from there.", self.source.label)
         return False
 
@@ -258,13 +262,20 @@ class _Crawl:
 
     def _record(self, page: Page, cursor: str, began: datetime) -> bool:
         """The releases of the page and how far the pass is, at once. Returns whether it came to its end."""
-        now = timezone.now()
+        # Our clock may be set back: what this pass records never counts as known before it.
+        now = max(timezone.now(), began)
         with transaction.atomic():
             recorded = record(self.source.name, page.releases, now=now)
             known = [first < began for first in recorded.first_seen]
             # In the first pass there is nothing to meet.
             met = self.state.complete_at is not None and bool(known) and all(known[-OVERLAP:])
             is_last = not page.cursor or (met and not isinstance(self.source, ListedByDay))
+            if is_last and page.has_more and not met and self.state.complete_at is not None:
+                self.is_cut_off = True
+                self.run.warning(
+                    "%s: more is new than it lists. What is older than that, back to the last crawl, is not known.",
+                    self.source.label,
+                )
             self.reading.new += recorded.new
             self.reading.changed += recorded.changed
             progress: dict[str, Any] = {"pass_began": began, "cursor": cursor}
@@ -292,6 +303,16 @@ class _Crawl:
         elif (words := self._unreadable()) is not None:
             self._drifts([words], self.reading.unread)
         return bool(self.drift)
+
+    def _is_broken_off(self) -> bool:
+        """Of an empty page where the source said that there is more. The next crawl goes on from the page before.
+
+        A source that says so for long counts wrong, or takes no offset: then it is the end.
+        """
+        if self.state.drifting >= DRIFT_ACCEPTED_AFTER:
+            return False
+        self._drifts(["it lists nothing where it said that there is more"], {})
+        return True
 
     def _unreadable(self) -> str | None:
         reading, usual = self.reading, _sum(self.state.usual, "rows")
@@ -489,8 +510,10 @@ def match_again(*, since: datetime) -> int:
     return matched
 
 
-def forget_raw() -> None:
-    """Empties answers that are older than CRAWL_RAW_DAYS."""
+def forget_raw(run: TaskRun) -> None:
+    """Empties answers that are older than CRAWL_RAW_DAYS, as many as there is time for."""
     old = Q(raw_at__lt=timezone.now() - timedelta(days=settings.CRAWL_RAW_DAYS))
-    while keys := list(Release.objects.filter(old).values_list("pk", flat=True)[:BATCH]):
+    # In the order of the list, each batch would sort all that are left.
+    due = Release.objects.filter(old).order_by().values_list("pk", flat=True)
+    while not run.should_stop and (keys := list(due[:BATCH])):
         Release.objects.filter(pk__in=keys).update(raw={}, raw_at=None)

@@ -161,6 +161,7 @@ class Doorway:
         found: Callable[[Any], bool | None] | None = None,
         or_last_good: bool = False,
         final: Callable[[HttpError], bool] | None = None,
+        heeds_busy: bool = False,
         most_bytes: int = MOST_JSON_BYTES,
     ) -> Answer:
         """Ask an address that a person configured, which may be private.
@@ -174,6 +175,7 @@ class Doorway:
             is an error in disguise, which is given back but not kept.
         or_last_good: where the host fails, the copy is used, however old it is.
         final: tells an error that asking again does not change, although its status is 429 or 5xx.
+        heeds_busy: whether a 429 is the end of the call at once, also one that does not say how long.
         """
         request = _Request(
             method="GET",
@@ -187,6 +189,7 @@ class Doorway:
             follow=follow,
             most_bytes=most_bytes,
             final=final,
+            heeds_busy=heeds_busy,
         )
         shown = _address(url, params or {}) if secret_params else request.url
         return self._ask(request, shown, fresh_for, found, or_last_good)
@@ -354,6 +357,8 @@ class Doorway:
             except _Again as again:
                 failed = again
                 pause = self._pause(again, attempt)
+                if request.heeds_busy and isinstance(again.error, HttpError) and again.error.status == 429:
+                    break
                 if attempt == attempts or pause is None:
                     break
                 logger.debug("%s Once more in %.1f s.", again.error, pause)
@@ -503,6 +508,7 @@ class _Request:
     read: Callable[[str], Any] | None = None
     """Of a text."""
     final: Callable[[HttpError], bool] | None = None
+    heeds_busy: bool = False
 
     @property
     def host(self) -> str:

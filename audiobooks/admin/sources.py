@@ -144,7 +144,7 @@ def _rows() -> list[Row]:
     services = {state.name: state for state in ServiceState.objects.filter(name__in=map(registry.state_name, names))}
     crawls = {crawl.source: crawl for crawl in Crawl.objects.filter(source__in=names)}
     sessions = {session.source: session for session in SourceSession.objects.filter(source__in=names).defer("current")}
-    addresses = {name: urlsplit(registry.address_of(name)).netloc.rpartition("@")[2].lower() for name in names}
+    addresses = {name: _host_of(registry.address_of(name)) for name in names}
     hosts = {host.host: host for host in Host.objects.filter(host__in=addresses.values())}
     rows = []
     for name in names:
@@ -163,6 +163,14 @@ def _rows() -> list[Row]:
             )
         )
     return sorted(rows, key=lambda row: (row.order is None, row.order or 0))
+
+
+def _host_of(url: str) -> str:
+    try:
+        return urlsplit(url).netloc.rpartition("@")[2].lower()
+    except ValueError:
+        # A check says so.
+        return ""
 
 
 def _in_words(name: str, value: Any) -> str:

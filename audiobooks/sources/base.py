@@ -51,12 +51,15 @@ class Release:
 class Page:
     """Part of a listing. `cursor` asks for the next part, empty at the end; it is the source's own. `rows` of the answer, of which `releases` could be read.
 
+    has_more: whether the source says that there are rows behind these; without, what `cursor` asks for may be empty. With it
+        and no cursor, the source lists no further.
     unread: the first row that could not be read, secrets removed; {} where there is none.
     """
 
     releases: tuple[Release, ...]
     rows: int
     cursor: str = ""
+    has_more: bool = False
     unread: Mapping[str, Any] = field(default_factory=dict)
 
 

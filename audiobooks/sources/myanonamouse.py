@@ -199,11 +199,10 @@ class _Cookie:
     def given(self, url: str, set_cookie: Sequence[str]) -> None:
         host = urlsplit(url).hostname or ""
         values = [value for header in set_cookie if (value := rotated(header, host, time.time()))]
-        if values and self._is_home(url):
+        if values and self._is_home(url) and values[-1] != self.sent:
             self.rotated = True
-            if values[-1] != self.sent:
-                self._store.save(values[-1], seed=self._pasted)
-                logger.debug("MyAnonamouse gave its session a new value.")
+            self._store.save(values[-1], seed=self._pasted)
+            logger.debug("MyAnonamouse gave its session a new value.")
 
     def keep(self) -> None:
         """What was sent is good, although the kept one was not."""
@@ -297,6 +296,7 @@ class MyAnonamouse:
             releases=listing.releases,
             rows=listing.rows,
             cursor=str(following) if is_more else "",
+            has_more=listing.rows > 0 and listing.all is not None and through < listing.all,
             unread=listing.unread,
         )
 
@@ -319,7 +319,7 @@ class MyAnonamouse:
 
         def ask(cookie: _Cookie) -> Any:
             url, params = f"{self._url}/jsonLoad.php", {"snatch_summary": ""}
-            return http.get_json(url, params=params, cookies=cookie, pace=PACE, follow=False).data
+            return http.get_json(url, params=params, cookies=cookie, pace=PACE, follow=False, heeds_busy=True).data
 
         data = self._with_session(ask)
         account = parse_account(data)

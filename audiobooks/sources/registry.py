@@ -9,12 +9,14 @@ from django.conf import settings
 from django.db import connection
 from django.utils import timezone
 
+from audiobooks.exceptions import SignedOut
 from audiobooks.http import Doorway, database
 from audiobooks.models.sources import SourceSession
 from audiobooks.services import Outcome, Service, configured_by
 from audiobooks.sources.base import Source
 from audiobooks.sources.librivox import LibriVox
 from audiobooks.sources.myanonamouse import MyAnonamouse, Session
+from audiobooks.sources.myanonamouse import seed as issued
 from audiobooks.sources.torznab import Torznab
 
 T = TypeVar("T")
@@ -136,5 +138,10 @@ class KeptSession:
                         cursor.execute("PRAGMA synchronous=NORMAL")
 
 
-def _mark(seed: str) -> str:
+def _mark(pasted: str) -> str:
+    """Of the session itself: quotes or a name that are put around it in .env make it no other."""
+    try:
+        seed = issued(pasted)
+    except SignedOut:
+        seed = pasted
     return configured_by("seed", (seed,))

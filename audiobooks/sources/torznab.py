@@ -183,7 +183,10 @@ class Torznab:
         # A short page need not be the last: some sort out after they have cut. A page with nothing new is the last.
         is_last = not marks - at.seen or (total is not None and through >= total > 0) or at.page + 1 >= MOST_PAGES
         following = "" if is_last else str(_Cursor(through, at.page + 1, frozenset(marks)))
-        return Page(releases=tuple(releases.values()), rows=len(rows), cursor=following, unread=unread)
+        has_more = bool(rows) and total is not None and through < total
+        return Page(
+            releases=tuple(releases.values()), rows=len(rows), cursor=following, has_more=has_more, unread=unread
+        )
 
     def _ask(self, http: Doorway, params: dict[str, str], *, fresh_for: timedelta | None = None) -> Element:
         status, retry_after = 200, None

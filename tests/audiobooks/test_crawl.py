@@ -237,6 +237,21 @@ def test_the_answer_as_it_was_is_kept_for_some_days(mam: FakeMyAnonamouse, setti
     assert (old.raw, old.raw_at) == ({}, None) and old.facts and new.raw
 
 
+def test_old_answers_are_emptied_in_parts_without_sorting_and_until_it_is_to_stop(
+    mam: FakeMyAnonamouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(crawl, "BATCH", 10)
+    mam.rows = [offered(number) for number in range(1, 31)]
+    run()
+    Release.objects.update(raw_at=START)
+    crawl.forget_raw(TaskRun(task_id=1, attempt=1, channel=StopsAfterLooks(2)))
+    assert Release.objects.filter(raw_at=None).count() == 20
+    with CaptureQueriesContext(connection) as queries:
+        crawl.forget_raw(TaskRun(task_id=1, attempt=1, channel=Quiet()))
+    assert Release.objects.filter(raw_at=None, raw={}).count() == 30
+    assert not any("ORDER BY" in query["sql"] for query in queries)
+
+
 # --- where it stops and goes on ---------------------------------------------------------------------------------------
 
 
@@ -317,6 +332,30 @@ def test_a_pass_that_is_too_old_begins_at_the_top_and_hides_nothing(mam: FakeMyA
         run()
     assert searches(mam)[0].tor["startNumber"] == 0 and keys() == list(range(1, 401))
     assert Crawl.objects.get().pass_began is None
+
+
+def test_a_first_pass_that_takes_longer_than_a_cursor_holds_comes_to_its_end(
+    librivox: FakeLibriVox, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.CRAWL_PAGES = 1
+    monkeypatch.setattr(crawl, "CURSOR_GOES_STALE", timedelta(days=3))
+    librivox.projects = [project(number) for number in range(1, 401)]
+    with time_machine.travel(timezone.now()) as clock:
+        for _ in range(10):
+            run()
+            clock.shift(timedelta(days=1))
+    assert Release.objects.count() == 400 and Crawl.objects.get().complete_at is not None
+
+
+def test_a_clock_that_is_set_back_in_the_middle_hides_nothing(mam: FakeMyAnonamouse) -> None:
+    mam.rows = [offered(number) for number in range(1, 51)]
+    run()
+    mam.rows = [offered(number) for number in range(1, 401)]
+    mam.calls.clear()
+    with time_machine.travel(timezone.now() + timedelta(hours=3)) as clock:
+        mam.before = lambda call: clock.shift(timedelta(hours=-1)) if len(searches(mam)) == 2 else None
+        run()
+    assert keys() == list(range(1, 401))
 
 
 @pytest.mark.parametrize("known", [0, 50])
@@ -510,6 +549,23 @@ def test_a_new_session_is_used_at_once(mam: FakeMyAnonamouse, settings: Any, mon
     assert mam.calls[0].session == "AnotherSeed%3D%3Dof9" and SourceSession.objects.get().current == mam.session
 
 
+def test_a_session_is_the_same_however_it_is_written(
+    mam: FakeMyAnonamouse, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.MAM_SESSION = f"mam_id={SEED};"
+    run()
+    # .env is tidied, and the process started anew.
+    settings.MAM_SESSION = SEED
+    monkeypatch.setattr(registry, "_SETTINGS_READ_AT", timezone.now())
+    mam.calls.clear()
+    run()
+    assert mam.calls[0].session not in ("", SEED)
+    # What is no session at all is still refused in words.
+    settings.MAM_SESSION = "no session"
+    with pytest.raises(TaskFailed, match="Paste it again"):
+        run()
+
+
 def test_a_process_with_the_old_session_leaves_the_new_one_alone(
     mam: FakeMyAnonamouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -585,6 +641,71 @@ def test_an_empty_page_in_place_of_the_last_one_begins_again(mam: FakeMyAnonamou
     mam.rows = whole
     run()
     assert keys() == list(range(1, 701))
+
+
+@pytest.mark.parametrize("answer", [{"error": "Nothing returned, out of 0"}, {"found": 0, "data": []}])
+@pytest.mark.parametrize("known", [0, 50])
+def test_an_empty_page_in_the_middle_is_not_the_end(mam: FakeMyAnonamouse, known: int, answer: dict[str, Any]) -> None:
+    mam.rows = [offered(number) for number in range(1, known + 1)]
+    run()
+    complete_at = Crawl.objects.get().complete_at
+    mam.rows = [offered(number) for number in range(1, 401)]
+    mam.calls.clear()
+    mam.before = lambda call: mam.faults.append(Reply.of(answer)) if len(searches(mam)) == 3 else None
+    task = run()
+    mam.before = None
+    assert not task.result["sources"]["myanonamouse"]["finished"]
+    assert task.result["degraded"][0]["less"] == ["it lists nothing where it said that there is more"]
+    state = Crawl.objects.get()
+    assert state.complete_at == complete_at and state.pass_began is not None
+    mam.calls.clear()
+    assert "degraded" not in run().result
+    assert int(searches(mam)[0].tor["startNumber"]) > 0, "not from the beginning"
+    assert keys() == list(range(1, 401)) and Crawl.objects.get().pass_began is None
+
+
+def test_an_indexer_that_is_empty_in_the_middle_is_not_at_its_end(
+    indexer: FakeTorznab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    indexer.tells_total = True
+    indexer.items = [Item(f"Nora Ferris - Book {number} [M4B]", number) for number in range(400, 0, -1)]
+    whole, feed = indexer.items, indexer.feed
+
+    def empty_at_two_hundred(query: dict[str, str]) -> str:
+        indexer.items = [] if query.get("offset") == "200" else whole
+        return feed(query)
+
+    monkeypatch.setattr(indexer, "feed", empty_at_two_hundred)
+    assert run().result["degraded"] and Crawl.objects.get().complete_at is None
+    monkeypatch.setattr(indexer, "feed", feed)
+    indexer.items = whole
+    run()
+    assert Release.objects.count() == 400 and Crawl.objects.get().complete_at is not None
+
+
+def test_an_indexer_that_counts_wrong_comes_to_its_end_at_last(indexer: FakeTorznab) -> None:
+    indexer.tells_total, indexer.paging = True, "empty"
+    indexer.items = [Item(f"Nora Ferris - Book {number} [M4B]", number) for number in range(400, 0, -1)]
+    nights = 0
+    while Crawl.objects.get_or_create(source="fiction")[0].complete_at is None:
+        run()
+        nights += 1
+    assert nights == crawl.DRIFT_ACCEPTED_AFTER + 1 and Crawl.objects.get().drift == {}
+
+
+def test_that_more_is_new_than_the_source_lists_is_said(
+    mam: FakeMyAnonamouse, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(myanonamouse, "MOST_ROWS", 190)
+    mam.rows = [offered(number) for number in range(1, 301)]
+    assert run().result["sources"]["myanonamouse"]["finished"], "before the first crawl nothing was known"
+    mam.rows += [offered(number) for number in range(301, 601)]
+    caplog.clear()
+    assert run().result["sources"]["myanonamouse"]["finished"] is False
+    assert "MyAnonamouse: more is new than it lists." in caplog.text
+    caplog.clear()
+    assert run().result["sources"]["myanonamouse"]["finished"] is True
+    assert "more is new" not in caplog.text
 
 
 def test_what_has_changed_for_good_becomes_usual(mam: FakeMyAnonamouse) -> None:

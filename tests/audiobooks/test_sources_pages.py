@@ -212,6 +212,12 @@ def test_a_bad_question_is_explained_and_looking_asks_nobody(admin_client: Clien
     assert mam.calls == []
 
 
+def test_an_address_that_is_none_is_no_error_of_the_page(viewer: Client, settings: Any) -> None:
+    settings.TORZNAB_INDEXERS = [{"name": "x", "url": "http://[10.0.0.5:9696/3/api?apikey=recognisable", "key": ""}]
+    answer = viewer.get(SOURCES)
+    assert answer.status_code == 200 and "recognisable" not in answer.content.decode()
+
+
 # --- trysource --------------------------------------------------------------------------------------------------------
 
 
@@ -230,6 +236,17 @@ def test_it_prints_what_the_source_answers(mam: FakeMyAnonamouse) -> None:
     assert "The Blue Harbour" in trysource("myanonamouse", "--search", "blue harbour")
     assert "answers, and has nothing like it" in trysource("myanonamouse", "--search", "Unheard Of")
     assert not Release.objects.exists()
+
+
+def test_what_a_stranger_wrote_does_not_steer_the_terminal(mam: FakeMyAnonamouse) -> None:
+    mam.account["classname"] = "Power\x9b2J\u202eUser"
+    mam.rows = [row(1, title="Book\u202e \x1b[31m1")]
+    printed = trysource("myanonamouse")
+    assert "Signed in: Power 2J User," in printed and "\u202e" not in printed and "\x1b" not in printed
+    mam.faults = [Reply.of({"error": "Out of\x9border\u202e \x1b[2J"})]
+    with pytest.raises(CommandError) as raised:
+        trysource("myanonamouse")
+    assert "Out of" in str(raised.value) and str(raised.value).isprintable()
 
 
 def test_it_says_what_is_wrong(mam: FakeMyAnonamouse) -> None:

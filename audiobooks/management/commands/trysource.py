@@ -34,7 +34,8 @@ class Command(BaseCommand):
         source, http = registry.source(name), Doorway()
         if isinstance(source, HasAccount):
             account = self._answer(registry.ask(http, source, source.account))
-            self.stdout.write(f"Signed in: {account.grade or 'class unknown'}, ratio {_or_unknown(account.ratio)}.")
+            grade, ratio = account.grade or "class unknown", _or_unknown(account.ratio)
+            self.stdout.write(_printable(f"Signed in: {grade}, ratio {ratio}."))
         releases = self._releases(http, source, search)
         if not releases:
             self.stdout.write(f"{source.label} answers, and has nothing{' like it' if search else ''}.")
@@ -51,9 +52,10 @@ class Command(BaseCommand):
 
     def _answer(self, outcome: Outcome[T]) -> T:
         if outcome.answer is None:
-            raise CommandError(str(outcome.error))
+            raise CommandError(_printable(str(outcome.error)))
         if outcome.error is not None:
-            self.stderr.write(f"{outcome.error} This is its last good answer, of {outcome.as_of:%Y-%m-%d %H:%M} UTC.")
+            said = f"{outcome.error} This is its last good answer, of {outcome.as_of:%Y-%m-%d %H:%M} UTC."
+            self.stderr.write(_printable(said))
         return outcome.answer
 
 
@@ -69,9 +71,13 @@ def _in_a_line(release: Release) -> str:
         "" if release.seeders is None else f"{release.seeders} seeders",
         "free" if release.free else "",
     ]
-    # What a stranger wrote does not steer the terminal.
     line = ", ".join(each for each in told if each)
-    return "".join(each if each.isprintable() else " " for each in f"{line} [{release.id}]")
+    return _printable(f"{line} [{release.id}]")
+
+
+def _printable(text: str) -> str:
+    """What a stranger wrote does not steer the terminal."""
+    return "".join(each if each.isprintable() else " " for each in text)
 
 
 def _or_unknown(value: float | None) -> str:

@@ -405,6 +405,38 @@ def test_and_no_more_than_once(mam: FakeMyAnonamouse, http: Doorway, source: MyA
     assert [call.session for call in mam.calls] == ["lost", SEED] and store.saved == ["lost"]
 
 
+def test_what_was_pasted_is_kept_also_where_the_site_gives_it_again(
+    mam: FakeMyAnonamouse, http: Doorway, source: MyAnonamouse, store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.save("Refused", seed=SEED)
+
+    def same(call: fakes.Call, reply: Reply) -> Reply:
+        if call.session != SEED:
+            return reply
+        return replace(reply, headers={**reply.headers, "Set-Cookie": f"mam_id={SEED}; path=/; secure"})
+
+    monkeypatch.setattr(mam, "_rotated", same)
+    for _ in range(2):
+        source.search(http, replace(WANTED, title=f"The Blue Harbour {len(mam.calls)}"))
+    assert store.saved[-1] == SEED
+    assert [call.session for call in mam.calls[:2]] == ["Refused", SEED]
+    assert {call.session for call in mam.calls[2:]} == {SEED}
+
+
+def test_who_wants_quiet_is_not_asked_for_the_account_again(
+    mam: FakeMyAnonamouse, http: Doorway, source: MyAnonamouse
+) -> None:
+    mam.faults = [fakes.THROTTLED] * 3
+    with pytest.raises(Throttled):
+        source.account(http)
+    assert len(mam.calls) == 1
+    # What is out of order for a moment is.
+    mam.faults = [fakes.page(b"", 502)]
+    time.sleep(0.1)
+    source.account(http)
+    assert len(mam.calls) == 3
+
+
 @pytest.mark.parametrize("reply", [fakes.IP_MISMATCH, fakes.WRONG_SESSION, fakes.THROTTLED, fakes.FIREWALL])
 def test_other_refusals_are_no_reason_to(
     mam: FakeMyAnonamouse, http: Doorway, source: MyAnonamouse, store: MemoryStore, reply: Reply
