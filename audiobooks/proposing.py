@@ -19,6 +19,7 @@ from .library.albums import key_of
 from .matching.titles import parse_title
 from .matching.works import keys_of, likeness
 from .models import Authorship, Book, Holding, Proposal, ProposalKey, with_names
+from .names import lock_making
 from .owning import Held, record
 
 T = TypeVar("T")
@@ -196,6 +197,8 @@ def want(proposal: Proposal, by: User) -> None:
         NotAllowedNow: it is decided already, or owned.
     """
     with transaction.atomic():
+        # Before the proposal's, in the order in which a chart takes them, else the two wait for each other.
+        lock_making()
         row = _undecided(proposal)
         look_in_library([row.pk])
         row = Proposal.objects.select_related("book").get(pk=row.pk)

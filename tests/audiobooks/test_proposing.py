@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import connection
 from django.utils import timezone
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from audiobooks import charts, proposing
 from audiobooks.charts import discover
 from audiobooks.facts import BookFacts
 from audiobooks.models import Book, ChartEntry, Genre, Proposal, ProposalKey
@@ -142,3 +147,50 @@ def test_who_decided_may_leave_and_a_book_be_deleted(by: User) -> None:
     Book.objects.all().delete()
     work.refresh_from_db()
     assert (work.state, work.standing, work.decided_by) == ("wanted", "wanted", None)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_wish_and_a_chart_at_once_do_not_wait_for_each_other(
+    looked_at: list[Genre], by: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if connection.vendor != "postgresql":
+        pytest.skip("SQLite has one lock, and so no order of locks")
+    discovered(("Fantasy", [WORK]))
+    work = Proposal.objects.get()
+    inside, wanting, locked, look = threading.Event(), threading.Event(), threading.Event(), charts.recognise
+    undecided = proposing._undecided
+
+    def slow(many: list[BookFacts]) -> list[Proposal | None]:
+        inside.set()
+        # Until the wish has the proposal, which it must not get while the chart is being made.
+        assert wanting.wait(10)
+        locked.wait(0.5)
+        return look(many)
+
+    def told(proposal: Proposal) -> Proposal:
+        row = undecided(proposal)
+        locked.set()
+        return row
+
+    def wish() -> None:
+        assert inside.wait(10)
+        wanting.set()
+        try:
+            want(work, by)
+        finally:
+            connection.close()
+
+    def chart() -> None:
+        try:
+            # More is known of the work now, so that its row is written.
+            discovered(("Fantasy", [replace(WORK, description="Of the sea.")]))
+        finally:
+            connection.close()
+
+    monkeypatch.setattr(charts, "recognise", slow)
+    monkeypatch.setattr(proposing, "_undecided", told)
+    with ThreadPoolExecutor(2) as pool:
+        for future in [pool.submit(chart), pool.submit(wish)]:
+            future.result()
+    work.refresh_from_db()
+    assert (work.state, work.standing) == ("wanted", "wanted")
