@@ -28,6 +28,8 @@ LIBRARY = "proposals"
 """As a library it says of books only that they are wanted; its items are proposals."""
 COMPARED = 300
 """Works or books that are compared with a description at most."""
+EDITIONS = 10
+"""Other titles and authors of a work that are remembered at most."""
 CHUNK = 50
 PART = 400
 """Values in a statement: SQLite takes a bounded number."""
@@ -46,7 +48,7 @@ def recognise(many: Sequence[BookFacts]) -> list[Proposal | None]:
         for key, work in ProposalKey.objects.filter(key__in=part).order_by("pk").values_list("key", "proposal"):
             by_key.setdefault(key, []).append(work)
     works = _proposals({work for each in by_key.values() for work in each})
-    known = {pk: BookFacts.from_json(work.facts) for pk, work in works.items()}
+    known = {pk: _called(work) for pk, work in works.items()}
     return [
         _nearest(facts, {pk: known[pk] for key in _telling_first(own) for pk in by_key.get(key, ())}, works)
         for facts, own in zip(many, keys, strict=True)
@@ -58,14 +60,24 @@ def _telling_first(keys: Iterable[str]) -> list[str]:
     return sorted(keys, key=lambda key: (key.startswith("a:"), key))
 
 
-def _nearest(facts: BookFacts, known: dict[int, BookFacts], works: dict[int, Proposal]) -> Proposal | None:
+def _nearest(facts: BookFacts, known: dict[int, list[BookFacts]], works: dict[int, Proposal]) -> Proposal | None:
     """Of those that are equally near, one that a person decided."""
     near = [
         (round(apart, 2), works[pk].state == State.PROPOSED, pk)
         for pk in list(known)[:COMPARED]
-        if (apart := likeness(known[pk], facts)) is not None
+        if (apart := _apart(known[pk], facts)) is not None
     ]
     return works[min(near)[2]] if near else None
+
+
+def _called(work: Proposal) -> list[BookFacts]:
+    """The best known edition, and what others are called that are not told from it."""
+    return [BookFacts.from_json(each) for each in (work.facts, *work.editions)]
+
+
+def _apart(called: Iterable[BookFacts], facts: BookFacts) -> float | None:
+    """From the nearest of them."""
+    return min((apart for each in called if (apart := likeness(each, facts)) is not None), default=None)
 
 
 def _proposals(pks: Collection[int]) -> dict[int, Proposal]:
@@ -101,9 +113,23 @@ def learn(proposal: Proposal, editions: Iterable[BookFacts]) -> None:
             if not getattr(facts, name) and (value := getattr(other, name))
         }
         facts = replace(facts, **lacking)
-    if facts != before:
+    called = [facts, *map(BookFacts.from_json, proposal.editions)]
+    for name in map(_name_of, editions):
+        # What is told already is not kept, else one typing error after another leads to another work.
+        if len(called) <= EDITIONS and _apart(map(_name_of, called), name) is None:
+            called.append(name)
+    others = [each.as_json() for each in called[1:]]
+    if facts != before or len(others) != len(proposal.editions):
         proposal.facts, proposal.authors = facts.as_json(), ", ".join(facts.author_names)[:512]
-        proposal.save(update_fields=["facts", "authors"])
+        proposal.editions = others
+        proposal.save(update_fields=["facts", "authors", "editions"])
+
+
+def _name_of(facts: BookFacts) -> BookFacts:
+    """Without its identifiers, and what else tells nothing of a work."""
+    return BookFacts(
+        title=facts.title[:512], subtitle=facts.subtitle[:512], authors=facts.authors[:10], series=facts.series[:10]
+    )
 
 
 # --- the library ------------------------------------------------------------------------------------------------------
