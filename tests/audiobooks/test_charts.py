@@ -344,6 +344,28 @@ def test_a_chart_is_not_replaced_by_one_of_fewer_sources(fake: Charted, fantasy:
     assert on_chart() == ["Cedar"], "it is not asked any more, so nothing is lost"
 
 
+def test_a_chart_is_not_replaced_by_one_of_fewer_works(
+    fake: Charted, fantasy: Genre, clock: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    other = Charted("other", "Other")
+    fake.put("Fantasy", list(TITLES[:10]))
+    run_with(fake)
+    fake.put("Fantasy", ["Maple"])
+    other.put("Fantasy", ["Larch"])
+    for sources in ([fake], [fake, other]):
+        run = run_with(*sources)
+        assert run.result == {"week": "2026-10-26", "kept": 1}
+        assert on_chart() == TITLES[:10]
+    assert "it has 10 works, and its sources have only 1 now" in caplog.text
+    fake.put("Fantasy", list(TITLES[3:13]))
+    run_with(fake)
+    assert on_chart() == TITLES[3:13], "as many replace it"
+    clock.shift(timedelta(weeks=1))
+    fake.put("Fantasy", ["Maple"])
+    run_with(fake)
+    assert on_chart() == ["Maple"], "it is another week"
+
+
 def test_where_nobody_answers_the_task_fails_and_says_why(fake: Charted, fantasy: Genre) -> None:
     fake.put("Fantasy", ["Amber"])
     run_with(fake)
