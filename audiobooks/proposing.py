@@ -16,9 +16,11 @@ from scheduling.exceptions import NotAllowedNow
 from .facts import BookFacts
 from .fields import OF_THE_RECORDING, facts_of
 from .library.albums import key_of
+from .matching.likeness import read
+from .matching.names import Person, person, same_person
 from .matching.titles import parse_title
 from .matching.works import keys_of, likeness
-from .models import Authorship, Book, Holding, Proposal, ProposalKey, with_names
+from .models import Author, Authorship, Book, Holding, Proposal, ProposalKey, with_names
 from .names import lock_making
 from .owning import Held, record
 
@@ -35,6 +37,8 @@ PART = 400
 """Values in a statement: SQLite takes a bounded number."""
 _BEST = (Book.Standing.OWNED, Book.Standing.WANTED, Book.Standing.KNOWN)
 State = Proposal.State
+ByLast = dict[str, list[tuple[Person, int]]]
+"""Last name -> who has it, each with the key of the author."""
 
 
 # --- recognising ------------------------------------------------------------------------------------------------------
@@ -144,7 +148,8 @@ def look_in_library(works: Iterable[int] | None = None) -> int:
     if works is not None:
         wanted = wanted.filter(pk__in=list(works))
     pks = list(wanted.order_by("pk").values_list("pk", flat=True))
-    return sum(_look(list(_proposals(part).values())) for part in _parts(pks, CHUNK))
+    by_last = _authors_by_last_name() if pks else {}
+    return sum(_look(list(_proposals(part).values()), by_last) for part in _parts(pks, CHUNK))
 
 
 def look_at_books(*, added_since: datetime) -> int:
@@ -167,9 +172,9 @@ def _is_better(book: Book, other: Book) -> bool:
     return _BEST.index(Book.Standing(book.standing)) < _BEST.index(Book.Standing(other.standing))
 
 
-def _look(proposals: list[Proposal]) -> int:
-    facts = {proposal.pk: BookFacts.from_json(proposal.facts) for proposal in proposals}
-    books = _books_like(facts.values())
+def _look(proposals: list[Proposal], by_last: ByLast) -> int:
+    called = {proposal.pk: _called(proposal) for proposal in proposals}
+    books = _books_like([facts for each in called.values() for facts in each], by_last)
     by_key: dict[str, list[Book]] = {}
     described = {book.pk: facts_of(book) for book in books}
     for book in books:
@@ -177,12 +182,12 @@ def _look(proposals: list[Proposal]) -> int:
             by_key.setdefault(key, []).append(book)
     changed = 0
     for proposal in proposals:
-        own = facts[proposal.pk]
-        alike = {book.pk: book for key in keys_of(own) for book in by_key.get(key, ())}
+        own = called[proposal.pk]
+        alike = {book.pk: book for each in own for key in keys_of(each) for book in by_key.get(key, ())}
         near = [
             (_BEST.index(Book.Standing(book.standing)), apart, book.pk)
             for book in alike.values()
-            if (apart := likeness(own, described[book.pk])) is not None
+            if (apart := _apart(own, described[book.pk])) is not None
         ]
         # A book that a person wants for this work stays its book until the work is owned.
         found = min(near)[2] if near else proposal.book_id
@@ -192,11 +197,22 @@ def _look(proposals: list[Proposal]) -> int:
     return changed
 
 
-def _books_like(many: Collection[BookFacts]) -> list[Book]:
-    """Books of one of the titles, or by one of the authors."""
-    titles, names, asins = set[str](), set[str](), set[str]()
+def _authors_by_last_name() -> ByLast:
+    """All: a key of the database has neither "Sir Terry Pratchett" nor "Pratchett, Terry" at "Terry Pratchett"."""
+    found: ByLast = {}
+    for pk, name in Author.objects.order_by().values_list("pk", "name"):
+        if who := person(name):
+            found.setdefault(who.last, []).append((who, pk))
+    return found
+
+
+def _books_like(many: Collection[BookFacts], by_last: ByLast) -> list[Book]:
+    """Books of one of the titles, or by one of the authors, whose names may be written otherwise."""
+    titles, names, asins, authors = set[str](), set[str](), set[str](), set[int]()
     for facts in many:
         plain = parse_title(facts.title, facts.subtitle).title
+        for who in read(facts).authors[:5]:
+            authors |= {pk for other, pk in by_last.get(who.last, ()) if same_person(who, other)}
         for title in (facts.title, plain, facts.title.partition(":")[0], f"{facts.title} {facts.subtitle}"):
             bare = title.lower().removeprefix("the ").removeprefix("a ").removeprefix("an ")
             titles |= {key_of(each) for each in (title, bare, f"the {bare}", f"a {bare}", f"an {bare}")} - {""}
@@ -208,9 +224,12 @@ def _books_like(many: Collection[BookFacts]) -> list[Book]:
     for part in _parts(sorted(names)):
         by = Authorship.objects.filter(author__key__in=part) | Authorship.objects.filter(author__aliases__key__in=part)
         found |= set(by.order_by().values_list("book", flat=True)[: PART * 10])
+    for some in _parts(sorted(authors)):
+        written = Authorship.objects.filter(author__in=some).order_by()
+        found |= set(written.values_list("book", flat=True)[: PART * 10])
     for part in _parts(sorted(asins)):
         found |= set(Book.objects.filter(asin__in=part).order_by().values_list("pk", flat=True))
-    return [book for part in _parts(sorted(found)) for book in with_names(Book.objects.filter(pk__in=part))]
+    return [book for some in _parts(sorted(found)) for book in with_names(Book.objects.filter(pk__in=some))]
 
 
 # --- deciding ---------------------------------------------------------------------------------------------------------

@@ -544,6 +544,27 @@ def test_what_is_owned_is_never_proposed_at_all(fake: Charted, fantasy: Genre) -
     assert [one.title for one in Proposal.objects.waiting()] == ["Amber"]
 
 
+@pytest.mark.parametrize(
+    ("mine", "theirs"),
+    [
+        (("Mort", "Terry Pratchett"), ("Mort (Unabridged)", "Sir Terry Pratchett")),
+        (("Salt", "N. Ferris"), ("Salt (Harbour Cycle, Book 1)", "Nora Ferris")),
+        (("Salt", "Ferris, Nora"), ("Salt: Harbour Cycle, Book 1", "Nora Ferris")),
+        (("Salt (Unabridged)", "Dr. Nora Ferris"), ("Salt: A Novel", "Ferris, Nora")),
+        (("Salt", "Jo Nesbø"), ("Salt: A Novel", "Nesbo, Jo")),
+    ],
+)
+def test_what_is_owned_is_known_where_title_and_author_are_written_otherwise(
+    mine: tuple[str, str], theirs: tuple[str, str], fake: Charted, fantasy: Genre
+) -> None:
+    book = owned(*theirs)
+    owned("Other (Unabridged)", theirs[1])
+    fake.put("Fantasy", [facts(*mine), facts("Amber", mine[1])])
+    run_with(fake)
+    assert Proposal.objects.get(title=mine[0]).book == book
+    assert [one.title for one in Proposal.objects.waiting()] == ["Amber"]
+
+
 def test_what_is_wanted_of_old_asks_nobody(fake: Charted, fantasy: Genre) -> None:
     owned("Birch", "Nora Birchson", standing="wanted")
     fake.put("Fantasy", ["Birch"])
