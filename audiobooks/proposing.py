@@ -142,12 +142,10 @@ def _name_of(facts: BookFacts) -> BookFacts:
 def look_in_library(works: Iterable[int] | None = None) -> int:
     """Find the books that are of these works, or of all; returns of how many works that changed.
 
-    Of what is owned already nothing is looked for.
+    What is owned is looked at again, since a person may have said that the book is another.
     """
-    wanted = Proposal.objects.exclude(book__standing=Book.Standing.OWNED)
-    if works is not None:
-        wanted = wanted.filter(pk__in=list(works))
-    pks = list(wanted.order_by("pk").values_list("pk", flat=True))
+    proposals = Proposal.objects.all() if works is None else Proposal.objects.filter(pk__in=list(works))
+    pks = list(proposals.order_by("pk").values_list("pk", flat=True))
     by_last = _authors_by_last_name() if pks else {}
     return sum(_look(list(_proposals(part).values()), by_last) for part in _parts(pks, CHUNK))
 
@@ -175,7 +173,12 @@ def _is_better(book: Book, other: Book) -> bool:
 def _look(proposals: list[Proposal], by_last: ByLast) -> int:
     called = {proposal.pk: _called(proposal) for proposal in proposals}
     books = _books_like([facts for each in called.values() for facts in each], by_last)
+    present = {proposal.book_id for proposal in proposals if proposal.book_id} - {book.pk for book in books}
+    books += with_names(Book.objects.filter(pk__in=present))
+    wishes = Holding.objects.filter(library=LIBRARY, item__in=[str(proposal.pk) for proposal in proposals])
+    wished = set(wishes.values_list("item", "book"))
     by_key: dict[str, list[Book]] = {}
+    by_pk = {book.pk: book for book in books}
     described = {book.pk: facts_of(book) for book in books}
     for book in books:
         for key in keys_of(described[book.pk]):
@@ -189,8 +192,10 @@ def _look(proposals: list[Proposal], by_last: ByLast) -> int:
             for book in alike.values()
             if (apart := _apart(own, described[book.pk])) is not None
         ]
-        # A book that a person wants for this work stays its book until the work is owned.
-        found = min(near)[2] if near else proposal.book_id
+        # A book that a person wants for this work stays its book, whatever it is called, until the work is owned.
+        if (str(proposal.pk), proposal.book_id) in wished and (wanted := by_pk.get(proposal.book_id or 0)):
+            near.append((_BEST.index(Book.Standing(wanted.standing)), 0, wanted.pk))
+        found = min(near)[2] if near else None
         if found != proposal.book_id:
             Proposal.objects.filter(pk=proposal.pk).update(book=found)
             changed += 1

@@ -565,6 +565,40 @@ def test_what_is_owned_is_known_where_title_and_author_are_written_otherwise(
     assert [one.title for one in Proposal.objects.waiting()] == ["Amber"]
 
 
+def called_otherwise(book: Book, title: str) -> None:
+    Book.objects.filter(pk=book.pk).update(title=title)
+    Work.objects.filter(pk=book.work_id).update(title=title, key=key_of(title))
+
+
+def test_a_work_whose_book_turns_out_to_be_another_is_proposed_again(fake: Charted, fantasy: Genre) -> None:
+    book, same = owned("Amber", "Nora Amberson"), owned("Birch", "Nora Birchson")
+    fake.put("Fantasy", ["Amber", "Birch"])
+    run_with(fake)
+    assert not Proposal.objects.waiting().exists() and look_in_library() == 0
+    called_otherwise(book, "Quite Another Thing")
+    called_otherwise(same, "Birch (Unabridged)")
+    assert look_in_library() == 1
+    assert {work.title: work.book for work in Proposal.objects.all()} == {"Amber": None, "Birch": same}
+    assert [one.title for one in Proposal.objects.waiting()] == ["Amber"]
+
+
+def test_the_book_of_a_wish_stays_whatever_it_is_called(fake: Charted, fantasy: Genre, by: User) -> None:
+    fake.put("Fantasy", ["Amber"])
+    run_with(fake)
+    work = Proposal.objects.get()
+    want(work, by)
+    book = Book.objects.get()
+    called_otherwise(book, "Quite Another Thing")
+    owned("Amber", "Nora Amberson", standing="known")
+    assert look_in_library() == 0 and Proposal.objects.get().book == book
+    bought = owned("Amber: A Novel", "Nora Amberson")
+    assert look_in_library() == 1 and Proposal.objects.get().book == bought
+    take_back(work)
+    Book.objects.exclude(pk=book.pk).delete()
+    Proposal.objects.update(book=book)
+    assert look_in_library() == 1 and Proposal.objects.get().book is None, "it is nobody's wish any more"
+
+
 def test_what_is_wanted_of_old_asks_nobody(fake: Charted, fantasy: Genre) -> None:
     owned("Birch", "Nora Birchson", standing="wanted")
     fake.put("Fantasy", ["Birch"])
