@@ -12,7 +12,8 @@ Which works are on a chart, and where:
    then by title.
 
 A run in a week that has its chart already replaces it in one transaction, but not by less: where a source that the chart was made
-of does not answer now, or with nothing, the chart stays. What a person decided is never touched.
+of does not answer now, or with nothing, or where they all have fewer works than are on it, the chart stays. What a person decided
+is never touched.
 """
 
 from __future__ import annotations
@@ -276,6 +277,13 @@ def _keep(run: TaskRun, genre: Genre, week: date, asked: Asked, counts: Counter[
     if not asked.works:
         run.warning("%s: no source has anything, so nothing is concluded.", genre)
         return "failed" if asked.errors else "empty"
+    has = there.entries.count() if there is not None else 0
+    if there is not None and asked.works < has and set(there.sources) <= _who_has_something(asked.answers):
+        run.warning(
+            "%s: the chart of this week stays: it has %s works, and its sources have only %s now.",
+            *(genre, has, asked.works),
+        )
+        return "kept"
     entries = make_chart(genre, week, asked)
     new = sum(entry.is_new for entry in entries)
     counts["works"] += len(entries)

@@ -16,9 +16,12 @@ from scheduling.exceptions import NotAllowedNow
 from .facts import BookFacts
 from .fields import OF_THE_RECORDING, facts_of
 from .library.albums import key_of
+from .matching.likeness import read
+from .matching.names import Person, person, same_person
 from .matching.titles import parse_title
 from .matching.works import keys_of, likeness
-from .models import Authorship, Book, Holding, Proposal, ProposalKey, with_names
+from .models import Author, Authorship, Book, Holding, Proposal, ProposalKey, with_names
+from .names import lock_making
 from .owning import Held, record
 
 T = TypeVar("T")
@@ -27,11 +30,15 @@ LIBRARY = "proposals"
 """As a library it says of books only that they are wanted; its items are proposals."""
 COMPARED = 300
 """Works or books that are compared with a description at most."""
+EDITIONS = 10
+"""Other titles and authors of a work that are remembered at most."""
 CHUNK = 50
 PART = 400
 """Values in a statement: SQLite takes a bounded number."""
 _BEST = (Book.Standing.OWNED, Book.Standing.WANTED, Book.Standing.KNOWN)
 State = Proposal.State
+ByLast = dict[str, list[tuple[Person, int]]]
+"""Last name -> who has it, each with the key of the author."""
 
 
 # --- recognising ------------------------------------------------------------------------------------------------------
@@ -45,7 +52,7 @@ def recognise(many: Sequence[BookFacts]) -> list[Proposal | None]:
         for key, work in ProposalKey.objects.filter(key__in=part).order_by("pk").values_list("key", "proposal"):
             by_key.setdefault(key, []).append(work)
     works = _proposals({work for each in by_key.values() for work in each})
-    known = {pk: BookFacts.from_json(work.facts) for pk, work in works.items()}
+    known = {pk: _called(work) for pk, work in works.items()}
     return [
         _nearest(facts, {pk: known[pk] for key in _telling_first(own) for pk in by_key.get(key, ())}, works)
         for facts, own in zip(many, keys, strict=True)
@@ -57,14 +64,24 @@ def _telling_first(keys: Iterable[str]) -> list[str]:
     return sorted(keys, key=lambda key: (key.startswith("a:"), key))
 
 
-def _nearest(facts: BookFacts, known: dict[int, BookFacts], works: dict[int, Proposal]) -> Proposal | None:
+def _nearest(facts: BookFacts, known: dict[int, list[BookFacts]], works: dict[int, Proposal]) -> Proposal | None:
     """Of those that are equally near, one that a person decided."""
     near = [
         (round(apart, 2), works[pk].state == State.PROPOSED, pk)
         for pk in list(known)[:COMPARED]
-        if (apart := likeness(known[pk], facts)) is not None
+        if (apart := _apart(known[pk], facts)) is not None
     ]
     return works[min(near)[2]] if near else None
+
+
+def _called(work: Proposal) -> list[BookFacts]:
+    """The best known edition, and what others are called that are not told from it."""
+    return [BookFacts.from_json(each) for each in (work.facts, *work.editions)]
+
+
+def _apart(called: Iterable[BookFacts], facts: BookFacts) -> float | None:
+    """From the nearest of them."""
+    return min((apart for each in called if (apart := likeness(each, facts)) is not None), default=None)
 
 
 def _proposals(pks: Collection[int]) -> dict[int, Proposal]:
@@ -100,9 +117,23 @@ def learn(proposal: Proposal, editions: Iterable[BookFacts]) -> None:
             if not getattr(facts, name) and (value := getattr(other, name))
         }
         facts = replace(facts, **lacking)
-    if facts != before:
+    called = [facts, *map(BookFacts.from_json, proposal.editions)]
+    for name in map(_name_of, editions):
+        # What is told already is not kept, else one typing error after another leads to another work.
+        if len(called) <= EDITIONS and _apart(map(_name_of, called), name) is None:
+            called.append(name)
+    others = [each.as_json() for each in called[1:]]
+    if facts != before or len(others) != len(proposal.editions):
         proposal.facts, proposal.authors = facts.as_json(), ", ".join(facts.author_names)[:512]
-        proposal.save(update_fields=["facts", "authors"])
+        proposal.editions = others
+        proposal.save(update_fields=["facts", "authors", "editions"])
+
+
+def _name_of(facts: BookFacts) -> BookFacts:
+    """Without its identifiers, and what else tells nothing of a work."""
+    return BookFacts(
+        title=facts.title[:512], subtitle=facts.subtitle[:512], authors=facts.authors[:10], series=facts.series[:10]
+    )
 
 
 # --- the library ------------------------------------------------------------------------------------------------------
@@ -111,13 +142,12 @@ def learn(proposal: Proposal, editions: Iterable[BookFacts]) -> None:
 def look_in_library(works: Iterable[int] | None = None) -> int:
     """Find the books that are of these works, or of all; returns of how many works that changed.
 
-    Of what is owned already nothing is looked for.
+    What is owned is looked at again, since a person may have said that the book is another.
     """
-    wanted = Proposal.objects.exclude(book__standing=Book.Standing.OWNED)
-    if works is not None:
-        wanted = wanted.filter(pk__in=list(works))
-    pks = list(wanted.order_by("pk").values_list("pk", flat=True))
-    return sum(_look(list(_proposals(part).values())) for part in _parts(pks, CHUNK))
+    proposals = Proposal.objects.all() if works is None else Proposal.objects.filter(pk__in=list(works))
+    pks = list(proposals.order_by("pk").values_list("pk", flat=True))
+    by_last = _authors_by_last_name() if pks else {}
+    return sum(_look(list(_proposals(part).values()), by_last) for part in _parts(pks, CHUNK))
 
 
 def look_at_books(*, added_since: datetime) -> int:
@@ -140,36 +170,54 @@ def _is_better(book: Book, other: Book) -> bool:
     return _BEST.index(Book.Standing(book.standing)) < _BEST.index(Book.Standing(other.standing))
 
 
-def _look(proposals: list[Proposal]) -> int:
-    facts = {proposal.pk: BookFacts.from_json(proposal.facts) for proposal in proposals}
-    books = _books_like(facts.values())
+def _look(proposals: list[Proposal], by_last: ByLast) -> int:
+    called = {proposal.pk: _called(proposal) for proposal in proposals}
+    books = _books_like([facts for each in called.values() for facts in each], by_last)
+    present = {proposal.book_id for proposal in proposals if proposal.book_id} - {book.pk for book in books}
+    books += with_names(Book.objects.filter(pk__in=present))
+    wishes = Holding.objects.filter(library=LIBRARY, item__in=[str(proposal.pk) for proposal in proposals])
+    wished = set(wishes.values_list("item", "book"))
     by_key: dict[str, list[Book]] = {}
+    by_pk = {book.pk: book for book in books}
     described = {book.pk: facts_of(book) for book in books}
     for book in books:
         for key in keys_of(described[book.pk]):
             by_key.setdefault(key, []).append(book)
     changed = 0
     for proposal in proposals:
-        own = facts[proposal.pk]
-        alike = {book.pk: book for key in keys_of(own) for book in by_key.get(key, ())}
+        own = called[proposal.pk]
+        alike = {book.pk: book for each in own for key in keys_of(each) for book in by_key.get(key, ())}
         near = [
             (_BEST.index(Book.Standing(book.standing)), apart, book.pk)
             for book in alike.values()
-            if (apart := likeness(own, described[book.pk])) is not None
+            if (apart := _apart(own, described[book.pk])) is not None
         ]
-        # A book that a person wants for this work stays its book until the work is owned.
-        found = min(near)[2] if near else proposal.book_id
+        # A book that a person wants for this work stays its book, whatever it is called, until the work is owned.
+        if (str(proposal.pk), proposal.book_id) in wished and (wanted := by_pk.get(proposal.book_id or 0)):
+            near.append((_BEST.index(Book.Standing(wanted.standing)), 0, wanted.pk))
+        found = min(near)[2] if near else None
         if found != proposal.book_id:
             Proposal.objects.filter(pk=proposal.pk).update(book=found)
             changed += 1
     return changed
 
 
-def _books_like(many: Collection[BookFacts]) -> list[Book]:
-    """Books of one of the titles, or by one of the authors."""
-    titles, names, asins = set[str](), set[str](), set[str]()
+def _authors_by_last_name() -> ByLast:
+    """All: a key of the database has neither "Sir Terry Pratchett" nor "Pratchett, Terry" at "Terry Pratchett"."""
+    found: ByLast = {}
+    for pk, name in Author.objects.order_by().values_list("pk", "name"):
+        if who := person(name):
+            found.setdefault(who.last, []).append((who, pk))
+    return found
+
+
+def _books_like(many: Collection[BookFacts], by_last: ByLast) -> list[Book]:
+    """Books of one of the titles, or by one of the authors, whose names may be written otherwise."""
+    titles, names, asins, authors = set[str](), set[str](), set[str](), set[int]()
     for facts in many:
         plain = parse_title(facts.title, facts.subtitle).title
+        for who in read(facts).authors[:5]:
+            authors |= {pk for other, pk in by_last.get(who.last, ()) if same_person(who, other)}
         for title in (facts.title, plain, facts.title.partition(":")[0], f"{facts.title} {facts.subtitle}"):
             bare = title.lower().removeprefix("the ").removeprefix("a ").removeprefix("an ")
             titles |= {key_of(each) for each in (title, bare, f"the {bare}", f"a {bare}", f"an {bare}")} - {""}
@@ -181,9 +229,12 @@ def _books_like(many: Collection[BookFacts]) -> list[Book]:
     for part in _parts(sorted(names)):
         by = Authorship.objects.filter(author__key__in=part) | Authorship.objects.filter(author__aliases__key__in=part)
         found |= set(by.order_by().values_list("book", flat=True)[: PART * 10])
+    for some in _parts(sorted(authors)):
+        written = Authorship.objects.filter(author__in=some).order_by()
+        found |= set(written.values_list("book", flat=True)[: PART * 10])
     for part in _parts(sorted(asins)):
         found |= set(Book.objects.filter(asin__in=part).order_by().values_list("pk", flat=True))
-    return [book for part in _parts(sorted(found)) for book in with_names(Book.objects.filter(pk__in=part))]
+    return [book for some in _parts(sorted(found)) for book in with_names(Book.objects.filter(pk__in=some))]
 
 
 # --- deciding ---------------------------------------------------------------------------------------------------------
@@ -196,6 +247,8 @@ def want(proposal: Proposal, by: User) -> None:
         NotAllowedNow: it is decided already, or owned.
     """
     with transaction.atomic():
+        # Before the proposal's, in the order in which a chart takes them, else the two wait for each other.
+        lock_making()
         row = _undecided(proposal)
         look_in_library([row.pk])
         row = Proposal.objects.select_related("book").get(pk=row.pk)

@@ -24,6 +24,7 @@ class Proposal(models.Model):
 
     It is kept for good: that it was declined is remembered by its being there.
     facts: of the best known edition; what it was proposed for is in `why`.
+    editions: what it is called elsewhere, as facts, where that is not told from `facts`: such as the title of a translation.
     book: the library's book that is of this work, as far as that was recognised.
     """
 
@@ -39,6 +40,7 @@ class Proposal(models.Model):
     title = models.CharField(max_length=512)
     authors = models.CharField(max_length=512, blank=True)
     facts = models.JSONField(default=dict)
+    editions = models.JSONField(default=list)
     cause = models.CharField(max_length=16, choices=Cause)
     why = models.CharField(max_length=255, help_text="Such as: number 3 of Fantasy in the week of 23 Nov 2026.")
     made_at = models.DateTimeField(auto_now_add=True)

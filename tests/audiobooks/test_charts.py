@@ -344,6 +344,28 @@ def test_a_chart_is_not_replaced_by_one_of_fewer_sources(fake: Charted, fantasy:
     assert on_chart() == ["Cedar"], "it is not asked any more, so nothing is lost"
 
 
+def test_a_chart_is_not_replaced_by_one_of_fewer_works(
+    fake: Charted, fantasy: Genre, clock: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    other = Charted("other", "Other")
+    fake.put("Fantasy", list(TITLES[:10]))
+    run_with(fake)
+    fake.put("Fantasy", ["Maple"])
+    other.put("Fantasy", ["Larch"])
+    for sources in ([fake], [fake, other]):
+        run = run_with(*sources)
+        assert run.result == {"week": "2026-10-26", "kept": 1}
+        assert on_chart() == TITLES[:10]
+    assert "it has 10 works, and its sources have only 1 now" in caplog.text
+    fake.put("Fantasy", list(TITLES[3:13]))
+    run_with(fake)
+    assert on_chart() == TITLES[3:13], "as many replace it"
+    clock.shift(timedelta(weeks=1))
+    fake.put("Fantasy", ["Maple"])
+    run_with(fake)
+    assert on_chart() == ["Maple"], "it is another week"
+
+
 def test_where_nobody_answers_the_task_fails_and_says_why(fake: Charted, fantasy: Genre) -> None:
     fake.put("Fantasy", ["Amber"])
     run_with(fake)
@@ -520,6 +542,61 @@ def test_what_is_owned_is_never_proposed_at_all(fake: Charted, fantasy: Genre) -
     fake.put("Fantasy", ["Birch", "Amber"])
     run_with(fake)
     assert [one.title for one in Proposal.objects.waiting()] == ["Amber"]
+
+
+@pytest.mark.parametrize(
+    ("mine", "theirs"),
+    [
+        (("Mort", "Terry Pratchett"), ("Mort (Unabridged)", "Sir Terry Pratchett")),
+        (("Salt", "N. Ferris"), ("Salt (Harbour Cycle, Book 1)", "Nora Ferris")),
+        (("Salt", "Ferris, Nora"), ("Salt: Harbour Cycle, Book 1", "Nora Ferris")),
+        (("Salt (Unabridged)", "Dr. Nora Ferris"), ("Salt: A Novel", "Ferris, Nora")),
+        (("Salt", "Jo Nesbø"), ("Salt: A Novel", "Nesbo, Jo")),
+    ],
+)
+def test_what_is_owned_is_known_where_title_and_author_are_written_otherwise(
+    mine: tuple[str, str], theirs: tuple[str, str], fake: Charted, fantasy: Genre
+) -> None:
+    book = owned(*theirs)
+    owned("Other (Unabridged)", theirs[1])
+    fake.put("Fantasy", [facts(*mine), facts("Amber", mine[1])])
+    run_with(fake)
+    assert Proposal.objects.get(title=mine[0]).book == book
+    assert [one.title for one in Proposal.objects.waiting()] == ["Amber"]
+
+
+def called_otherwise(book: Book, title: str) -> None:
+    Book.objects.filter(pk=book.pk).update(title=title)
+    Work.objects.filter(pk=book.work_id).update(title=title, key=key_of(title))
+
+
+def test_a_work_whose_book_turns_out_to_be_another_is_proposed_again(fake: Charted, fantasy: Genre) -> None:
+    book, same = owned("Amber", "Nora Amberson"), owned("Birch", "Nora Birchson")
+    fake.put("Fantasy", ["Amber", "Birch"])
+    run_with(fake)
+    assert not Proposal.objects.waiting().exists() and look_in_library() == 0
+    called_otherwise(book, "Quite Another Thing")
+    called_otherwise(same, "Birch (Unabridged)")
+    assert look_in_library() == 1
+    assert {work.title: work.book for work in Proposal.objects.all()} == {"Amber": None, "Birch": same}
+    assert [one.title for one in Proposal.objects.waiting()] == ["Amber"]
+
+
+def test_the_book_of_a_wish_stays_whatever_it_is_called(fake: Charted, fantasy: Genre, by: User) -> None:
+    fake.put("Fantasy", ["Amber"])
+    run_with(fake)
+    work = Proposal.objects.get()
+    want(work, by)
+    book = Book.objects.get()
+    called_otherwise(book, "Quite Another Thing")
+    owned("Amber", "Nora Amberson", standing="known")
+    assert look_in_library() == 0 and Proposal.objects.get().book == book
+    bought = owned("Amber: A Novel", "Nora Amberson")
+    assert look_in_library() == 1 and Proposal.objects.get().book == bought
+    take_back(work)
+    Book.objects.exclude(pk=book.pk).delete()
+    Proposal.objects.update(book=book)
+    assert look_in_library() == 1 and Proposal.objects.get().book is None, "it is nobody's wish any more"
 
 
 def test_what_is_wanted_of_old_asks_nobody(fake: Charted, fantasy: Genre) -> None:

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import connection
 from django.utils import timezone
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from audiobooks import charts, proposing
 from audiobooks.charts import discover
-from audiobooks.facts import BookFacts
+from audiobooks.facts import BookFacts, Contributor
 from audiobooks.models import Book, ChartEntry, Genre, Proposal, ProposalKey
 from audiobooks.owning import Held, record
-from audiobooks.proposing import decline, learn, propose, recognise, take_back, want
+from audiobooks.proposing import EDITIONS, decline, learn, propose, recognise, take_back, want
 from scheduling.context import TaskRun
 from scheduling.exceptions import NotAllowedNow
 from tests.audiobooks.running import Quiet
@@ -22,6 +27,7 @@ from tests.fakes.charted import Charted
 from tests.samples.editions import WORK, editions, others
 
 pytestmark = pytest.mark.django_db
+OTHER = (Contributor(name="Tomas Reed"),)
 GENRES = ("Fantasy", "Horror", "Sea Stories")
 
 
@@ -74,9 +80,39 @@ def test_a_declined_work_takes_no_other_with_it(other: BookFacts, by: User) -> N
 
 def test_an_edition_is_recognised_by_what_earlier_editions_were_called(by: User) -> None:
     work = proposed(BookFacts(title="Amber", authors=WORK.authors, asin="B0TESTAA03"))
-    learn(work, [BookFacts(title="Bernstein", authors=WORK.authors, asin="B0TESTAA03")])
+    bernstein = BookFacts(title="Bernstein", authors=WORK.authors)
+    assert recognise([bernstein]) == [None]
+    learn(work, [replace(bernstein, asin="B0TESTAA03")])
+    decline(work, by)
+    assert recognise([bernstein, replace(bernstein, title="Bernstein: Roman")]) == [work, work]
+    assert recognise([replace(bernstein, title="Birch"), BookFacts(title="Bernstein", authors=OTHER)]) == [None, None]
     assert ProposalKey.objects.filter(proposal=work, key="t:bernstein").exists()
     assert Proposal.objects.get().title == "Amber"
+
+
+def test_a_declined_work_does_not_come_back_under_its_other_title(looked_at: list[Genre], by: User) -> None:
+    amber = BookFacts(title="Amber", authors=WORK.authors, asin="B0TESTAA03")
+    discovered(("Fantasy", [amber, replace(amber, title="Bernstein")]))
+    decline(Proposal.objects.get(), by)
+    discovered(("Horror", [replace(amber, title="Bernstein", asin="")]))
+    assert Proposal.objects.get().state == "declined"
+
+
+def test_typing_errors_one_after_another_lead_to_no_other_work() -> None:
+    work = proposed()
+    learn(
+        work, [replace(WORK, title=title) for title in ("The Glas Meridian", "The Glass Meridan", WORK.title.upper())]
+    )
+    assert Proposal.objects.get().editions == []
+
+
+def test_few_other_titles_are_remembered_and_the_first_stay() -> None:
+    work = proposed()
+    many = [BookFacts(title=f"{letter * 9} Harbour", authors=WORK.authors) for letter in "abcdefghijklmnop"]
+    for _ in range(2):
+        learn(work, many)
+    found = recognise(many)
+    assert found == [work] * EDITIONS + [None] * (len(many) - EDITIONS)
 
 
 def test_what_an_edition_knows_more_is_kept_and_nothing_replaced() -> None:
@@ -142,3 +178,50 @@ def test_who_decided_may_leave_and_a_book_be_deleted(by: User) -> None:
     Book.objects.all().delete()
     work.refresh_from_db()
     assert (work.state, work.standing, work.decided_by) == ("wanted", "wanted", None)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_wish_and_a_chart_at_once_do_not_wait_for_each_other(
+    looked_at: list[Genre], by: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if connection.vendor != "postgresql":
+        pytest.skip("SQLite has one lock, and so no order of locks")
+    discovered(("Fantasy", [WORK]))
+    work = Proposal.objects.get()
+    inside, wanting, locked, look = threading.Event(), threading.Event(), threading.Event(), charts.recognise
+    undecided = proposing._undecided
+
+    def slow(many: list[BookFacts]) -> list[Proposal | None]:
+        inside.set()
+        # Until the wish has the proposal, which it must not get while the chart is being made.
+        assert wanting.wait(10)
+        locked.wait(0.5)
+        return look(many)
+
+    def told(proposal: Proposal) -> Proposal:
+        row = undecided(proposal)
+        locked.set()
+        return row
+
+    def wish() -> None:
+        assert inside.wait(10)
+        wanting.set()
+        try:
+            want(work, by)
+        finally:
+            connection.close()
+
+    def chart() -> None:
+        try:
+            # More is known of the work now, so that its row is written.
+            discovered(("Fantasy", [replace(WORK, description="Of the sea.")]))
+        finally:
+            connection.close()
+
+    monkeypatch.setattr(charts, "recognise", slow)
+    monkeypatch.setattr(proposing, "_undecided", told)
+    with ThreadPoolExecutor(2) as pool:
+        for future in [pool.submit(chart), pool.submit(wish)]:
+            future.result()
+    work.refresh_from_db()
+    assert (work.state, work.standing) == ("wanted", "wanted")
