@@ -47,6 +47,8 @@ _AUDIOBOOK_NAME = re.compile(r"audio ?books?|hörb[uü]ch|livres? audio|audiolib
 _SECRET_PARAM = re.compile(
     r".*(?:api_?key|pass|token|secret|auth|rss_?key|sign|session|uid$|user).*|key|r|i|dl|mam_id", re.IGNORECASE
 )
+# A step of a path that may be a passkey: long, of letters and digits, and no info hash.
+_OPAQUE = re.compile(r"(?![0-9a-f]{40}$)(?=.*[0-9])(?=.*[a-z])[0-9a-z]{20,}", re.IGNORECASE)
 _ADDRESS = re.compile(r"(?:https?://|magnet:\?)[^\s\"'<>]+", re.IGNORECASE)
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _REFERENCE = re.compile(r"&#(?:x([0-9a-f]{1,8})|([0-9]{1,9}));", re.IGNORECASE)
@@ -488,7 +490,7 @@ class _Row:
         return next((url for url in urls if url.lower().startswith(("http://", "https://", "magnet:"))), "")
 
     def _fetch(self) -> str:
-        """`download` with a place for the key; empty where it has other secrets."""
+        """`download` with a place for the key; empty where it has other secrets, or what may be one."""
         if self.download.startswith("magnet:"):
             return _without_secrets(self.download, self._key)
         held = self.download
@@ -498,6 +500,7 @@ class _Row:
         with contextlib.suppress(ValueError):
             parts = urlsplit(bare)
             others = any(_SECRET_PARAM.fullmatch(name) for name, _ in parse_qsl(parts.query))
+            others = others or any(_OPAQUE.fullmatch(step) for step in parts.path.split("/"))
             if not others and "@" not in parts.netloc and clean(bare) == bare:
                 return held
         return ""
@@ -532,7 +535,7 @@ class _Row:
 
 
 def _without_secrets(url: str, key: str) -> str:
-    """An address without the parameters, users and parts of the path that are secret; any other text as it is."""
+    """An address without the parameters, users and parts of the path that are or may be secret; any other text as it is."""
     if not _ADDRESS.match(url):
         return url
     try:
@@ -554,6 +557,8 @@ def _without_secrets(url: str, key: str) -> str:
         if not _SECRET_PARAM.fullmatch(name) and not (key and key in value)
     ]
     steps = [step for step in parts.path.split("/") if not (key and (key in step or quote(key, safe="") in step))]
+    # What stands there is still told from others.
+    steps = [_mark(step) if _OPAQUE.fullmatch(step) else step for step in steps]
     return urlunsplit((parts.scheme, host, "/".join(steps), urlencode(query), ""))
 
 

@@ -307,6 +307,12 @@ LEAKY = [
         NAME, 7, extra=f"<description>&lt;a href='http://x.example/a?rsskey={PASSKEY}&amp;id=1'&gt; {KEY}</description>"
     ),
     Item(NAME, 8, attrs={"passkey": PASSKEY, "coverurl": f"https://x.example/c.jpg?token={PASSKEY}"}),
+    Item(
+        NAME,
+        9,
+        guid=f"https://tracker.example/rss/download/9/{PASSKEY}/x.torrent",
+        link=f"https://tracker.example/rss/download/9/{PASSKEY}/x.torrent",
+    ),
 ]
 
 
@@ -331,6 +337,17 @@ def test_no_secret_leaves_the_adapter(
     for text in said:
         assert KEY not in text
         assert PASSKEY not in text
+
+
+def test_steps_of_a_path_that_may_be_passkeys(fake: FakeTorznab, source: Torznab, http: Doorway) -> None:
+    """Two that differ in nothing else stay two; an info hash is none."""
+    links = [f"https://t.example/{step}/x.torrent" for step in (PASSKEY, f"{PASSKEY}2", HASH, "the-blue-harbour-2020")]
+    fake.items = [Item(NAME, number, guid=link, link=link) for number, link in enumerate(links)]
+    found = source.newest(http).releases
+    assert len({each.id for each in found}) == 4
+    assert [each.fetch for each in found] == ["", "", *links[2:]]
+    assert [each.id for each in found][2:] == links[2:] and PASSKEY not in repr(found)
+    assert source.address(http, found[0]) == links[0]
 
 
 def test_the_key_comes_back_for_the_request(fake: FakeTorznab, source: Torznab, http: Doorway) -> None:
