@@ -1000,11 +1000,14 @@ def test_the_pace_of_a_provider_is_kept_whatever_the_number_of_threads(
         monkeypatch.setattr(module, "pace_at", lambda url, public: Pace(every=0.1, at_once=2))
     for number in range(12):
         own(number)
+    began = time.monotonic()
     run()
     times = sorted(seen.at for seen in outside.seen if seen.path.startswith("/books/"))
     assert len(times) == 12
-    assert times[-1] - times[0] >= 11 * 0.1 - 0.05
-    assert all(later - earlier >= 0.04 for earlier, later in zip(times, times[1:], strict=False))
+    # A request may arrive late, so that the next one follows it sooner, but none arrives before its turn.
+    assert all(at - began >= number * 0.1 - 0.01 for number, at in enumerate(times))
+    for first, fifth in zip(times, times[4:], strict=False):
+        assert fifth - first >= 4 * 0.1 - 0.25
 
 
 # --- with real processes ----------------------------------------------------------------------------------------------

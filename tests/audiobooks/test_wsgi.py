@@ -68,6 +68,7 @@ def in_web(web: subprocess.Popen[bytes]) -> list[int]:
     return [int(pid) for pid in children if int(pid) in alive]
 
 
+@pytest.mark.slow
 def test_web_processes_with_schedulers_share_the_work(process_env: dict[str, str], tmp_path: Path) -> None:
     marks = tmp_path / "marks"
     with running_scheduler(process_env, tmp_path) as alone, gunicorn(process_env, tmp_path, workers=2) as web:

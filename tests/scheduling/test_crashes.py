@@ -84,6 +84,7 @@ def test_five_schedulers_killed_in_turn_give_one_task_per_fire_time(
     assert set(Task.objects.filter(status="completed").values_list("pk", flat=True)) <= set(ran)
 
 
+@pytest.mark.slow
 def test_the_tasks_of_a_killed_scheduler_are_lost_within_60_s_and_retried(
     process_env: dict[str, str], tmp_path: Path
 ) -> None:
