@@ -23,6 +23,24 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(f"There is no {RECORDED}; AUDIOBOOKS_DATA names the folder that has it.")
 
 
+USES_A_DATABASE = {"db", "transactional_db", "django_db_setup", "database_url", "process_env", "cluster"}
+"""Fixtures."""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What knows no database runs once, beside SQLite; unless it is asked for by name."""
+    if CLUSTER is None or any("::" in each for each in config.args):
+        return
+    of_databases = [
+        item
+        for item in items
+        if item.get_closest_marker("django_db") or USES_A_DATABASE & set(getattr(item, "fixturenames", ()))
+    ]
+    kept = set(of_databases)
+    config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+    items[:] = of_databases
+
+
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings(django_db_modify_db_settings: None) -> None:
     """SQLite's test database is a file, so that real processes can open it."""
