@@ -31,6 +31,8 @@ LOOK_AHEAD = timedelta(milliseconds=25)
 """Jobs that come due so soon are dispatched with those at hand: one commit then serves several, and is done by their
 time. A pause or an edit that comes later still holds from the next fire time on.
 """
+CLOCK_AHEAD = timedelta(minutes=10)
+"""A Task made so far in the future was made by a clock that was wrong; less is told from machines that do not quite agree."""
 CATCH_UP = 100
 """Runs of one Job made at once where `coalesce` is off; older fire times are counted in its oldest Task."""
 
@@ -71,6 +73,29 @@ class Dispatcher:
         if self.unresolvable:
             rows = rows.exclude(job__function__in=self.unresolvable)
         return list(rows.order_by("next_run_time").values_list("next_run_time", flat=True).distinct())
+
+    def bring_forward(self, now: datetime) -> int:
+        """Jobs that ran while the clock was ahead get the next time of their schedule. Returns how many did.
+
+        The one they had is behind the time of that clock, which may be years away.
+        """
+        ran_ahead = Task.objects.filter(date_created__gt=now + CLOCK_AHEAD, job__isnull=False).order_by()
+        job_ids = list(ran_ahead.values_list("job_id", flat=True).distinct())
+        moved = 0
+        now += LOOK_AHEAD  # What is due within that may be dispatched already.
+        for job in Job.objects.filter(pk__in=job_ids, runtime__next_run_time__gt=now).select_related("runtime"):
+            if not _is_put_off(job, now):
+                continue
+            with transaction.atomic():
+                locked = Job.objects.locked_at_once(job.pk)
+                if locked is not None and _is_put_off(locked, now):
+                    locked.reschedule(now)
+                    logger.warning(
+                        "Job %s ran while the clock was ahead; it runs next at %s, not at %s.",
+                        *(job, locked.next_run_time, job.next_run_time),
+                    )
+                    moved += 1
+        return moved
 
     def dispatch_due(self, now: datetime, *, room: int, ended: Counter[str]) -> Dispatched:
         """One batch of due Jobs, in one transaction. Up to `room` Tasks are born running, owned by this process.
@@ -330,6 +355,15 @@ class DueJobs:
     def active_counts(self, now: datetime) -> Counter[str]:
         """Of all due Jobs, as `TaskQuerySet.active_counts`."""
         return Counter(job_id for (job_id,) in self._active.rows(now))
+
+
+def _is_put_off(job: Job, now: datetime) -> bool:
+    """Whether it is to run later than its schedule says."""
+    try:
+        moment, planned = job.next_time(now), job.next_run_time
+    except (TriggerError, OverflowError):
+        return False  # For the dispatch to find.
+    return moment is not None and planned is not None and max(moment, now) < planned
 
 
 def _set_pause(job: Job, kind: str, *, at: datetime | None, reason: str) -> None:

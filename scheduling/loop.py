@@ -142,8 +142,9 @@ class Loop:
 
     def stop(self, *, wait: float) -> None:
         """Start nothing any more; end when the running Tasks have ended, at the latest after `wait` seconds."""
-        self._stopping = True
+        # In this order: the loop may look in between, where it has a thread of its own.
         self._stop_at = time.monotonic() + wait
+        self._stopping = True
         self.wake()
 
     # --- the loop -------------------------------------------------------------------------------------------------
@@ -257,8 +258,9 @@ class Loop:
         self._pool.sign_of_life()
         if now >= self._next["recover"]:
             self._next["recover"] = now + RECOVER_EVERY
-            assert self._process is not None
-            if self._watch.recover(self._process):
+            assert self._process is not None and self._dispatcher is not None
+            closed, moved = self._watch.recover(self._process), self._dispatcher.bring_forward(timezone.now())
+            if closed or moved:
                 self._refresh = True
         if self._away_since is not None:
             self._database_is_back()
@@ -443,6 +445,13 @@ class Loop:
             closed = record(outcomes, owner=self._process)
             claimed = self._dispatcher.claim(successors) if successors else []
         written, self._ended = self._ended, []
+        if unclosed := [one.task_id for one in outcomes if one.task_id not in closed]:
+            # Their Jobs are locked by others, unless these have closed them.
+            running = Task.objects.running_in(self._process).filter(pk__in=unclosed)
+            held_up = set(running.values_list("pk", flat=True))
+            self._ended = [pair for pair in written if pair[1].task_id in held_up]
+            written = [pair for pair in written if pair[1].task_id not in held_up]
+            self._write_ended_at = time.monotonic() + LOG_EVERY
         self._start(claimed)
         for run, ended in written:
             if ended.task_id in closed:

@@ -144,17 +144,10 @@ class JobQuerySet(models.QuerySet["Job"]):
         list(DjangoJob.objects.select_for_update().filter(pk=job_id).values_list("pk"))
         return self.by_id(job_id)
 
-    def locked_if_there(self, job_id: str) -> Job | None:
-        """As `locked`; None where somebody has deleted it, maybe while this waited for the lock."""
-        try:
-            return self.locked(job_id)
-        except UnknownJob:
-            return None
-
     def locked_at_once(self, job_id: str) -> Job | None:
-        """As `locked_if_there`; None too where another has the lock."""
+        """As `locked`, without waiting; None where another has the lock, or somebody has deleted it."""
         runtime = DjangoJob.objects.select_for_update(skip_locked=True).filter(pk=job_id)
-        return self.by_id(job_id) if runtime.values_list("pk") else None
+        return self.select_related("runtime").filter(pk=job_id).first() if runtime.values_list("pk") else None
 
 
 class Job(models.Model):

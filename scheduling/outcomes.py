@@ -74,6 +74,7 @@ def result_as_json(value: Any) -> str:
 
     Raises:
         TypeError, ValueError: it has no JSON form.
+        RecursionError: it is nested too deeply.
     """
     if value is None:
         return ""
@@ -94,7 +95,8 @@ def _storable_json(value: Any) -> Any:
 def record(ended: Iterable[Ended], *, owner: SchedulerProcess | None) -> set[int]:
     """Close running Tasks of `owner` (None: of nobody) and queue the retries their Jobs allow.
 
-    Returns the ids that were closed; a Task that others have closed meanwhile (as lost) is left as it is.
+    Returns the ids that were closed; a Task that others have closed meanwhile (as lost) is left as it is. So is, running,
+    one that may be retried while another has its Job locked: it is to be tried again.
     Runs that ended alike are written by one statement.
 
     Raises:
@@ -133,7 +135,10 @@ def _close(ended: list[Ended], outcome: Outcome, owner: SchedulerProcess | None)
     with transaction.atomic():
         # Jobs before Tasks: the order in which every other writer takes its locks.
         tasks = list(mine.order_by("job_id", "pk"))
-        jobs = {pk: Job.objects.locked_if_there(pk) for pk in sorted({task.job_id for task in tasks if task.job_id})}
+        job_ids = sorted({task.job_id for task in tasks if task.job_id})
+        # None is waited for: whoever has it, maybe for long, would hold up all other Jobs.
+        jobs = {pk: job for pk in job_ids if (job := Job.objects.locked_at_once(pk))}
+        mine = mine.exclude(job_id__in=[pk for pk in job_ids if pk not in jobs])
         held = list(mine.select_for_update().values_list("pk", flat=True))
         mine.filter(pk__in=held).update(**fields)
         due = [task for task in tasks if task.pk in held and outcome.retry]

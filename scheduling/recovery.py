@@ -78,8 +78,8 @@ def _close_tasks(process: SchedulerProcess | None) -> int:
     ended = [Ended(pk, outcome, now) for pk in Task.objects.running_in(process).values_list("pk", flat=True)]
     if not ended:
         return 0
-    closed = record(ended, owner=process)
-    logger.warning(
-        "%s is gone; %s running Task%s closed as lost.", process, len(closed), "" if len(closed) == 1 else "s"
-    )
+    if closed := record(ended, owner=process):
+        logger.warning(
+            "%s is gone; %s running Task%s closed as lost.", process, len(closed), "" if len(closed) == 1 else "s"
+        )
     return len(closed)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+import os
 import signal
 import sys
 import time
@@ -101,14 +102,16 @@ class Printed(io.TextIOBase):
     def __init__(self, capture: LogCapture, shown: TextIO | None = None) -> None:
         self._capture = capture
         self._shown = shown
-        self._rest = ""
+        self._pieces: list[str] = []
+        """Of the line that is not ended yet. Not one text: dots, one an item, would cost more with each."""
 
     def write(self, text: str) -> int:
         if self._shown:
             self._shown.write(text)
-        *lines, self._rest = (self._rest + text).split("\n")
-        for line in lines:
-            self._keep(line)
+        for number, piece in enumerate(text.split("\n")):
+            if number:
+                self._keep()
+            self._pieces.append(piece)
         return len(text)
 
     def flush(self) -> None:
@@ -122,16 +125,18 @@ class Printed(io.TextIOBase):
         return self._shown.fileno() if self._shown else super().fileno()
 
     def finish(self) -> None:
-        if self._rest:
-            line, self._rest = self._rest, ""
-            self._keep(line)
+        if any(self._pieces):
+            self._keep()
 
-    def _keep(self, line: str) -> None:
+    def _keep(self) -> None:
+        line = "".join(self._pieces)
+        self._pieces.clear()
         self._capture.handle(logging.LogRecord("print", logging.INFO, "", 0, line, None, None))
 
 
 def execute(function: TaskFunction, run: TaskRun, arguments: Mapping[str, Any]) -> Outcome:
     """Call the task function. Whatever it raises becomes an outcome."""
+    own = os.getpid()
     try:
         function.function(run, **function.call_arguments(arguments))
         return _outcome(run, Task.Status.CANCELLED if run.saw_stop else Task.Status.COMPLETED)
@@ -142,13 +147,17 @@ def execute(function: TaskFunction, run: TaskRun, arguments: Mapping[str, Any]) 
         return _outcome(run, Task.Status.CANCELLED)
     except BaseException:  # noqa: BLE001  The one place where any error of any task function ends up.
         return _outcome(run, Task.Status.FAILED, traceback.format_exc())
+    finally:
+        if os.getpid() != own:
+            # A process that the function has forked came back from it: its end is not the Task's.
+            os._exit(1)
 
 
 def _outcome(run: TaskRun, status: str, error: str = "") -> Outcome:
     try:
         # Also of one that failed: what it had done by then.
         result = result_as_json(run.result)
-    except (TypeError, ValueError) as problem:
+    except (TypeError, ValueError, RecursionError) as problem:
         logger.warning("The result was not kept, since it has no JSON form: %s", problem)
         result = ""
     return Outcome(status=status, error_message=capped_error(error), result=result, **progress_fields(run))
@@ -157,9 +166,14 @@ def _outcome(run: TaskRun, status: str, error: str = "") -> Outcome:
 @contextlib.contextmanager
 def stoppable(wanted: Callable[[], bool] = lambda: True) -> Iterator[None]:
     """SIGTERM, where it is `wanted`, raises TaskStopped in the block, which wakes a function from a sleep or a read."""
+    own = os.getpid()
 
     def stop(signum: int, frame: object) -> None:
-        if wanted():
+        if os.getpid() != own:
+            # A process that the function has forked, e.g. by `multiprocessing`, which waits for it to end of this.
+            signal.signal(signum, signal.SIG_DFL)
+            os.kill(os.getpid(), signum)
+        elif wanted():
             raise TaskStopped
 
     before = signal.signal(signal.SIGTERM, stop)

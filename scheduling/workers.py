@@ -212,6 +212,10 @@ class WorkerPool:
     def _lose_all(self) -> None:
         """The zygote died, and by the kernel's rule its workers too: begin anew."""
         for worker in self._workers.values():
+            if worker.pid is not None:
+                # What it had started; its number is not given out again within the moment.
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.killpg(worker.pid, signal.SIGKILL)
             self._bury(worker, -signal.SIGKILL)
         self._close_zygote()
         # A zygote that dies at once, e.g. for want of memory, is not started in a tight loop.

@@ -27,9 +27,11 @@ import struct
 import sys
 import threading
 import time
+import traceback
 from typing import Any
 
 from .conf import SHORTEST_LOST_AFTER
+from .redaction import redact
 
 STOP_FLAGS = 8
 """Where the flags begin in the shared memory, behind the sign of life."""
@@ -38,6 +40,8 @@ STOP_FLAGS = 8
 SCHEDULER_SILENT_FOR = SHORTEST_LOST_AFTER - 5.0
 SCHEDULER_FROZEN = 3
 """Exit code of a worker that ended itself for that reason."""
+FORK_AGAIN_AFTER = 1.0
+"""Seconds after a fork for which there was no memory, or no process left."""
 _PR_SET_PDEATHSIG = 1
 
 
@@ -68,6 +72,8 @@ class Zygote:
         self._shared = shared
         self._slots: dict[int, int] = {}
         """Worker's process id -> its slot."""
+        self._to_fork: list[tuple[int, int]] = []
+        """Slots whose fork failed, with the sockets of their workers."""
         self._child_ended, child_ended_write = os.pipe()
         os.set_blocking(child_ended_write, False)
         os.set_blocking(self._child_ended, False)
@@ -77,13 +83,20 @@ class Zygote:
     def serve(self) -> None:
         rest = b""
         while True:
-            readable, _, _ = select.select([self._control.fileno(), self._child_ended], [], [])
+            patience = FORK_AGAIN_AFTER if self._to_fork else None
+            readable, _, _ = select.select([self._control.fileno(), self._child_ended], [], [], patience)
+            to_fork, self._to_fork = self._to_fork, []
+            for slot, fd in to_fork:
+                self._fork(slot, fd)
             if self._child_ended in readable:
                 with contextlib.suppress(BlockingIOError):
                     os.read(self._child_ended, 4096)
                 self._reap()
             if self._control.fileno() in readable:
-                data, fds, _, _ = socket.recv_fds(self._control, 65536, 32)
+                try:
+                    data, fds, _, _ = socket.recv_fds(self._control, 65536, 32)
+                except ConnectionResetError:
+                    data, fds = b"", []  # It is gone with words of ours unread.
                 if not data:
                     self._end()
                 *lines, rest = (rest + data).split(b"\n")
@@ -100,7 +113,12 @@ class Zygote:
                     (os.killpg if order["number"] == signal.SIGKILL else os.kill)(pid, order["number"])
 
     def _fork(self, slot: int, fd: int) -> None:
-        pid = os.fork()
+        try:
+            pid = os.fork()
+        except OSError:
+            # To die of it would cost all that runs.
+            self._to_fork.append((slot, fd))
+            return
         with contextlib.suppress(ProcessLookupError):
             # By both, since either may come first: the group of a worker is what a kill reaches.
             os.setpgid(pid, pid)
@@ -113,11 +131,17 @@ class Zygote:
         self._control.close()
         if sys.platform == "linux":
             ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        code = 1
         try:
-            Worker(socket.socket(fileno=fd), self._shared, slot).serve()
+            # Without a scheduler there is nobody to tell.
+            with contextlib.suppress(ConnectionError):
+                Worker(socket.socket(fileno=fd), self._shared, slot).serve()
+            code = 0
         finally:
+            if code:
+                sys.stderr.write(redact(traceback.format_exc()))
             # Not sys.exit: nothing of the zygote's may be run or flushed twice.
-            os._exit(0)
+            os._exit(code)
 
     def _reap(self) -> None:
         while self._slots:
@@ -166,7 +190,7 @@ class Worker:
                 self._send({"done": self._run_task(json.loads(line))})
 
     def _run_task(self, order: dict[str, Any]) -> dict[str, Any]:
-        from django.db import close_old_connections
+        from django.db import close_old_connections, connections
 
         from .context import TaskRun
         from .registry import registry
@@ -185,6 +209,12 @@ class Worker:
         try:
             with stoppable(self.stop_wanted), contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
                 outcome = execute(function, run, order["arguments"])
+            for connection in connections.all(initialized_only=True):
+                if connection.in_atomic_block:
+                    # Left open by the function. It would swallow what the next Tasks write, or fail them.
+                    run.error("It left a transaction open; what it wrote in it is undone.")
+                    connection.close()
+                    del connections[connection.alias]
         finally:
             root.removeHandler(capture)
             close_old_connections()

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 from pathlib import Path
+
+from tests.ports import free_port
 
 
 def find_server() -> Path | None:
@@ -25,9 +26,7 @@ class PostgresCluster:
         self._programs = programs
         self._folder = folder
         self._durable = durable
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         folder.mkdir()
         # initdb refuses root, and the server's user must be able to reach the folder.
         self._as_postgres = ["runuser", "-u", "postgres", "--"] if os.getuid() == 0 else []

@@ -7,6 +7,8 @@ import subprocess
 import time
 from datetime import timedelta
 
+from django.db import transaction
+
 from scheduling.context import TaskRun
 from scheduling.exceptions import TaskFailed
 from scheduling.registry import task
@@ -149,6 +151,13 @@ def unreliable(run: TaskRun, fail_until: int = 3) -> None:
     run.save_checkpoint(attempt=run.attempt, before=run.checkpoint)
     if run.attempt < fail_until:
         raise TaskFailed(f"attempt {run.attempt} failed")
+
+
+@task("sample.leave_open")
+def leave_open(run: TaskRun) -> None:
+    """Begin a transaction, save a checkpoint in it, and never end it."""
+    transaction.atomic().__enter__()
+    run.save_checkpoint(kept=True)
 
 
 @task("sample.odd_end")

@@ -13,10 +13,16 @@ from django.utils import timezone
 
 from scheduling.models import Job, SchedulerProcess, Task
 from tests.postgres import PostgresCluster
-from tests.scheduling.processes import SchedulerUnderTest, running_scheduler, wait_until
-from tests.scheduling.test_running import ended, make_job, started
+from tests.scheduling.jobs import ended, make_job, started
+from tests.scheduling.processes import (
+    SchedulerUnderTest,
+    is_done_within,
+    keep_declared_jobs_away,
+    running_scheduler,
+    wait_until,
+)
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(600)]
 
 
 def fire_times_of(job: Job) -> list[float]:
@@ -54,10 +60,11 @@ def test_five_schedulers_killed_in_turn_give_one_task_per_fire_time(
         )
         for number in range(5)
     ]
+    keep_declared_jobs_away()
     environment = {**process_env, "SCHEDULER_WORKERS": "2"}
     schedulers = [SchedulerUnderTest(environment, tmp_path) for _ in range(5)]
     try:
-        wait_until(lambda: SchedulerProcess.objects.alive().count() >= 5, seconds=40)
+        wait_until(lambda: SchedulerProcess.objects.alive().count() >= 5, seconds=120)
         ends = time.monotonic() + 45
         turn = 0
         while time.monotonic() < ends:
@@ -69,7 +76,7 @@ def test_five_schedulers_killed_in_turn_give_one_task_per_fire_time(
             job.pause()
         wait_until(
             lambda: not Task.objects.active().exists(),
-            seconds=60,
+            seconds=120,
             otherwise=lambda: Task.objects.active().values(),
         )
     finally:
@@ -80,8 +87,9 @@ def test_five_schedulers_killed_in_turn_give_one_task_per_fire_time(
     for job in jobs:
         assert_no_fire_time_is_lost(job)
         assert job.tasks.count() > 60
-    assert set(Task.objects.values_list("status", flat=True)) <= {"completed", "lost"}
-    assert set(Task.objects.filter(status="completed").values_list("pk", flat=True)) <= set(ran)
+    ours = Task.objects.filter(job__in=jobs)
+    assert set(ours.values_list("status", flat=True)) <= {"completed", "lost"}
+    assert set(ours.filter(status="completed").values_list("pk", flat=True)) <= set(ran)
 
 
 @pytest.mark.slow
@@ -107,25 +115,11 @@ def test_workers_do_not_outlive_a_killed_scheduler(process_env: dict[str, str], 
     job = make_job("sample.sleep", arguments={"seconds": 120})
     with running_scheduler(process_env, tmp_path) as scheduler:
         started(job.run_now())
-        pids = [
-            int(p.name)
-            for p in Path("/proc").iterdir()
-            if p.name.isdigit() and _is_descendant(int(p.name), scheduler.pid)
-        ]
-        assert len(pids) >= 5
+        # The zygote and its workers, of which the first has the Task while others still come.
+        wait_until(lambda: len(scheduler.descendants) >= 5, seconds=60)
+        pids = scheduler.descendants
         scheduler.kill()
-        wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids), seconds=5)
-
-
-def _is_descendant(pid: int, ancestor: int) -> bool:
-    while pid > 1:
-        try:
-            pid = int(Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[1])
-        except (FileNotFoundError, ProcessLookupError):
-            return False
-        if pid == ancestor:
-            return True
-    return False
+        wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids), seconds=30)
 
 
 def freeze_outside_a_write(scheduler: SchedulerUnderTest) -> None:
@@ -156,16 +150,17 @@ def test_a_frozen_and_thawed_scheduler_repeats_nothing(process_env: dict[str, st
         running_scheduler(process_env, tmp_path) as frozen,
         running_scheduler(process_env, tmp_path) as other,
     ):
-        wait_until(lambda: job.tasks.count() > 4, seconds=15)
+        wait_until(lambda: job.tasks.count() > 4, seconds=60)
         freeze_outside_a_write(frozen)
-        time.sleep(45)
-        dead = SchedulerProcess.objects.filter(outcome__startswith="lost").count()
+        dead = SchedulerProcess.objects.filter(outcome__startswith="lost")
+        wait_until(dead.exists, seconds=90, otherwise=lambda: (frozen.output, other.output))
+        time.sleep(2)
         frozen.signal(signal.SIGCONT)
+        wait_until(lambda: "starts anew" in frozen.output, seconds=60, otherwise=lambda: frozen.output)
         time.sleep(4)
         job.pause()
-        wait_until(lambda: not Task.objects.active().exists(), seconds=45)
-        assert dead == 1, (frozen.output, other.output, list(SchedulerProcess.objects.values()))
-        assert "starts anew" in frozen.output
+        wait_until(lambda: not Task.objects.active().exists(), seconds=90)
+        assert dead.count() == 1, (frozen.output, other.output, list(SchedulerProcess.objects.values()))
         assert other.process.poll() is None
     ran = [int(line.split()[1]) for line in marks.read_text().splitlines()]
     assert len(ran) == len(set(ran))
@@ -180,22 +175,24 @@ def test_the_loop_outlives_a_restart_of_the_database(
         for n in range(10)
     ]
     with running_scheduler(process_env, tmp_path) as scheduler:
-        wait_until(lambda: Task.objects.count() > 100, seconds=20)
-        connection.close()
-        cluster.restart()
-        connection.close()
+        wait_until(lambda: Task.objects.count() > 100, seconds=60)
 
         def runs_again() -> bool:
             return Task.objects.filter(
                 status="completed", started_at__gt=timezone.now() - timedelta(seconds=0.5)
             ).exists()
 
-        took = wait_until(runs_again, seconds=10, otherwise=lambda: scheduler.output[-2000:])
-        assert took < 2.5
+        def seconds_after_a_restart() -> float:
+            connection.close()
+            cluster.restart()
+            connection.close()
+            return wait_until(runs_again, seconds=60, otherwise=lambda: scheduler.output[-2000:])
+
+        is_done_within(2.5, seconds_after_a_restart)
         time.sleep(1)
         for job in jobs:
             job.pause()
-        wait_until(lambda: not Task.objects.active().exists(), seconds=30)
+        wait_until(lambda: not Task.objects.active().exists(), seconds=60)
         assert "can be used again after" in scheduler.output
     for job in jobs:
         assert_no_fire_time_is_lost(job)
@@ -210,7 +207,7 @@ def test_fire_times_while_nothing_ran_are_recorded_as_missed(process_env: dict[s
     )
     type(job.runtime).objects.filter(pk=job.pk).update(next_run_time=job.anchor)
     with running_scheduler(process_env, tmp_path):
-        wait_until(lambda: job.tasks.filter(status="completed").exists(), seconds=10)
+        wait_until(lambda: job.tasks.filter(status="completed").exists(), seconds=40)
     missed = job.tasks.get(status="missed")
     assert missed.fire_count == 1440 - 15 or missed.fire_count == 1441 - 15
     assert "no scheduler was running" in missed.reason
@@ -225,7 +222,7 @@ def test_tasks_taken_without_a_worker_are_given_back(process_env: dict[str, str]
         process = SchedulerProcess.objects.get(kind="scheduler", stopped_at=None)
         task = Task.for_job(job, status=Task.Status.RUNNING, owner=process, started_at=timezone.now())
         task.save()
-        assert ended(task, 15).status == Task.Status.COMPLETED
+        assert ended(task).status == Task.Status.COMPLETED
         assert task.owner_id == process.pk
 
 

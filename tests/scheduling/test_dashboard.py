@@ -20,7 +20,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from audiobooks.models import Author, Book, LibraryFile, Proposal, Work
+from audiobooks.models import Acquisition, Author, Book, LibraryFile, Proposal, Work
 from scheduling import history
 from scheduling.admin import dashboard, pictures
 from scheduling.admin.pictures import cell, outcomes_in_words, picture
@@ -692,6 +692,16 @@ def test_the_library_in_numbers(admin_client: Client, django_assert_max_num_quer
     Author.objects.create(name="A", key="a")
     for book, state in ((None, "proposed"), (here, "proposed"), (None, "declined")):
         Proposal.objects.create(title="a", cause="chart", why="x", book=book, state=state)
+    for state, problem in (
+        ("proposed", ""),
+        ("fetching", ""),
+        ("checked", "The disk is full."),
+        ("imported", ""),
+        ("failed", "x"),
+    ):
+        Acquisition.objects.create(
+            work=Work.objects.create(title="a"), state=state, problem=problem, state_since=timezone.now(), why="x"
+        )
     request = admin_client.get(INDEX).wsgi_request
     cache.clear()
     with django_assert_max_num_queries(2):
@@ -699,7 +709,7 @@ def test_the_library_in_numbers(admin_client: Client, django_assert_max_num_quer
     assert found is not None
     assert {label: value for label, value, _ in found["facts"]} == {
         "books": "2", "missing books": "1", "books to review": "0", "files with errors": "1", "authors": "1", "series": "0",
-        "proposals to decide": "1",
+        "proposals to decide": "1", "acquisitions to approve": "1", "downloads under way": "2", "need you": "1",
     }  # fmt: skip
     for label, value, url in found["facts"]:
         assert len(admin_client.get(url).context["cl"].result_list) == int(value), label

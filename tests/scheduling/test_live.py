@@ -13,7 +13,7 @@ from django.test import Client
 from django.utils import timezone
 
 from scheduling.models import Job, Task
-from tests.scheduling.processes import SchedulerUnderTest, running_scheduler, wait_until
+from tests.scheduling.processes import SchedulerUnderTest, is_done_within, running_scheduler, wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -32,7 +32,7 @@ def started(**arguments: object) -> Task:
     job = Job(id=f"count-{time.monotonic_ns()}", name="count", function="sample.count", cron="0 0 1 1 *")
     job.save_definition()
     task = job.run_now(arguments=arguments)
-    wait_until(lambda: Task.objects.get(pk=task.pk).status == "running", seconds=15)
+    wait_until(lambda: Task.objects.get(pk=task.pk).status == "running", seconds=60)
     return task
 
 
@@ -50,19 +50,27 @@ def delays_of(client: Client, task: Task) -> Iterator[float]:
 
 
 def test_a_line_is_seen_within_a_second(admin_client: Client, scheduler: SchedulerUnderTest) -> None:
-    task = started(items=20, pause=0.13, fail_every=1)
-    delays = list(delays_of(admin_client, task))
-    assert len(delays) == 20
-    # One of them may have met a busy machine.
-    assert sorted(delays)[-2] < SOON, delays
+    def longest_delay() -> float:
+        delays = list(delays_of(admin_client, started(items=20, pause=0.13, fail_every=1)))
+        assert len(delays) == 20
+        return max(delays)
+
+    is_done_within(SOON, longest_delay)
 
 
 def test_the_end_is_seen_within_a_second(admin_client: Client, scheduler: SchedulerUnderTest) -> None:
-    task = started(items=2, pause=0.2)
-    for _ in delays_of(admin_client, task):
-        pass
-    seen = timezone.now()
-    finished_at = Task.objects.get(pk=task.pk).finished_at
-    assert finished_at is not None and (seen - finished_at).total_seconds() < SOON
+    task = Task()
+
+    def delay() -> float:
+        nonlocal task
+        task = started(items=2, pause=0.2)
+        for _ in delays_of(admin_client, task):
+            pass
+        seen = timezone.now()
+        task.refresh_from_db()
+        assert task.finished_at is not None
+        return (seen - task.finished_at).total_seconds()
+
+    is_done_within(SOON, delay)
     html = admin_client.get(f"/admin/scheduling/task/{task.pk}/change/").content.decode()
     assert "completed" in html and "printed by the function" in html and "data-live" not in html

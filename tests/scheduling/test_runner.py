@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import io
 import logging
+import os
+import signal
+import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from scheduling.context import TaskRun
 from scheduling.exceptions import TaskFailed
+from scheduling.outcomes import Outcome
 from scheduling.registry import TaskFunction
-from scheduling.runner import LogCapture, Printed, execute, progress_fields
+from scheduling.runner import LogCapture, Printed, execute, progress_fields, stoppable
 
 
 class Unshowable:
@@ -73,6 +78,18 @@ def test_what_is_printed_goes_to_both_places() -> None:
     assert [line[-1] for line in capture.take().splitlines()] == ["a", "b"]
 
 
+@pytest.mark.timeout(20)
+def test_a_line_that_is_printed_piece_by_piece_costs_its_length() -> None:
+    """As dots, one for each item. It took minutes when each was added to all before it."""
+    capture = LogCapture()
+    printed = Printed(capture)
+    for _ in range(300_000):
+        print("." * 30, end="", file=printed)
+    print("\nnext", file=printed)
+    printed.finish()
+    assert "the log was cut here, 2 lines" in capture.take_last()
+
+
 @pytest.mark.parametrize("error", [TaskFailed("one of two sources is away"), RuntimeError("a bug")])
 def test_what_a_run_that_failed_had_done_is_kept(error: Exception) -> None:
     def fails(run: TaskRun) -> None:
@@ -94,3 +111,48 @@ def test_why_a_failure_is_not_tried_again_is_said() -> None:
     assert outcome.status == "failed" and not outcome.retry and "not tried again" in outcome.reason
     with pytest.raises(TaskFailed, match=r"^$"):
         raise TaskFailed
+
+
+def executed(function: Callable[[TaskRun], None]) -> Outcome:
+    run = TaskRun(task_id=1, attempt=1, channel=None)  # type: ignore[arg-type]
+    return execute(TaskFunction(function, name="tests.any", label="", defaults=None), run, {})
+
+
+def test_a_result_too_deep_to_be_written_is_not_kept() -> None:
+    def nests(run: TaskRun) -> None:
+        run.result = []
+        for _ in range(5000):
+            run.result = [run.result]
+
+    outcome = executed(nests)
+    assert (outcome.status, outcome.result) == ("completed", "")
+
+
+def test_a_process_that_a_function_forked_ends_no_task() -> None:
+    def forks(run: TaskRun) -> None:
+        forked = os.fork()
+        if not forked:
+            raise ValueError("in the forked process")
+        run.result = os.waitstatus_to_exitcode(os.waitpid(forked, 0)[1])
+
+    own = os.getpid()
+    outcome = executed(forks)
+    if os.getpid() != own:
+        os._exit(0)  # It should not have come so far.
+    assert (outcome.status, outcome.result) == ("completed", "1")
+
+
+def test_a_process_that_a_function_forked_can_be_ended() -> None:
+    """As `multiprocessing` does, which then waits for it."""
+    reader, writer = os.pipe()
+    with stoppable(lambda: False):
+        forked = os.fork()
+        if not forked:
+            os.write(writer, b"x")
+            time.sleep(0.5)
+            os._exit(0)
+        os.read(reader, 1)
+        os.kill(forked, signal.SIGTERM)
+        assert os.waitstatus_to_exitcode(os.waitpid(forked, 0)[1]) == -signal.SIGTERM
+    os.close(reader)
+    os.close(writer)

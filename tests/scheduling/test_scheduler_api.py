@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from apscheduler.jobstores.base import ConflictingIdError, JobLookupError
 from django.core.management import CommandError, call_command
-from django.db import OperationalError, connection, transaction
+from django.db import OperationalError, connection, connections, transaction
 from django.db.models import F
 from django.utils import timezone
 from django_apscheduler.models import DjangoJob
@@ -44,6 +44,7 @@ from scheduling.triggers import TriggerError
 from scheduling.workers import Worker
 from tests.sampleapp.tasks import count, fail
 from tests.scheduling.making import make_job
+from tests.scheduling.processes import wait_until
 
 pytestmark = pytest.mark.django_db
 
@@ -317,6 +318,20 @@ class TestDispatch:
         assert not loop._claimed
         assert Task.objects.get().status == "queued"
 
+    def test_a_loop_that_turns_while_it_is_told_to_stop_goes_on(self) -> None:
+        class Turning(Loop):
+            """Whose thread takes its turn between any two steps of `stop`."""
+
+            def __setattr__(self, name: str, value: object) -> None:
+                super().__setattr__(name, value)
+                if name.startswith("_stop") and self.__dict__.get("_stopping"):
+                    self._finish_if_done()
+
+        loop = Turning(lambda what, task: None)
+        loop.stop(wait=0)
+        assert loop.finished
+        loop._close()
+
     def test_jobs_due_in_a_moment_are_dispatched_with_the_others(self, dispatcher: Dispatcher) -> None:
         now = timezone.now()
         due = [now + timedelta(milliseconds=wait) for wait in (-1, 10, 15, 60)]
@@ -376,6 +391,18 @@ class TestDispatch:
         assert other.tasks.count() == 1
         assert Job.objects.by_id(job.pk).next_run_time in done.next_times
 
+    @pytest.mark.parametrize("ahead", [timedelta(hours=1), timedelta(days=800)])
+    def test_a_clock_that_was_ahead_puts_no_job_off(self, dispatcher: Dispatcher, ahead: timedelta) -> None:
+        now = timezone.now()
+        every = {"trigger": "interval", "interval": timedelta(minutes=5), "anchor": now - timedelta(minutes=2)}
+        job, paused = (self.job(now + ahead, **every) for _ in range(2))
+        dispatcher.dispatch_due(now + ahead, room=5, ended=Counter())
+        paused.pause(until=now + 2 * ahead)
+        assert min(job.tasks.get().date_created, Job.objects.by_id(job.pk).next_run_time or now) >= now + ahead
+        assert [dispatcher.bring_forward(now) for _ in range(2)] == [1, 0]
+        assert Job.objects.by_id(job.pk).next_run_time == now + timedelta(minutes=3)
+        assert (Job.objects.by_id(paused.pk).next_run_time or now) > now + ahead
+
     def test_runs_that_wait_behind_a_busy_job_keep_no_other_from_its_turn(
         self, dispatcher: Dispatcher, django_assert_max_num_queries: Any
     ) -> None:
@@ -428,13 +455,13 @@ class TestEnds:
         job = Job(id="x", name="x", function="sample.noop", cron="0 3 * * *", retries=3)
         job.save_definition()
         task, process = self.running(job)
-        locked = JobQuerySet.locked
+        locked = JobQuerySet.locked_at_once
 
-        def too_late(self: JobQuerySet, job_id: str) -> Job:
+        def too_late(self: JobQuerySet, job_id: str) -> Job | None:
             Job.objects.get(pk=job_id).delete()
             return locked(self, job_id)
 
-        monkeypatch.setattr(JobQuerySet, "locked", too_late)
+        monkeypatch.setattr(JobQuerySet, "locked_at_once", too_late)
         assert record([Ended(task.pk, Outcome(status="failed"), timezone.now())], owner=process) == {task.pk}
         task.refresh_from_db()
         assert (task.status, task.job) == ("failed", None)
@@ -446,6 +473,37 @@ class TestEnds:
         record([Ended(task.pk, Outcome(status="completed", items_failed=-1), timezone.now())], owner=process)
         task.refresh_from_db()
         assert task.status == "failed" and "could not be stored" in task.error_message
+
+    @pytest.mark.django_db(transaction=True)
+    def test_a_job_that_another_has_locked_holds_up_its_own_tasks_alone(self) -> None:
+        if connection.vendor == "sqlite":
+            pytest.skip("SQLite locks no rows")
+        job = Job(id="x", name="x", function="sample.noop", cron="0 3 * * *", retries=1)
+        job.save_definition()
+        task, process = self.running(job)
+        loop = Loop(lambda what, task: None)
+        loop._process, loop._dispatcher = process, Dispatcher(process)
+        ended = Ended(task.pk, Outcome(status="failed"), timezone.now())
+        run = Run(task, Worker(0, socket.socket()), timezone.now(), None)
+        loop._ended = [(run, ended)]
+        other = connections.create_connection("default")
+        with connection.cursor() as cursor:
+            cursor.execute("SET lock_timeout = '1s'")
+        try:
+            with other.cursor() as cursor:
+                cursor.execute("BEGIN")
+                cursor.execute("SELECT 1 FROM django_apscheduler_djangojob WHERE id = 'x' FOR UPDATE")
+            loop._write_ended()
+            assert loop._ended == [(run, ended)] and not task.retries.exists()
+        finally:
+            other.close()
+            connection.close()
+        loop._write_ended_at = 0.0
+        loop._write_ended()
+        task.refresh_from_db()
+        assert (task.status, task.retries.count(), loop._ended) == ("failed", 1, [])
+        run.worker.socket.close()
+        loop._close()
 
     def test_what_somebody_wanted_cancelled_is_not_retried(self) -> None:
         job = Job(id="x", name="x", function="sample.noop", cron="0 3 * * *", retries=3)
@@ -620,8 +678,7 @@ class TestRecords:
             process = presence.own_process()
             time.sleep(0.5)
         before = SchedulerProcess.objects.get(pk=process.pk).heartbeat_at
-        time.sleep(0.5)
-        assert SchedulerProcess.objects.get(pk=process.pk).heartbeat_at > before
+        wait_until(lambda: SchedulerProcess.objects.get(pk=process.pk).heartbeat_at > before, seconds=30)
         presence._own = None
 
     def test_secrets_are_blanked_out(self, settings: Any) -> None:
