@@ -48,6 +48,8 @@ ASKED = 30
 """Releases that a source is asked for: of ten works several may be there in many editions."""
 WINDOWS = (7, 14, 30, 90)
 """Days."""
+LOOKED_AT_ONCE = 500
+"""Proposals between two looks whether to stop."""
 
 NO_GENRE = (
     "No genre is looked at, so there is no chart to make. Open “Genres” in the admin, press “Choose genres”, and tick those "
@@ -242,7 +244,7 @@ def discover(run: TaskRun, *, sources: Sequence[Source] | None = None) -> None:
         "The week of %s; genres: %s; sources: %s", day_of(week), len(genres), ", ".join(each.label for each in sources)
     )
     run.progress(text="Looking for what was proposed in the library")
-    look_in_library()
+    _look_in_library(run)
     http = Doorway()
     for genre in run.items(genres):
         run.progress(text=genre.name)
@@ -262,6 +264,15 @@ def discover(run: TaskRun, *, sources: Sequence[Source] | None = None) -> None:
     if counts["failed"] and counts["failed"] == run.processed:
         reasons = "; ".join(f"{label}: {error}" for label, error in failed.items())
         raise TaskFailed(f"No source answered, so no chart was made or changed. {reasons}")
+
+
+def _look_in_library(run: TaskRun) -> None:
+    """All that was ever proposed, in parts, so that it can be stopped."""
+    keys = list(Proposal.objects.order_by("pk").values_list("pk", flat=True))
+    for start in range(0, len(keys), LOOKED_AT_ONCE):
+        if run.should_stop:
+            return
+        look_in_library(keys[start : start + LOOKED_AT_ONCE])
 
 
 def _keep(run: TaskRun, genre: Genre, week: date, asked: Asked, counts: Counter[str]) -> str:

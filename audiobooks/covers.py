@@ -19,7 +19,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from django.conf import settings
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from .models import Book
 
@@ -35,6 +35,17 @@ FORMATS = ("JPEG", "PNG", "WEBP")
 SPARED = timedelta(hours=1)
 """A cover is named by its book some time after it was written."""
 
+_ORIENTATION = 0x0112
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""Orientation, as EXIF has it (JEITA CP-3451, 4.6.4) -> what makes it upright."""
 _NAME = re.compile(r"[0-9a-f]{2}/[0-9a-f]{64}(-small)?\.jpg")
 # What Pillow raises for broken files of these formats.
 _BROKEN = (
@@ -164,8 +175,7 @@ def _read(data: bytes) -> Image.Image:
             _check(*image.size)
             image.draft("RGB", (2 * LARGE, 2 * LARGE))
             image.load()
-            upright = ImageOps.exif_transpose(image)
-            return _rgb(upright, LARGE)
+            return _rgb(_upright(image), LARGE)
     except CoverError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
@@ -174,6 +184,18 @@ def _read(data: bytes) -> Image.Image:
         raise CoverError(f"It is no image of the formats {', '.join(FORMATS)}.") from None
     except _BROKEN as error:
         raise CoverError(f"The image is broken: {error}") from None
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """Where its metadata cannot be read, as it is: they alone spoil no picture.
+
+    Not by ImageOps, which writes the metadata anew, and fails where any of them are odd.
+    """
+    try:
+        turn = _TURNS.get(image.getexif().get(_ORIENTATION, 1))
+    except _BROKEN:
+        return image
+    return image if turn is None else image.transpose(turn)
 
 
 def _check(width: int, height: int) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -56,7 +56,7 @@ _AHEAD = timedelta(days=1)
 _COUNTS = ("size", "files", "seeders", "leechers", "fetched", "bitrate")
 _SEEN_ANEW = (
     *("name", "title", "authors", "search", "title_key", "language", "format", "free", *_COUNTS, "added", "dated_at"),
-    *("hash", "link", "fetch", "genres", "formats", "facts"),
+    *("counts", "hash", "link", "fetch", "genres", "formats", "facts"),
 )
 """Columns that a later answer may change."""
 
@@ -156,6 +156,7 @@ class _Crawl:
 
     problem: why it did not answer. drift: what it read less of than usual.
     finished: whether nothing newer is left. is_cut_off: whether the source does not list all that is.
+    broke_off_at: the cursor of the page behind which the last crawl found nothing, although there was to be more.
     """
 
     def __init__(self, run: TaskRun, http: Doorway, source: Source) -> None:
@@ -169,6 +170,8 @@ class _Crawl:
         if self.state.listing != (listing := listing_of(source.name)):
             # Another listing: nothing of it is known.
             self._keep_state(listing=listing, pass_began=None, cursor="", complete_at=None, usual=[])
+        is_broken_off = self.state.pass_began is not None and _BROKEN_OFF in self.state.drift.get("less", ())
+        self.broke_off_at = self.state.cursor if is_broken_off else None
 
     def go(self) -> None:
         self.run.progress(text=f"{self.source.label}")
@@ -208,8 +211,10 @@ class _Crawl:
                 cursor, is_again = "", False
                 continue
             self.reading.count(page)
-            if has_more and not page.rows and self._is_broken_off():
-                return False
+            if has_more and not page.rows:
+                if self._is_broken_off():
+                    return False
+                page = replace(page, has_more=True)
             if self._is_odd(page, has_rows=is_again or (not cursor and self._has_rows_on_top())):
                 return False
             is_last = self._record(page, cursor, began)
@@ -232,7 +237,7 @@ class _Crawl:
             return True
         outcome = ask(self.http, self.source, self.source.account)
         if outcome.answer is not None:
-            self._keep_state(account=_told(outcome.answer), account_at=timezone.now())
+            self._keep_state(account=told_of(outcome.answer), account_at=timezone.now())
         if isinstance(outcome.error, BadAnswer):
             self.run.warning("%s: the account could not be read: %s", self.source.label, outcome.error)
         elif outcome.error is not None:
@@ -307,11 +312,12 @@ class _Crawl:
     def _is_broken_off(self) -> bool:
         """Of an empty page where the source said that there is more. The next crawl goes on from the page before.
 
-        A source that says so for long counts wrong, or takes no offset: then it is the end.
+        Where that has just been read again, and behind it there is nothing again, the source counts wrong or takes no
+        offset: then it is the end.
         """
-        if self.state.drifting >= DRIFT_ACCEPTED_AFTER:
+        if self.broke_off_at == self.state.cursor:
             return False
-        self._drifts(["it lists nothing where it said that there is more"], {})
+        self._drifts([_BROKEN_OFF], {})
         return True
 
     def _unreadable(self) -> str | None:
@@ -354,6 +360,7 @@ class _Crawl:
 
 
 _TOLD = ("pages", "rows", "new", "changed")
+_BROKEN_OFF = "it lists nothing where it said that there is more"
 
 
 def _sum(usual: Iterable[Mapping[str, Any]], name: str) -> int:
@@ -377,7 +384,21 @@ def _shown(value: Any) -> Any:
     return without(blanked(storable(value)))
 
 
-def _told(account: Account) -> dict[str, Any]:
+def read_account(http: Doorway, source: HasAccount, *, older_than: timedelta) -> ServiceError | None:
+    """Ask what the member may fetch, unless that was read since; returns why it could not be."""
+    now = timezone.now()
+    state = Crawl.objects.filter(source=source.name).first()
+    if state is not None and state.account_at is not None and timedelta() <= now - state.account_at < older_than:
+        return None
+    outcome = ask(http, source, source.account)
+    if outcome.answer is not None:
+        Crawl.objects.update_or_create(
+            source=source.name, defaults={"account": told_of(outcome.answer), "account_at": timezone.now()}
+        )
+    return outcome.error
+
+
+def told_of(account: Account) -> dict[str, Any]:
     """Without the member's name. An infinite ratio has no JSON."""
     infinite = account.ratio is not None and math.isinf(account.ratio)
     told = {
@@ -409,7 +430,7 @@ def record(source: str, releases: Sequence[base.Release], *, now: datetime) -> R
 
     What is not said this time stays as it was said before. Not seen is not gone: nothing is deleted.
     """
-    keys = [storable(release.id)[:500] for release in releases]
+    keys = [key_of_release(release) for release in releases]
     offered = dict(zip(keys, releases, strict=True))
     known = {row.key: row for row in Release.objects.filter(source=source, key__in=offered).defer("raw")}
     rows = {key: _row(source, key, release, known.get(key), now) for key, release in offered.items()}
@@ -429,6 +450,12 @@ def record(source: str, releases: Sequence[base.Release], *, now: datetime) -> R
     return Recorded(new=len(new), changed=len(changed), first_seen=[rows[key].first_seen for key in keys])
 
 
+def key_of_release(release: base.Release) -> str:
+    """Of its row."""
+    key: str = storable(release.id)[:500]
+    return key
+
+
 def _row(source: str, key: str, release: base.Release, known: Release | None, now: datetime) -> Release:
     facts = {**(known.facts if known else {}), **storable(release.facts.as_json())}
     people = [each["name"] for each in facts.get("authors", ())]
@@ -446,6 +473,7 @@ def _row(source: str, key: str, release: base.Release, known: Release | None, no
         language=facts.get("language", "")[:64],
         format=(release.formats[0] if release.formats else "")[:16],
         free=release.free,
+        counts=release.counts,
         added=added,
         hash=release.hash[:64],
         link=release.link,

@@ -97,3 +97,22 @@ class WrongAddress(SourceError):
 
 class Throttled(SourceError):
     """The source was asked too often; `retry_after` says for how long it wants quiet."""
+
+
+class Refused(SourceError):
+    """The source does not give this release now; the message says why, such as that the member has fetched too much."""
+
+
+class Gone(SourceError):
+    """The source has no such release any more."""
+
+
+class ClientError(ServiceError):
+    """Of a download client. `permanent`: a person has to do something, such as to correct the password."""
+
+
+class TorrentRefused(ClientError):
+    """The client is well, and does not take this torrent."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, permanent=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 
@@ -21,6 +21,9 @@ class SeriesPlace:
     name: str
     position: str = ""
     id: str = ""
+
+
+_OF_PARTS = ("authors", "series")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +66,9 @@ class BookFacts:
         return tuple(author.name for author in self.authors)
 
     def as_json(self) -> dict[str, Any]:
-        return {name: value for name, value in asdict(self).items() if value not in ("", None, ())}
+        # Not `asdict`, which copies each value by itself: a run writes thousands.
+        values = vars(self) | {name: tuple(dict(vars(each)) for each in getattr(self, name)) for name in _OF_PARTS}
+        return {name: value for name, value in values.items() if value not in ("", None, ())}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> BookFacts:

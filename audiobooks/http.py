@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeVar
 from urllib.parse import quote, quote_plus
 
 import httpx
@@ -34,6 +34,8 @@ from scheduling.redaction import BLANK, redact
 
 logger = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 MOST_JSON_BYTES = 32 * 1024 * 1024
 MOST_TEXT_BYTES = 8 * 1024 * 1024
 NOTHING_IS_FRESH_FOR = timedelta(days=1)
@@ -43,6 +45,10 @@ _SHOWN_CHARACTERS = 80
 _QUEUE_PAUSE = 0.05
 _MARGIN = 5.0
 """Seconds."""
+_RENEWED_EVERY = 20.0
+"""Seconds: how often a long transfer says that it still has its turn."""
+_LEAST_FLOW = 4096
+"""Bytes within `Patience.stall`, below which a transfer is a host's way to keep us."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,11 +68,13 @@ class Patience:
     first_pause: before the second attempt, doubled before each further one, and shortened by a random part.
     busy_pause: the same after a 429 or 503 that does not say how long.
     longest_pause: what is waited for within a call; a longer Retry-After is raised.
+    stall: of a stream, whose body has no total: without a byte, or with next to none.
     """
 
     connect: float = 10.0
     read: float = 30.0
     total: float = 60.0
+    stall: float = 60.0
     attempts: int = 3
     first_pause: float = 1.0
     busy_pause: float = 5.0
@@ -84,10 +92,61 @@ class Answer:
 
 @dataclass(frozen=True, kw_only=True)
 class Download:
-    """`type` is the content type as the host says it, in lower case without parameters; empty where it says none."""
+    """`type` is the content type as the host says it, in lower case without parameters; empty where it says none.
 
-    body: bytes
+    location: where a redirect leads that was not followed, whatever its scheme. It and the body may hold secrets.
+    """
+
+    body: bytes = field(repr=False)
     type: str
+    location: str = field(default="", repr=False)
+
+
+class Stream:
+    """An answer while its body comes. To go through it gives the chunks, once.
+
+    Raises Unreachable where it breaks off or stalls.
+    """
+
+    def __init__(self, received: httpx.Response, request: _Request, turn: Turn, stall: float) -> None:
+        self.status, self.headers = received.status_code, received.headers
+        self.host = request.host
+        self._received, self._request, self._stall = received, request, stall
+        self._turn = Host.renewed(request.host, turn, lease=self._lease)
+
+    @property
+    def type(self) -> str:
+        return _type_of(self.headers)
+
+    def __iter__(self) -> Iterator[bytes]:
+        assert isinstance(self._received.stream, httpx.SyncByteStream)
+        chunks = iter(self._received.stream)
+        renewed = began = time.monotonic()
+        came = 0
+        while True:
+            # Of all that comes before the next bytes of the file, such as the endless size of a chunk.
+            self._received.extensions["until"](time.monotonic() + self._stall)
+            with _unreachable_where_it_breaks(self._request):
+                chunk = next(chunks, None)
+            if chunk is None:
+                return
+            now, came = time.monotonic(), came + len(chunk)
+            if now - began > self._stall:
+                if came < _LEAST_FLOW:
+                    raise Unreachable(f"{self.host} sends so slowly that it would never end.")
+                began, came = now, 0
+            if now - renewed > _RENEWED_EVERY:
+                with database():
+                    self._turn = Host.renewed(self.host, self._turn, lease=self._lease)
+                renewed = now
+            yield chunk
+
+    def release(self) -> None:
+        Host.released(self.host, self._turn)
+
+    @property
+    def _lease(self) -> float:
+        return self._stall + _RENEWED_EVERY + _MARGIN
 
 
 class Cookies(Protocol):
@@ -270,27 +329,69 @@ class Doorway:
         trusted: bool = False,
         secret_headers: Mapping[str, str] | None = None,
         cookies: Cookies | None = None,
+        secrets: Iterable[str] = (),
         pace: Pace | None = None,
         redirects_to: Iterable[str] = (),
+        follow: bool = True,
+        final: Callable[[HttpError], bool] | None = None,
+        heeds_busy: bool = False,
     ) -> Download:
-        """The bytes behind an address. `trusted`: a person configured it; any other came out of an answer, and must be
-        public."""
+        """The bytes behind an address.
+
+        trusted: a person configured it; any other came out of an answer, and must be public.
+        secrets: parts of the address that are shown nowhere.
+        follow: whether a redirect is followed; else it is given back as it is, with its `location`.
+        """
         request = _Request(
             method="GET",
             url=_address(url, {}),
             headers=_headers({"Accept": "*/*", **(secret_headers or {})}),
-            secrets=_values(secret_headers),
+            secrets=(*_values(secret_headers), *filter(str.strip, secrets)),
             secret_names=frozenset(name.lower() for name in secret_headers or {}),
             cookies=cookies,
             pace=pace or self._pace,
             redirects_to=tuple(redirects_to),
+            follow=follow,
             most_bytes=most_bytes,
             public_only=not trusted,
             reads="bytes",
+            final=final,
+            heeds_busy=heeds_busy,
         )
         response = self._persist(request)
-        kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
-        return Download(body=response.body, type=kind)
+        location = response.headers.get("location", "") if response.is_redirect else ""
+        return Download(body=response.body, type=_type_of(response.headers), location=location)
+
+    def stream(
+        self,
+        url: str,
+        receive: Callable[[Stream], T],
+        *,
+        headers: Callable[[], Mapping[str, str]],
+        trusted: bool = False,
+        pace: Pace | None = None,
+        redirects_to: Iterable[str] = (),
+    ) -> T:
+        """What `receive` makes of an answer that may take hours: it is read as it comes, and only a stall ends it.
+
+        Its host's turn is kept until its end. Where it breaks off, the host is asked again, with `headers` as they are then.
+        trusted: as for download. What `receive` raises ends the call, but for an Unreachable.
+        """
+        request = _Request(
+            method="GET",
+            url=_address(url, {}),
+            # What is packed on the way has other places than the file.
+            headers={"Accept": "*/*", "Accept-Encoding": "identity"},
+            headers_now=headers,
+            pace=pace or self._pace,
+            redirects_to=tuple(redirects_to),
+            most_bytes=MOST_TEXT_BYTES,
+            public_only=not trusted,
+            reads="bytes",
+            receive=receive,
+        )
+        made: T = self._persist(request).data
+        return made
 
     def _ask(
         self,
@@ -306,9 +407,10 @@ class Doorway:
         if found_copies and fresh_for is not None and found_copies[0].is_fresh(fresh_for):
             return self._told(found_copies[0].answer())
         kept = next((copy for copy in found_copies if copy.status == 200), None)
+        conditions = kept.conditions() if kept else {}
         try:
             response = self._persist(
-                replace(request, headers={**request.headers, **kept.conditions()} if kept else request.headers)
+                replace(request, headers={**request.headers, **conditions}) if conditions else request
             )
             if response.status == 304:
                 if copies and kept:
@@ -334,7 +436,7 @@ class Doorway:
             data = response.data
             if request.reads == "text" and request.read is None:
                 data = _without(data, request.secrets)
-            now = copies.keep(data, headers=response.headers, nothing=not verdict)
+            now = copies.keep(data, headers=response.headers, nothing=not verdict, kept=kept)
         return self._told(Answer(data=response.data, as_of=now))
 
     def _told(self, answer: Answer) -> Answer:
@@ -377,10 +479,12 @@ class Doorway:
 
     def _follow(self, first: _Request) -> _Response:
         """One attempt, through its redirects."""
+        if first.headers_now is not None:
+            first = replace(first, headers=_headers({**first.headers, **first.headers_now()}))
         request = first
         for _ in range(_MOST_REDIRECTS + 1):
             response = self._exchange(request)
-            if response.status not in (301, 302, 303, 307, 308):
+            if not response.is_redirect or (request.reads == "bytes" and not request.follow):
                 return response
             request = _redirected(first, request, response)
         raise HttpError(f"{first.host} redirects without end.", status=response.status, permanent=True)
@@ -393,7 +497,7 @@ class Doorway:
         pause: timedelta | None = None
         try:
             request = _with_cookies(request)
-            response = self._transfer(request)
+            response = self._transfer(request, turn)
             answered = self.reached = True
             pause = response.nothing_left_for
             error = _error_of(response, request)
@@ -432,7 +536,8 @@ class Doorway:
                 turn = Host.objects.reserve(request.host, every=pace.every, at_once=pace.at_once, lease=lease)
                 blocked = Host.blocked_for(request.host) if turn is None else None
             if turn is not None:
-                time.sleep(turn.wait)
+                if turn.wait:
+                    time.sleep(turn.wait)
                 return turn
             waited = time.monotonic() - began
             if blocked is not None and blocked.total_seconds() > patience.longest_pause - waited:
@@ -450,9 +555,10 @@ class Doorway:
             # A short block is the pause that another request makes as well.
             time.sleep(blocked.total_seconds() if blocked else _QUEUE_PAUSE * random.uniform(0.5, 1.5))
 
-    def _transfer(self, request: _Request) -> _Response:
+    def _transfer(self, request: _Request, turn: Turn) -> _Response:
         patience, started = self._patience, time.monotonic()
-        timeout = {"connect": patience.connect, "read": patience.read, "write": patience.read, "pool": None}
+        read = patience.read if request.receive is None else patience.stall
+        timeout = {"connect": patience.connect, "read": read, "write": patience.read, "pool": None}
         deadline = started + patience.total
         sent = httpx.Request(
             request.method,
@@ -464,25 +570,32 @@ class Doorway:
                 **request.headers,
             },
             content=request.content,
-            extensions={"timeout": timeout, "deadline": deadline, "public_only": request.public_only},
+            extensions={
+                "timeout": timeout,
+                "deadline": deadline,
+                "public_only": request.public_only,
+            },
         )
         with _unreachable_where_it_breaks(request):
             received = self._transport.handle_request(sent)
+        made: Any = None
         try:
             # Its errors are no failure of the host, even those of a file that cannot be written.
             if request.cookies is not None:
                 request.cookies.given(str(request.url), received.headers.get_list("set-cookie"))
-            with _unreachable_where_it_breaks(request):
-                body = _read(received, request, deadline)
+            if request.receive is not None and 200 <= received.status_code < 300:
+                body, made = b"", _received(received, request, turn, patience.stall)
+            else:
+                with _unreachable_where_it_breaks(request):
+                    body = _read(received, request, deadline)
         finally:
             with _unreachable_where_it_breaks(request):
                 received.close()
-        response = _Response(status=received.status_code, headers=received.headers, body=body)
-        logger.debug(
-            "%s %s%s: %s in %.2f s.",
-            *(request.method, request.host, clean(request.url.path, request.secrets), response.status),
-            time.monotonic() - started,
-        )
+        response = _Response(status=received.status_code, headers=received.headers, body=body, data=made)
+        if logger.isEnabledFor(logging.DEBUG):
+            where = clean(request.url.path, request.secrets)
+            took = time.monotonic() - started
+            logger.debug("%s %s%s: %s in %.2f s.", request.method, request.host, where, response.status, took)
         if 200 <= response.status < 300 and request.reads != "bytes":
             data = _json(response, request) if request.reads == "json" else _text(response)
             response = replace(response, data=data)
@@ -507,6 +620,10 @@ class _Request:
     reads: Literal["json", "text", "bytes"] = "json"
     read: Callable[[str], Any] | None = None
     """Of a text."""
+    receive: Callable[[Stream], Any] | None = None
+    """Of the body of a success, in place of all of it at once."""
+    headers_now: Callable[[], Mapping[str, str]] | None = None
+    """What is sent besides, anew for each attempt."""
     final: Callable[[HttpError], bool] | None = None
     heeds_busy: bool = False
 
@@ -521,6 +638,10 @@ class _Response:
     headers: httpx.Headers
     body: bytes
     data: Any = field(default=None)
+
+    @property
+    def is_redirect(self) -> bool:
+        return self.status in (301, 302, 303, 307, 308)
 
     @property
     def nothing_left_for(self) -> timedelta | None:
@@ -578,35 +699,45 @@ class _Copies:
             rows = HttpCopy.objects.of(self._key, self._key_of_nothing)
         self._was_nothing = any(row.key == self._key_of_nothing for row in rows)
         contents = [(row, row.content()) for row in rows]
-        return [_Copy(row, json.loads(content)) for row, content in contents if content is not None]
+        return [_Copy(row, content) for row, content in contents if content is not None]
 
     def keep(
-        self, data: Any, *, headers: httpx.Headers | None = None, status: int = 200, nothing: bool = False
+        self,
+        data: Any,
+        *,
+        headers: httpx.Headers | None = None,
+        status: int = 200,
+        nothing: bool = False,
+        kept: _Copy | None = None,
     ) -> datetime:
-        """Returns when it was fetched."""
+        """Returns when it was fetched. kept: the copy of before, whose body is not written again where it is the same."""
         now = timezone.now()
         headers = headers or httpx.Headers()
         etag, modified = headers.get("etag", ""), headers.get("last-modified", "")
-        row = HttpCopy(
-            key=self._key if status == 200 else self._key_of_nothing,
-            url=self._url[:1024],
-            etag=etag if len(etag) <= 255 else "",
-            last_modified=modified if len(modified) <= 64 else "",
-            fetched_at=now,
-            checked_at=now,
-            nothing=nothing,
-            status=status,
-            body=zlib.compress(json.dumps(data).encode()),
-        )
+        told: dict[str, Any] = {
+            "etag": etag if len(etag) <= 255 else "",
+            "last_modified": modified if len(modified) <= 64 else "",
+            "nothing": nothing,
+        }
+        content = json.dumps(data).encode()
         with database():
-            HttpCopy.objects.keep(row)
+            if not (kept and kept.content == content and kept.confirm(now, **told)):
+                HttpCopy.objects.keep(
+                    self._key if status == 200 else self._key_of_nothing,
+                    self._url[:1024],
+                    now=now,
+                    status=status,
+                    body=zlib.compress(content),
+                    **told,
+                )
             if status == 200:
                 self._is_there()
         return now
 
     def confirm(self, copy: _Copy) -> _Copy:
+        """Where the host said that it still holds."""
         with database():
-            copy.confirm()
+            copy.confirm(timezone.now())
             self._is_there()
         return copy
 
@@ -617,8 +748,10 @@ class _Copies:
 
 
 class _Copy:
-    def __init__(self, row: HttpCopy, data: Any) -> None:
-        self._row, self._data = row, data
+    """`content` is the JSON as it is kept."""
+
+    def __init__(self, row: HttpCopy, content: bytes) -> None:
+        self._row, self.content = row, content
         self.status, self.checked_at = row.status, row.checked_at
 
     def is_fresh(self, fresh_for: timedelta) -> bool:
@@ -631,14 +764,16 @@ class _Copy:
         found = {"If-None-Match": self._row.etag, "If-Modified-Since": self._row.last_modified}
         return {name: value for name, value in found.items() if value} if self.status == 200 else {}
 
-    def confirm(self) -> None:
-        self.checked_at = timezone.now()
-        HttpCopy.objects.filter(pk=self._row.pk).update(checked_at=self.checked_at)
+    def confirm(self, now: datetime, **told: Any) -> bool:
+        """False where another process has written or confirmed it meanwhile, or it is gone."""
+        self.checked_at = now
+        return HttpCopy.objects.confirm(self._row, now, **told)
 
     def answer(self, *, stale: bool = False) -> Answer:
+        data = json.loads(self.content)
         if self.status == 404:
-            raise HttpError(f"{self._row.url} was not there at the last look.", status=404, data=self._data)
-        return Answer(data=self._data, as_of=self.checked_at, stale=stale)
+            raise HttpError(f"{self._row.url} was not there at the last look.", status=404, data=data)
+        return Answer(data=data, as_of=self.checked_at, stale=stale)
 
 
 def _address(url: str, params: Mapping[str, str]) -> httpx.URL:
@@ -728,6 +863,23 @@ def _unreachable(error: Exception, request: _Request) -> Unreachable:
     return Unreachable(f"{request.host} could not be reached: {said or type(error).__name__}.")
 
 
+def _received(received: httpx.Response, request: _Request, turn: Turn, stall: float) -> Any:
+    assert request.receive is not None
+    if received.headers.get("content-encoding", "").strip().lower() not in ("", "identity"):
+        raise BadAnswer(f"{request.host} answered in a packing that was not asked for.")
+    with database():
+        stream = Stream(received, request, turn, stall)
+    try:
+        return request.receive(stream)
+    finally:
+        with database():
+            stream.release()
+
+
+def _type_of(headers: httpx.Headers) -> str:
+    return str(headers.get("content-type", "")).partition(";")[0].strip().lower()
+
+
 def _read(received: httpx.Response, request: _Request, deadline: float) -> bytes:
     """The body, unpacked, never more than `most_bytes` of it in memory."""
     packing = received.headers.get("content-encoding", "").strip().lower()
@@ -797,6 +949,8 @@ def _error_of(response: _Response, request: _Request) -> HttpError | None:
 
 
 def _shown(response: _Response, request: _Request) -> str:
+    if re.match(rb"\s*d\d+:", response.body):
+        return "a torrent file"  # Its first line has the passkey.
     return clean(_text(response)[: _SHOWN_CHARACTERS * 50], request.secrets)
 
 

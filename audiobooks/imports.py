@@ -99,6 +99,7 @@ def preview(export: Export, chosen: str, *, most: int | None = COMPARED) -> dict
     return {
         "kind": export.kind,
         "books": len(helds),
+        "unused": list(export.unused[:SHOWN_PROBLEMS]),
         **{standing: sum(held.standing == standing for held in helds) for standing in map(str, Book.Standing)},
         **{"compared": len(known), "new": known.count(False), "already known": known.count(True)},
         "first": rows,

@@ -5,7 +5,7 @@ What a record wrote while it was taken for the book's is taken back once it is n
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from django.contrib.auth.models import User
 from django.db import transaction
@@ -41,7 +41,7 @@ def accept(match: ProviderMatch, by: User) -> tuple[list[str], list[str]]:
         if was_the_books or not any(others.values()):
             return [], []
         why = f"another record of {match.provider} was accepted by {by.get_username()}"
-        return withdraw(match.book, match.provider, why=why, by=by)
+        return withdraw(match.book, [match.provider], why=why, by=by)
 
 
 def reject(match: ProviderMatch, by: User) -> tuple[list[str], list[str]]:
@@ -55,7 +55,7 @@ def reject(match: ProviderMatch, by: User) -> tuple[list[str], list[str]]:
     with transaction.atomic():
         lock_making()
         _decide(_undecided(match), State.REJECTED, by)
-        return _take_back_values(match.book, match.provider, by)
+        return _take_back_values(match.book, [match.provider], by)
 
 
 def reject_all(book: Book, seen: Collection[str], by: User) -> tuple[int, list[str], list[str]]:
@@ -65,8 +65,6 @@ def reject_all(book: Book, seen: Collection[str], by: User) -> tuple[int, list[s
     Raises:
         NotAllowedNow: none of them waits.
     """
-    put_back: list[str] = []
-    stay: list[str] = []
     with transaction.atomic():
         lock_making()
         _lock(book.pk)
@@ -77,9 +75,8 @@ def reject_all(book: Book, seen: Collection[str], by: User) -> tuple[int, list[s
             raise NotAllowedNow("None of what was shown waits for a decision any more.")
         for match in proposed:
             _decide(match, State.REJECTED, by)
-        for provider in sorted({match.provider for match in proposed}):
-            for names, found in zip((put_back, stay), _take_back_values(book, provider, by), strict=True):
-                names += found
+        # At once: one by one they would put back what another of them wrote, and lock names in the order of nobody else.
+        put_back, stay = _take_back_values(book, sorted({match.provider for match in proposed}), by)
     return len(proposed), put_back, stay
 
 
@@ -98,11 +95,14 @@ def take_back(match: ProviderMatch) -> None:
         match.save(update_fields=["state", "decided_at", "decided_by"])
 
 
-def _take_back_values(book: Book, provider: str, by: User) -> tuple[list[str], list[str]]:
-    """Unless another of the provider's records is the book's, which may have written them, or will write its own."""
-    if ProviderMatch.objects.filter(book=book, provider=provider, state__in=ProviderMatch.TAKEN).exists():
+def _take_back_values(book: Book, providers: Sequence[str], by: User) -> tuple[list[str], list[str]]:
+    """Unless another of a provider's records is the book's, which may have written them, or will write its own."""
+    taken = ProviderMatch.objects.filter(book=book, provider__in=providers, state__in=ProviderMatch.TAKEN)
+    still = set(taken.values_list("provider", flat=True))
+    if not (gone := [provider for provider in providers if provider not in still]):
         return [], []
-    return withdraw(book, provider, why=f"a record of {provider} was rejected by {by.get_username()}", by=by)
+    records = f"a record of {gone[0]} was" if len(gone) == 1 else f"records of {', '.join(gone)} were"
+    return withdraw(book, gone, why=f"{records} rejected by {by.get_username()}", by=by)
 
 
 def _undecided(match: ProviderMatch) -> ProviderMatch:

@@ -6,7 +6,7 @@ keys, as a refresh does that writes a book. Each raises NotAllowedNow with a sen
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +24,7 @@ from .models import (
     Authorship,
     Book,
     Chart,
+    Follow,
     Genre,
     GenreAlias,
     Merge,
@@ -70,6 +71,7 @@ KINDS: dict[str, Kind] = {
     Merge.Kind.SERIES: Kind(model=Series, alias=SeriesAlias, through=SeriesEntry, column="series", place="position"),
     Merge.Kind.GENRE: Kind(model=Genre, alias=GenreAlias, through=Book.genres.through, column="genre"),
 }
+FOLLOWED = (Merge.Kind.AUTHOR, Merge.Kind.SERIES)
 
 
 def merge(name: str, kept: int, gone: int, *, by: User) -> Merge:
@@ -84,12 +86,17 @@ def merge(name: str, kept: int, gone: int, *, by: User) -> Merge:
         aliases = kind.alias._default_manager.filter(of=gone)
         done.aliases = [list(alias) for alias in aliases.values_list("name", "key")]
         theirs, ours = kind.places(gone), kind.places(kept)
-        done.links = [[book, place, book in ours, ours.get(book)] for book, place in theirs.items()]
+        along = _standing(name, gone)
+        done.links = [[book, place, False, None] for book, place in _own(kind, theirs, along).items()]
+        _join(kind, ours, [done, *along], theirs.keys())
+        Merge.objects.bulk_update(along, ["links"])
         if isinstance(rows[kept], Genre):
             done.enabled = [rows[gone].enabled, rows[kept].enabled]
             rows[kept].enabled |= rows[gone].enabled
             rows[kept].save(update_fields=["enabled"])
             _hang_charts(Chart.objects.filter(genre=gone), kept)
+        if name in FOLLOWED:
+            done.follow = _hand_follow_on(kind, gone, kept)
         kind.links(gone).exclude(book__in=kind.links(kept).values("book")).update(**{kind.column: kept})
         if kind.place == "position":
             _place(kind, kept, {book: theirs[book] for book, place in ours.items() if not place and theirs.get(book)})
@@ -108,22 +115,29 @@ def undo_merge(merge: Merge) -> Any:
     """
     kind = KINDS[merge.kind]
     with transaction.atomic():
-        _lock_books([link[0] for link in merge.links])
-        merge = Merge.objects.select_for_update().get(pk=merge.pk)
+        along = Merge.objects.filter(kind=merge.kind, key__in=[key for _, key in merge.aliases], undone_at=None)
+        _lock_books(list({link[0] for each in (merge, *along) for link in each.links}))
         alias = kind.alias._default_manager.filter(key=merge.key).first()
-        if merge.undone_at is not None or alias is None:
+        if alias is None:
             raise NotAllowedNow(f"{merge.name} is no other name of anything any more.")
+        # Before what is remembered of its merges, of which others change some as well.
         kept = _locked(kind, alias.of_id)[alias.of_id]
-        row = _own_row(kind, alias, merge.name)
+        merge = Merge.objects.select_for_update().get(pk=merge.pk)
+        alias = kind.alias._default_manager.filter(key=merge.key, of=kept).first()
+        if merge.undone_at is not None or alias is None:
+            raise NotAllowedNow(f"{merge.name} is no other name of {kept} any more.")
         names = [key for _, key in merge.aliases]
+        row = _own_row(kind, alias, merge.name)
         kind.alias._default_manager.filter(of=kept, key__in=names).update(of=row)
-        Merge.objects.filter(kind=merge.kind, kept=kept.pk, key__in=names).update(kept=row.pk)
         _hang_back(kind, merge, kept.pk, row.pk)
+        Merge.objects.filter(kind=merge.kind, kept=kept.pk, key__in=names).update(kept=row.pk)
         if merge.enabled:
             row.enabled, was_enabled = merge.enabled
             kept.enabled &= was_enabled or not row.enabled
             row.save(update_fields=["enabled"])
             kept.save(update_fields=["enabled"])
+        if merge.follow:
+            _hand_follow_back(kind, merge.follow, kept.pk, row.pk)
         if merge.kind == Merge.Kind.GENRE:
             theirs = Chart.objects.filter(key__in=[row.key, *names])
             _hang_charts(theirs.filter(models.Q(genre=kept) | models.Q(genre=None)), row.pk)
@@ -191,20 +205,80 @@ def _own_row(kind: Kind, alias: Any, name: str) -> Any:
     return kind.model._default_manager.get_or_create(key=alias.key, defaults={"name": name})[0]
 
 
+def _standing(name: str, row: int) -> list[Merge]:
+    """What was merged into the row and is not undone, in that order."""
+    return list(Merge.objects.filter(kind=name, kept=row, undone_at=None).order_by("pk"))
+
+
+def _own(kind: Kind, places: dict[int, Any], merges: Iterable[Merge]) -> dict[int, Any]:
+    """Without what the merges brought to these books of a row: the book itself, or its place in a series."""
+    own = dict(places)
+    for merge in merges:
+        for book, place, was_both, before in merge.links:
+            if book in own and not was_both:
+                del own[book]
+            elif kind.place == "position" and not before and place and own.get(book) == place:
+                own[book] = before
+    return own
+
+
+def _join(kind: Kind, own: dict[int, Any], merges: Iterable[Merge], books: Collection[int]) -> dict[int, Any]:
+    """The places of what is a row's own and of `books` of what was merged into it, which is told what each found there."""
+    places = dict(own)
+    for merge in merges:
+        for link in merge.links:
+            book, place = link[:2]
+            if book not in books:
+                continue
+            link[2:] = [book in places, places.get(book)]
+            if book not in places or (kind.place == "position" and not places[book]):
+                places[book] = place
+    return places
+
+
 def _hang_back(kind: Kind, merge: Merge, kept: int, row: int) -> None:
-    """Books that a person took from the kept row since stay as they are."""
-    here = kind.places(kept)
-    links = [link for link in merge.links if link[0] in here]
-    kind.hang({book: place for book, place, *_ in links}, row)
-    for part in _parts([book for book, _, was_both, _ in links if not was_both]):
+    """The row and the kept one become as if it had not been; what a person has changed on the kept row since stays so."""
+    here, standing = kind.places(kept), _standing(merge.kind, kept)
+    names = {key for _, key in merge.aliases}
+    along = [each for each in standing if each.key in names]
+    others = [each for each in standing if each.key not in names and each.pk != merge.pk]
+    told = {(book, place) for each in (merge, *along) for book, place, *_ in each.links}
+    books = here.keys() & {book for book, _ in told}
+    stays = _join(kind, _own(kind, here, standing), others, books)
+    mine = {book: place for book, place, *_ in merge.links if book in here}
+    kind.hang(_join(kind, mine, along, books), row)
+    for each in others:
+        # What goes back with the row is no name of theirs any more, wherever it is merged next.
+        each.aliases = [alias for alias in each.aliases if alias[1] not in {merge.key, *names}]
+    Merge.objects.bulk_update([*along, *others], ["links", "aliases"])
+    otherwise = {book for book in books & stays.keys() if stays[book] != here[book] and (book, here[book]) in told}
+    for part in _parts(sorted(books - stays.keys() | otherwise)):
         kind.links(kept).filter(book__in=part).delete()
-    if kind.place == "position":
-        given = {
-            book: before
-            for book, place, was_both, before in links
-            if was_both and not before and place and here[book] == place
-        }
-        _place(kind, kept, given)
+    kind.hang({book: stays[book] for book in otherwise}, kept)
+
+
+def _hand_follow_on(kind: Kind, gone: int, kept: int) -> dict[str, Any]:
+    """What a person chose for the gone row holds for the kept one, unless they chose something for that; returns it."""
+    follow = Follow.objects.filter(**{kind.column: gone}).first()
+    if follow is None:
+        return {}
+    if not Follow.objects.filter(**{kind.column: kept}).exists():
+        Follow.objects.filter(pk=follow.pk).update(**{kind.column: kept})
+    chosen = {"scope": follow.scope, "from_number": follow.from_number, "since": follow.since.isoformat()}
+    return {"id": follow.pk, **chosen, "by": follow.by_id}
+
+
+def _hand_follow_back(kind: Kind, told: dict[str, Any], kept: int, row: int) -> None:
+    """The one row under its own key, so that it goes back once, in whichever order merges of merged rows are undone."""
+    chosen = {name: told[name] for name in ("scope", "from_number", "since")}
+    same = Follow.objects.filter(pk=told["id"])
+    if same.exclude(**{kind.column: kept}).exists():
+        return
+    if not same.filter(**chosen).update(**{kind.column: row}):
+        # The kept row had its own, or a person has changed this one since: then it stays there.
+        key = None if same.exists() else told["id"]
+        by = User.objects.filter(pk=told["by"]).first()
+        Follow.objects.create(pk=key, by=by, **{f"{kind.column}_id": row}, **chosen)
 
 
 def _hang_charts(charts: models.QuerySet[Chart], genre: int) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TypeVar
 
-from django.db import connection
+from django.db import connection, transaction
+from django.db.models import Q, QuerySet
 
 from .library.albums import key_of
-from .models import Author, Authorship, Book, Named, Work
+from .models import Acquisition, Author, Authorship, BlockedRelease, Book, Named, Work, WorkMark, WorkSearch
 
 N = TypeVar("N", bound=Named)
 
@@ -22,12 +23,16 @@ def rows_of(model: type[N], names: Iterable[str]) -> list[N]:
 
 
 def rows_by_key(model: type[N], names: Iterable[str]) -> dict[str, N]:
-    """Key of each name -> its row, in order. Three queries at most."""
+    """Key of each name -> its row, in order; a fixed number of queries.
+
+    Until the end of the transaction nobody merges them away, which would leave what is hung on them on nothing. As
+    merging has it: after the books, before what hangs books on names.
+    """
     keys: dict[str, str] = {}
     for name in names:
         if key := key_of(name):
             keys.setdefault(key, name[:255])
-    found = _known(model, list(keys))
+    found = _locked(model, list(keys))
     # In order, so that two who make the same rows do not wait for each other.
     new = [model(key=key, name=name) for key, name in sorted(keys.items()) if key not in found]
     if new:
@@ -59,6 +64,21 @@ def _known(model: type[N], keys: list[str]) -> dict[str, N]:
     return found
 
 
+def _locked(model: type[N], keys: list[str]) -> dict[str, N]:
+    """As `_known`, of rows that stay. SQLite has one writer at a time anyway."""
+    if not connection.features.has_select_for_update:
+        return _known(model, keys)
+    with transaction.atomic(savepoint=False):
+        while True:
+            found = _known(model, keys)
+            wanted = {row.pk for row in found.values()}
+            # Known first and locked then, so that all are locked in one order, be it by a name or by another.
+            rows = model._default_manager.select_for_update(no_key=True).filter(pk__in=wanted).order_by("pk")
+            if not wanted or len(rows.values_list("pk", flat=True)) == len(wanted):
+                return found
+            # One was merged away while it was waited for: by now its name leads to another.
+
+
 def lock_making() -> None:
     """Until the end of the transaction nobody else looks for a book or work and makes it: else both might make it.
 
@@ -71,19 +91,25 @@ def lock_making() -> None:
 
 def work_of(title: str, authors: Iterable[Author]) -> Work:
     """The work of this title by one of these authors, made where there is none."""
-    key = key_of(title)
-    by = Authorship.objects.filter(author__in=list(authors), book__work__key=key).order_by("book_id")
-    known = by.values_list("book__work", flat=True).first()
+    known = _called(title).filter(author__in=list(authors)).values_list("book__work", flat=True).first()
     if known is None:
-        return Work.objects.create(title=title[:512], key=key)
+        return Work.objects.create(title=title[:512], key=key_of(title))
     return Work.objects.get(pk=known)
 
 
+def _called(title: str) -> QuerySet[Authorship]:
+    """Of books whose work is called so, or that are so themselves: a refresh gives a book another title than its work has."""
+    return Authorship.objects.filter(Q(book__work__key=key_of(title)) | Q(book__title=title)).order_by("book_id")
+
+
 def settle_work(book: Book) -> None:
-    """Hang a book whose title or authors a person changed on the work that an import would find or make for it."""
+    """Hang a book whose title or authors a person changed on the work that an import would find or make for it.
+
+    What is being got of it goes along.
+    """
     key, own = key_of(book.title), book.work
     authors = Authorship.objects.filter(book=book).values("author")
-    others = Authorship.objects.filter(author__in=authors, book__work__key=key).exclude(book=book).order_by("book_id")
+    others = _called(book.title).filter(author__in=authors).exclude(book=book)
     works = list(others.values_list("book__work", flat=True))
     if own.pk in works:
         return
@@ -96,4 +122,26 @@ def settle_work(book: Book) -> None:
         own.save(update_fields=["title", "key"])
         return
     book.save(update_fields=["work"])
-    Work.objects.filter(pk=own.pk, books=None).delete()
+    _take_along(Acquisition.objects.filter(work=own, book=book), book.work)
+    if not Book.objects.filter(work=own).exists():
+        _hand_on(own, book.work)
+
+
+def _hand_on(own: Work, other: Work) -> None:
+    """What is known of a work that no book is of any more belongs to the one that its last book hangs on now."""
+    for model in (WorkMark, WorkSearch):
+        if not model._default_manager.filter(work=other).exists():
+            model._default_manager.filter(work=own).update(work=other)
+    BlockedRelease.objects.filter(work=own).update(work=other)
+    _take_along(Acquisition.objects.filter(work=own), other)
+    Work.objects.filter(pk=own.pk, acquisitions=None).delete()
+
+
+def _take_along(acquisitions: QuerySet[Acquisition], other: Work) -> None:
+    """To another work; one that is open stays where that has an open one."""
+    if Acquisition.objects.filter(work=other, state__in=Acquisition.OPEN).exists():
+        acquisitions = acquisitions.exclude(state__in=Acquisition.OPEN)
+    # With the releases that were declined of it.
+    for work, source, key in set(acquisitions.values_list("work", "source", "key")):
+        BlockedRelease.objects.filter(work=work, source=source, key=key).update(work=other)
+    acquisitions.update(work=other)

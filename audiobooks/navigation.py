@@ -24,8 +24,13 @@ GROUPS: dict[str, dict[str, str]] = {
         "audiobooks.Guide": "menu_book",
         "audiobooks.Crawl": "travel_explore",
     },
+    "Get": {
+        "audiobooks.Acquisition": "download",
+        "audiobooks.BlockedRelease": "block",
+    },
     "Library": {
         "audiobooks.Book": "headphones",
+        "audiobooks.Follow": "playlist_add",
         "audiobooks.Series": "format_list_numbered",
         "audiobooks.Author": "person",
         "audiobooks.Narrator": "record_voice_over",

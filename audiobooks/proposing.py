@@ -22,7 +22,7 @@ from .matching.titles import parse_title
 from .matching.works import keys_of, likeness
 from .models import Author, Authorship, Book, Holding, Proposal, ProposalKey, with_names
 from .names import lock_making
-from .owning import Held, record
+from .owning import SERVER, Held, record
 
 T = TypeVar("T")
 
@@ -284,6 +284,8 @@ def take_back(proposal: Proposal) -> None:
         NotAllowedNow: nothing was decided.
     """
     with transaction.atomic():
+        # Nobody finds the book wanted meanwhile, and counts on it.
+        lock_making()
         row = Proposal.objects.select_for_update().get(pk=proposal.pk)
         if row.state == State.PROPOSED:
             raise NotAllowedNow("Nothing is decided of it.")
@@ -293,14 +295,21 @@ def take_back(proposal: Proposal) -> None:
 
 
 def _no_longer_wanted(proposal: Proposal) -> None:
-    holding = Holding.objects.filter(library=LIBRARY, item=str(proposal.pk)).first()
+    wishes = Holding.objects.filter(library=LIBRARY)
+    holding = wishes.filter(item=str(proposal.pk)).first()
     if holding is None:
         return
+    book = Book.objects.filter(pk=holding.book_id, standing=Book.Standing.WANTED)
+    other = Proposal.objects.filter(book=holding.book_id, state=State.WANTED).exclude(pk=proposal.pk).first()
+    if other is not None and not wishes.filter(item=str(other.pk)).exists():
+        # It found the book wanted already, and is the wish by which it is from now on.
+        wishes.filter(pk=holding.pk).update(item=str(other.pk))
+        return
     holding.delete()
-    others = Holding.objects.filter(book=holding.book_id)
-    if not others.exists():
-        mine = Book.objects.filter(pk=holding.book_id, standing=Book.Standing.WANTED)
-        mine.update(standing=Book.Standing.KNOWN)
+    # A server says of nothing that it is wanted, and what a list said before has not made it so.
+    lists = Holding.objects.filter(book=holding.book_id, seen_at__gt=holding.seen_at)
+    if other is None and not lists.exclude(library__startswith=SERVER).exists():
+        book.update(standing=Book.Standing.KNOWN)
 
 
 def _undecided(proposal: Proposal) -> Proposal:

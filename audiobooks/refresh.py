@@ -39,6 +39,7 @@ from .fields import (
     decide,
     facts_of,
     offers_of,
+    read_names,
     undo,
     values_of,
     written_by,
@@ -49,14 +50,14 @@ from .matching.compare import Match, Verdict, compare
 from .metadata.base import Provider
 from .metadata.open_library import COVERS_REDIRECT_TO
 from .metadata.registry import ask, providers
-from .models import Book, BookChange, MetadataRun, ProviderMatch, with_names
+from .models import Book, BookChange, MetadataRun, ProviderMatch
 from .trust import rank
 
 ASKERS = 8
 """Threads that ask. The pace of each host is kept by the doorway, whatever their number."""
-AHEAD = 32
+AHEAD = 64
 """Books asked about, or answered, before they are written."""
-TOGETHER = 16
+TOGETHER = 32
 """Books written at once, at most."""
 BATCH = 200
 UNANSWERED = 10
@@ -181,20 +182,23 @@ def _remember(known: Known, answers: list[Answer]) -> list[ProviderMatch]:
     """What was matched, and what a person has to look at: to be added where there is no decision yet."""
     rows = []
     for answer in answers:
-        mine = ProviderMatch.objects.filter(book=known.book, provider=answer.provider)
         if answer.withdrawn:
             (match,) = answer.doubtful
-            taken = mine.filter(state=ProviderMatch.State.AUTOMATIC, record=match.theirs.id)
+            taken = _matches(known, answer, ProviderMatch.State.AUTOMATIC).filter(record=match.theirs.id)
             taken.update(state=ProviderMatch.State.PROPOSED, **_columns(match))
             continue
         if answer.match is not None and answer.provider in known.proposed:
-            mine.filter(state=ProviderMatch.State.PROPOSED).delete()
+            _matches(known, answer, ProviderMatch.State.PROPOSED).delete()
         found = [(answer.match, ProviderMatch.State.AUTOMATIC)] if answer.match is not None else []
         found += [(match, ProviderMatch.State.PROPOSED) for match in answer.doubtful]
         for match, state in found:
             key = {"record": match.theirs.id, "region": match.theirs.region}
             rows.append(ProviderMatch(book=known.book, provider=answer.provider, state=state, **key, **_columns(match)))
     return rows
+
+
+def _matches(known: Known, answer: Answer, state: ProviderMatch.State) -> QuerySet[ProviderMatch]:
+    return ProviderMatch.objects.filter(book=known.book, provider=answer.provider, state=state)
 
 
 def _columns(match: Match) -> dict[str, Any]:
@@ -240,7 +244,12 @@ def refresh_book(run: TaskRun, pk: int) -> None:
     if not Book.objects.filter(pk=pk).exists():
         raise TaskFailed(f"There is no book {pk}.", retry=False)
     record = MetadataRun.objects.create(kind=MetadataRun.Kind.ONE, started_at=timezone.now(), may_change_much=True)
-    _Refresh(run, record, only=pk).work()
+    try:
+        _Refresh(run, record, only=pk).work()
+    finally:
+        # Nobody goes on with it: the next one of this book is another.
+        unfinished = MetadataRun.objects.filter(pk=record.pk, state=MetadataRun.State.RUNNING)
+        unfinished.update(state=MetadataRun.State.ABANDONED, finished_at=timezone.now())
 
 
 def refresh_one(pk: int, *, by: User) -> Task:
@@ -486,18 +495,18 @@ class _Refresh:
         """What is left, oldest first, in batches that begin behind the last: what is being asked about is left as well."""
         never, before = self.books.filter(tried_at=None), self.books.filter(tried_at__lt=self.record.started_at)
         last = 0
-        while batch := list(with_names(never.filter(pk__gt=last).order_by("pk"))[:BATCH]):
+        while batch := list(never.filter(pk__gt=last).order_by("pk")[:BATCH]):
             last = batch[-1].pk
-            yield from _with_matches(batch)
+            yield from _known_of(batch)
         moment, last = datetime.min.replace(tzinfo=self.record.started_at.tzinfo, year=1900), 0
         while batch := list(
-            with_names(
-                before.filter(tried_at__gte=moment).exclude(tried_at=moment, pk__lte=last).order_by("tried_at", "pk")
-            )[:BATCH]
+            before.filter(tried_at__gte=moment)
+            .exclude(tried_at=moment, pk__lte=last)
+            .order_by("tried_at", "pk")[:BATCH]
         ):
             assert batch[-1].tried_at is not None
             moment, last = batch[-1].tried_at, batch[-1].pk
-            yield from _with_matches(batch)
+            yield from _known_of(batch)
 
     def _have_covers(self, most: int) -> bool:
         """Wait until so many are on their way at most. False where it is to stop instead."""
@@ -629,13 +638,15 @@ class _Refresh:
 
 
 def _books_of(record: MetadataRun) -> QuerySet[Book]:
-    books = Book.objects.all()
+    # What is only known of was described by the catalogue that listed it.
+    books = Book.objects.exclude(standing=Book.Standing.KNOWN)
     if record.kind == MetadataRun.Kind.NEW:
         books = books.filter(added_at__gte=record.started_at - timedelta(days=NEW_DAYS))
     return books
 
 
-def _with_matches(batch: list[Book]) -> Iterator[Known]:
+def _known_of(batch: list[Book]) -> Iterator[Known]:
+    read_names(batch)
     rows: dict[int, list[ProviderMatch]] = {}
     for row in ProviderMatch.objects.filter(book__in=batch).defer("evidence", "facts"):
         rows.setdefault(row.book_id, []).append(row)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import cached_property
 from itertools import islice
@@ -150,6 +150,43 @@ def scan_library(run: TaskRun, *, root: Path) -> None:
     run.log("%s", ", ".join(f"{name.replace('_', ' ')}: {count}" for name, count in run.result.items()))
 
 
+def scan_place(run: TaskRun, *, root: Path, place: str, book: int) -> Book | None:
+    """Record the folder `place` alone, as the book of that key; the one that owns its files is returned.
+
+    Where the book has files elsewhere, or is there no more, the files find or make their own as in any scan. None: they
+    cannot be read, which `run` was told, and the next scan tries again.
+
+    Raises:
+        LibraryUnavailable: the place is not in the library, or cannot be read.
+    """
+    scan = Scan(run, root)
+    walk = Walk(root, on_error=scan.could_not_look, on_link=scan.left_link)
+    found = [each for each in find_books(walk, PurePosixPath(place)) if _is_below(each.path, {place})]
+    known = {file.path: file for file in LibraryFile.objects.filter(path__startswith=f"{place}/")}
+    wanted = Book.objects.filter(pk=book).first()
+    if wanted and _has_files_beside(wanted, place):
+        run.warning("%s has files elsewhere in the library; those of %s are recorded as their own.", wanted, place)
+        wanted = None
+    for each in found:
+        read = [file for one in each.files if (file := _read(scan, one, known.get(one.path)))]
+        groups = sorted(_split_by_tags(each, read), key=lambda group: -sum(f.tags.duration for f in group.files))
+        if wanted and groups:
+            scan.claimed.add(wanted.pk)
+            _try_to_record(scan, groups.pop(0), wanted)
+            wanted = None
+        for group, owner in zip(groups, _owners(scan, groups), strict=True):
+            _try_to_record(scan, group, owner)
+    mark_books_missing(timezone.now())
+    there = LibraryFile.objects.filter(path__startswith=f"{place}/", missing_since=None).order_by("-duration", "pk")
+    row = there.filter(book=book).first() or there.first()
+    return row.book if row else None
+
+
+def _has_files_beside(book: Book, place: str) -> bool:
+    files = LibraryFile.objects.filter(book=book, missing_since=None)
+    return files.exclude(path__startswith=f"{place}/").exists()
+
+
 def _chain(first: FoundBook, rest: Iterator[FoundBook]) -> Iterator[FoundBook]:
     yield first
     yield from rest
@@ -178,10 +215,14 @@ def _scan_book(scan: Scan, book: FoundBook, known: dict[str, LibraryFile]) -> No
     owners = _owners(scan, changed)
     # Those that have a book first: another may want the path that it gives up.
     for group, owner in sorted(zip(changed, owners, strict=True), key=lambda pair: pair[1] is None):
-        try:
-            _record(scan, group, owner or Book.objects.filter(path=group.path).first())
-        except (DataError, OverflowError) as error:  # SQLite's driver refuses too large a number by itself.
-            scan.could_not_record(group.path, error)
+        _try_to_record(scan, group, owner)
+
+
+def _try_to_record(scan: Scan, group: Group, owner: Book | None) -> None:
+    try:
+        _record(scan, group, owner)
+    except (DataError, OverflowError) as error:  # SQLite's driver refuses too large a number by itself.
+        scan.could_not_record(group.path, error)
 
 
 def _parts(values: list[T]) -> Iterator[list[T]]:
@@ -290,6 +331,9 @@ def _is_gone(path: Path) -> bool:
 def _record(scan: Scan, group: Group, owner: Book | None) -> None:
     """One book and its files, in one transaction."""
     with transaction.atomic():
+        lock_making()
+        group = _as_known_now(group)
+        owner = owner or Book.objects.filter(path=group.path).first()
         is_file = PurePosixPath(group.path).suffix != "" and group.files[0].found.path == group.path
         place = parse_location(group.path, is_file=is_file)
         tagged = next((file.tags for file in group.files if file.tags.duration), FileTags())
@@ -312,9 +356,15 @@ def _record(scan: Scan, group: Group, owner: Book | None) -> None:
         scan.summary.books_changed += 1
 
 
+def _as_known_now(group: Group) -> Group:
+    """With the rows of files that were recorded while they were read here: a book is brought into the library beside a scan."""
+    new = [file.found.path for file in group.files if file.known is None or file.known.path != file.found.path]
+    rows = {row.path: row for part in _parts(new) for row in LibraryFile.objects.filter(path__in=part)}
+    return Group(group.path, [replace(file, known=rows.get(file.found.path, file.known)) for file in group.files])
+
+
 def _without_files(group: Group, offers: dict[str, Offer]) -> Book | None:
     """The book of these files, if it is known from elsewhere: it was wanted, or is in another library."""
-    lock_making()
     facts = facts_from({name: offer.value for name, offer in offers.items()})
     return held_at(group.path, facts) or find_book(facts, among=Book.objects.filter(path=None))
 

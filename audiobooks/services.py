@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
-from audiobooks.exceptions import LeftAlone, ServiceError
+from audiobooks.exceptions import Gone, LeftAlone, Refused, ServiceError
 from audiobooks.http import Doorway, database
 from audiobooks.models.network import ServiceState
 
@@ -63,8 +63,9 @@ class Service:
             error = failed
         error = error or view.covered
         # Where nothing was asked, because of a copy or for want of an identifier, nothing is known of its health.
-        # To be left alone, or to have no turn among our own, is no failure of the service now.
-        if error is not None and not isinstance(error, LeftAlone):
+        # To be left alone, or to have no turn among our own, is no failure of the service now; nor is it one that it does
+        # not give what was asked for.
+        if error is not None and not isinstance(error, LeftAlone | Gone | Refused):
             http.well_until.pop(self.configured, None)
             with database():
                 ServiceState.objects.record_failure(self.name, self.configured, error)

@@ -194,6 +194,47 @@ TORZNAB_INDEXERS = [{"name": name, "url": url, "key": key} for name, url, key, *
 CRAWL_PAGES = env.int("CRAWL_PAGES", default=40)
 CRAWL_RAW_DAYS = env.int("CRAWL_RAW_DAYS", default=14)
 
+ACQUIRE = env.str("AUDIOBOOKS_ACQUIRE", default="review").lower()
+FOLLOW_AUTHORS = env.int("FOLLOW_AUTHORS", default=3)
+RELEASE_LANGUAGES = env.list("RELEASE_LANGUAGES", cast=str.strip, default=["en"])
+RELEASE_FORMATS = [name.lower() for name in env.list("RELEASE_FORMATS", cast=str.strip, default=["m4b", "mp3"])]
+RELEASE_UNABRIDGED = env.bool("RELEASE_UNABRIDGED", default=True)
+RELEASE_BITRATE = env.int("RELEASE_BITRATE", default=64)
+RELEASE_MB_PER_HOUR = tuple(env.list("RELEASE_MB_PER_HOUR", cast=float, default=[7.0, 250.0]))
+RELEASE_SEEDERS = env.int("RELEASE_SEEDERS", default=1)
+RELEASE_COST = env.str("RELEASE_COST", default="free").lower()
+# Negative: a tenth of the limit, and 5 at least.
+BUDGET_SLOTS_KEPT = env.int("BUDGET_SLOTS_KEPT", default=-1)
+BUDGET_RATIO = env.float("BUDGET_RATIO", default=2.0)
+BUDGET_FREE_GB = env.float("BUDGET_FREE_GB", default=20.0)
+BUDGET_RUN = env.int("BUDGET_RUN", default=5)
+BUDGET_RUN_GB = env.float("BUDGET_RUN_GB", default=10.0)
+BUDGET_WEEK = env.int("BUDGET_WEEK", default=20)
+BUDGET_WEEK_GB = env.float("BUDGET_WEEK_GB", default=40.0)
+AUDIOBOOKS_DOWNLOADS = (BASE_DIR / Path(env.str("AUDIOBOOKS_DOWNLOADS", default="./downloads")).expanduser()).resolve()
+QBITTORRENT_URL = env.str("QBITTORRENT_URL", default="")
+QBITTORRENT_USER = env.str("QBITTORRENT_USER", default="")
+QBITTORRENT_PASSWORD = env.str("QBITTORRENT_PASSWORD", default="")
+TRANSMISSION_URL = env.str("TRANSMISSION_URL", default="")
+TRANSMISSION_USER = env.str("TRANSMISSION_USER", default="")
+TRANSMISSION_PASSWORD = env.str("TRANSMISSION_PASSWORD", default="")
+TORRENT_CATEGORY = env.str("TORRENT_CATEGORY", default="audiobooks")
+# The client's path -> ours.
+DOWNLOAD_PATHS = {
+    theirs.strip(): ours.strip()
+    for theirs, _, ours in (each.partition("=>") for each in env.list("DOWNLOAD_PATHS", default=[]))
+}
+SHELF_PATH = env.str("SHELF_PATH", default="{author}/{series}/{position} - {title} {{{narrator}}}")
+
+DIGEST_TO = env.list("DIGEST_TO", cast=str.strip, default=[])
+# Not a setting of Django: those are shown on its error page, and this one holds a password.
+_email_url = env.str("EMAIL_URL", default="")
+if _email_url:
+    vars().update(env.email_url_config(_email_url))
+# Seconds.
+EMAIL_TIMEOUT = 30
+DEFAULT_FROM_EMAIL = env.str("EMAIL_FROM", default="audiobooks@localhost")
+
 SCHEDULING = {
     "WORKERS": env.int("SCHEDULER_WORKERS", default=4),
     "SHUTDOWN_GRACE": env.float("SCHEDULER_SHUTDOWN_GRACE", default=30.0),
@@ -214,6 +255,8 @@ SCHEDULING = {
                     for session in (MAM_SESSION, MAM_BROWSER_SESSION)
                     for part in (session, *re.split(r"[\s;,\"'`]+", session))
                 ),
+                *(QBITTORRENT_PASSWORD, TRANSMISSION_PASSWORD),
+                *(urlsplit(_email_url).password, vars().get("EMAIL_HOST_PASSWORD")),
                 *(each["key"] for each in TORZNAB_INDEXERS),
                 *(value for each in TORZNAB_INDEXERS for _, value in parse_qsl(each["url"].partition("?")[2])),
             ),
@@ -252,6 +295,7 @@ UNFOLD = {
     "SITE_HEADER": "Audiobook Automation",
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("audiobooks/icon.svg")}],
     "SHOW_HISTORY": True,
+    "ENVIRONMENT": "audiobooks.admin.acquisitions.stopped_in_words",
     "SCRIPTS": [lambda request: static("scheduling/zone.js")],
     "SIDEBAR": {"navigation": "audiobooks.navigation.navigation"},
 }

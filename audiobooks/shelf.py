@@ -18,7 +18,7 @@ from scheduling.context import TaskRun
 
 from .facts import BookFacts
 from .http import Doorway, Pace
-from .library.audiobookshelf import Audiobookshelf, LibraryItem, moved
+from .library.audiobookshelf import Audiobookshelf, Inventory, LibraryItem, moved
 from .models import Book, Holding
 from .owning import SERVER, Held, mark_missing, record_each
 
@@ -59,13 +59,43 @@ def scan_server(run: TaskRun, server: Audiobookshelf) -> tuple[LibraryItem, ...]
     if run.saw_stop:
         return ()
     named = {(library_of(item.library_id), item.id) for item in inventory.items}
-    counts["missing"] = mark_missing(libraries, named, now=now)
+    counts["missing"] = mark_missing(libraries - _without_books(run, inventory, named), named, now=now)
     if counts["missing"]:
         run.warning("%s books are not in Audiobookshelf any more; they are kept and marked missing.", counts["missing"])
     run.result = {**(run.result or {}), "audiobookshelf": {"version": inventory.version, **counts}}
     told = ", ".join(f"{name}: {count}" for name, count in counts.items())
     run.log("Audiobookshelf %s: %s", inventory.version, told)
     return inventory.items
+
+
+def _without_books(run: TaskRun, inventory: Inventory, named: set[tuple[str, str]]) -> set[str]:
+    """Libraries that are empty, of which nothing is concluded: a server may have been set up anew, or its books be no
+    longer shown to the key's user."""
+    with_books = {library for library, _ in named}
+    names = {library_of(library.id): library.name for library in inventory.libraries}
+    empty = names.keys() - with_books
+    for library in sorted(empty):
+        if there := Holding.objects.filter(library=library, missing_since=None).count():
+            run.warning(
+                "The library %s of Audiobookshelf shows no book at all, although %s were there. May the key's user see them? "
+                "They are kept as they were.",
+                *(names[library], there),
+            )
+    return empty
+
+
+def tell_to_scan() -> int:
+    """Tell the server of the settings that there are new files, in each of its libraries; returns how many those are.
+
+    Raises:
+        LibraryError: it was not told of all.
+    """
+    if (server := audiobookshelf()) is None:
+        return 0
+    libraries = server.libraries()
+    for library in libraries:
+        server.scan(library.id)
+    return len(libraries)
 
 
 def _until_stopped(run: TaskRun, items: Iterable[LibraryItem]) -> Iterator[Held]:

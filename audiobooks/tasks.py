@@ -1,6 +1,7 @@
 """The task functions of the library: a few lines each, each calling a verb."""
 
 from datetime import timedelta
+from typing import Literal
 
 from django.conf import settings
 from django.utils import timezone
@@ -9,10 +10,30 @@ from scheduling.context import TaskRun
 from scheduling.exceptions import TaskFailed
 from scheduling.registry import task
 
-from . import charts, covers, crawl, guides, imports, proposing, refresh, scan, shelf, write_back
+from . import (
+    acquire,
+    charts,
+    collect,
+    covers,
+    crawl,
+    digest,
+    gaps,
+    guides,
+    imports,
+    listing,
+    proposing,
+    refresh,
+    scan,
+    shelf,
+    write_back,
+)
 from .exceptions import LibraryError
 from .models import LibraryFile, MetadataRun
 from .models.network import forget_unused
+
+MOST_SEARCHED = 50
+"""Works that a run searches the sources for, where it is not told another number."""
+Scope = Literal["gaps", "future", "all"]
 
 
 @task(
@@ -165,9 +186,23 @@ def metadata_new_books_task(run: TaskRun, book: int | None = None) -> None:
     cron="0 3 2 * *",
     timeout=timedelta(hours=4),
 )
-def series_completion_task(run: TaskRun) -> None:
-    """Find and get the missing books of series."""
-    raise TaskFailed("No source is configured: this release cannot complete series yet. Nothing was done.")
+def series_completion_task(
+    run: TaskRun,
+    series: int | None = None,
+    scope: Scope | None = None,
+    most: int = MOST_SEARCHED,
+    plan_only: bool = False,
+) -> None:
+    """Find the missing books of series that one owns something of, and get them within the budget.
+
+    Args:
+        series: the key of a series, to look at it alone.
+        scope: which works are wanted, in place of what each series is followed by.
+        most: how many works are searched for at most; the others come first in the next run.
+        plan_only: propose, and approve nothing by rule.
+    """
+    listing.list_series(run, only=series)
+    acquire.complete(run, gaps.missing(cause=gaps.SERIES, only=series, scope=scope)[:most], plan_only=plan_only)
 
 
 @task(
@@ -178,6 +213,64 @@ def series_completion_task(run: TaskRun) -> None:
     cron="0 3 3 * *",
     timeout=timedelta(hours=4),
 )
-def author_completion_task(run: TaskRun) -> None:
-    """Find and get the missing audiobooks of authors."""
-    raise TaskFailed("No source is configured: this release cannot complete authors yet. Nothing was done.")
+def author_completion_task(
+    run: TaskRun,
+    author: int | None = None,
+    scope: Scope | None = None,
+    most: int = MOST_SEARCHED,
+    plan_only: bool = False,
+) -> None:
+    """Find the missing audiobooks of authors that are followed, and get them within the budget.
+
+    Args:
+        author: the key of an author, to look at them alone.
+        scope: which works are wanted, in place of what each author is followed by.
+        most: how many works are searched for at most; the others come first in the next run.
+        plan_only: propose, and approve nothing by rule.
+    """
+    listing.list_authors(run, only=author)
+    acquire.complete(run, gaps.missing(cause=gaps.AUTHOR, only=author, scope=scope)[:most], plan_only=plan_only)
+
+
+@task(
+    "audiobooks.wanted_books",
+    id="wanted_books",
+    name="Daily Search for Wanted Books",
+    label="WANTED",
+    cron="30 5 * * *",
+    timeout=timedelta(hours=2),
+)
+def wanted_books_task(run: TaskRun, most: int = MOST_SEARCHED, plan_only: bool = False) -> None:
+    """Search for the books that people want, and approve what waits for the budget.
+
+    Args:
+        most: how many works are searched for at most; the others come first in the next run.
+        plan_only: propose, and approve nothing by rule.
+    """
+    acquire.complete(run, gaps.wishes()[:most], plan_only=plan_only)
+
+
+@task(
+    "audiobooks.download_monitor",
+    id="download_monitor",
+    name="Download Monitor",
+    label="DOWNLOADS",
+    cron="*/5 * * * *",
+    timeout=timedelta(hours=1),
+)
+def download_monitor(run: TaskRun) -> None:
+    """Hand over what is approved, look at downloads, check what is there, and bring it into the library."""
+    collect.monitor(run)
+
+
+@task(
+    "audiobooks.weekly_digest",
+    id="weekly_digest",
+    name="Weekly Digest",
+    label="DIGEST",
+    cron="0 7 * * 1",
+    timeout=timedelta(minutes=10),
+)
+def weekly_digest(run: TaskRun) -> None:
+    """Tell what was found and got in the last 7 days, by letter where DIGEST_TO is set."""
+    digest.tell(run, timezone.now())

@@ -8,6 +8,7 @@ import ssl
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
+from functools import cache
 from typing import Any
 
 import certifi
@@ -46,36 +47,44 @@ def resolve(host: str, port: int) -> list[str]:
     return list(dict.fromkeys(str(each[4][0]) for each in found))
 
 
+@cache
+def _trusted() -> ssl.SSLContext:
+    """With the authorities that certifi names. To read them costs 20 ms, so they are read once."""
+    return ssl.create_default_context(cafile=certifi.where())
+
+
 class Transport(httpx.BaseTransport):
     """A connection per request, to the very address that was looked at, and with an end that holds for all of it.
 
     Of httpx's own transport neither can be had: it resolves names out of sight, and each of its steps has its own time.
     A proxy of the environment is not used: it would resolve names itself.
 
-    Of a request's extensions it reads `timeout` (as httpx has it), `deadline` (of time.monotonic) and `public_only`.
+    Of a request's extensions it reads `timeout` (as httpx has it), `deadline` (of time.monotonic) and `public_only`. The
+    answer's extension `until` sets another deadline for what is still to come.
     """
 
     def __init__(self, resolver: Callable[[str, int], list[str]] = resolve) -> None:
         self._resolver = resolver
-        self._context = ssl.create_default_context(cafile=certifi.where())
+        self._context = _trusted()
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         assert isinstance(request.stream, httpx.SyncByteStream)
+        if request.url.scheme not in ("http", "https"):
+            raise httpx.UnsupportedProtocol("Only http and https are spoken.", request=request)
         backend = _Backend(self._resolver, request.extensions["deadline"], request.extensions["public_only"])
-        pool = httpcore.ConnectionPool(
-            ssl_context=self._context, max_keepalive_connections=0, network_backend=backend, http1=True, http2=False
+        url = httpcore.URL(
+            scheme=request.url.raw_scheme,
+            host=request.url.raw_host,
+            port=request.url.port,
+            target=request.url.raw_path,
         )
+        connection = httpcore.HTTPConnection(url.origin, ssl_context=self._context, network_backend=backend)
         with ExitStack() as failed:
-            failed.callback(pool.close)
-            response = pool.handle_request(
+            failed.callback(connection.close)
+            response = connection.handle_request(
                 httpcore.Request(
                     method=request.method.encode("ascii"),
-                    url=httpcore.URL(
-                        scheme=request.url.raw_scheme,
-                        host=request.url.raw_host,
-                        port=request.url.port,
-                        target=request.url.raw_path,
-                    ),
+                    url=url,
                     headers=request.headers.raw,
                     content=request.stream,
                     extensions={"timeout": request.extensions["timeout"]},
@@ -83,26 +92,33 @@ class Transport(httpx.BaseTransport):
             )
             failed.pop_all()  # The stream closes it.
         return httpx.Response(
-            status_code=response.status, headers=response.headers, stream=_Stream(response, pool), request=request
+            status_code=response.status,
+            headers=response.headers,
+            stream=_Stream(response, connection),
+            request=request,
+            extensions={"until": backend.until},
         )
 
 
 class _Stream(httpx.SyncByteStream):
-    def __init__(self, response: httpcore.Response, pool: httpcore.ConnectionPool) -> None:
-        self._response, self._pool = response, pool
+    def __init__(self, response: httpcore.Response, connection: httpcore.HTTPConnection) -> None:
+        self._response, self._connection = response, connection
 
     def __iter__(self) -> Iterator[bytes]:
         return self._response.iter_stream()
 
     def close(self) -> None:
         self._response.close()
-        self._pool.close()
+        self._connection.close()
 
 
 class _Backend(httpcore.NetworkBackend):
     def __init__(self, resolver: Callable[[str, int], list[str]], deadline: float, public_only: bool) -> None:
-        self._resolver, self._deadline, self._public_only = resolver, deadline, public_only
+        self._resolver, self.deadline, self._public_only = resolver, deadline, public_only
         self._plain = httpcore.SyncBackend()
+
+    def until(self, deadline: float) -> None:
+        self.deadline = deadline
 
     def connect_tcp(
         self,
@@ -121,25 +137,25 @@ class _Backend(httpcore.NetworkBackend):
         failure: Exception = httpcore.ConnectError("its name has no address")
         for address in addresses:
             try:
-                within = _time_left(self._deadline, timeout, httpcore.ConnectTimeout)
+                within = _time_left(self.deadline, timeout, httpcore.ConnectTimeout)
                 stream = self._plain.connect_tcp(address, port, within, local_address, socket_options)
-                return _Timed(stream, self._deadline)
+                return _Timed(stream, self)
             except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
                 failure = error
         raise failure
 
 
 class _Timed(httpcore.NetworkStream):
-    """A connection none of whose steps outlasts the deadline of the whole."""
+    """A connection none of whose steps outlasts the deadline of the whole, as its backend has it at the time."""
 
-    def __init__(self, stream: httpcore.NetworkStream, deadline: float) -> None:
-        self._stream, self._deadline = stream, deadline
+    def __init__(self, stream: httpcore.NetworkStream, backend: _Backend) -> None:
+        self._stream, self._backend = stream, backend
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self._stream.read(max_bytes, _time_left(self._deadline, timeout, httpcore.ReadTimeout))
+        return self._stream.read(max_bytes, _time_left(self._backend.deadline, timeout, httpcore.ReadTimeout))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._stream.write(buffer, _time_left(self._deadline, timeout, httpcore.WriteTimeout))
+        self._stream.write(buffer, _time_left(self._backend.deadline, timeout, httpcore.WriteTimeout))
 
     def close(self) -> None:
         self._stream.close()
@@ -147,8 +163,8 @@ class _Timed(httpcore.NetworkStream):
     def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore.NetworkStream:
-        within = _time_left(self._deadline, timeout, httpcore.ConnectTimeout)
-        return _Timed(self._stream.start_tls(ssl_context, server_hostname, within), self._deadline)
+        within = _time_left(self._backend.deadline, timeout, httpcore.ConnectTimeout)
+        return _Timed(self._stream.start_tls(ssl_context, server_hostname, within), self._backend)
 
     def get_extra_info(self, info: str) -> Any:
         return self._stream.get_extra_info(info)

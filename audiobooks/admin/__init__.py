@@ -1,8 +1,10 @@
 """The admin of the library and of the people who sign in."""
 
 from . import (  # noqa: F401  (registers the pages)
+    acquisitions,
     books,
     charts,
+    gaps,
     guides,
     matches,
     names,
@@ -13,4 +15,5 @@ from . import (  # noqa: F401  (registers the pages)
     releases,
     runs,
     sources,
+    works,
 )

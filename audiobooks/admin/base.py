@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
+from django.db.models import Q, QuerySet
 from django.http import Http404, HttpRequest
+from django.template.loader import render_to_string
+from django.urls import URLPattern, path
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from unfold.paginator import InfinitePage, InfinitePaginator
 from unfold.views import ChangeList
 
+from audiobooks.display import cover_of, day_of
+from audiobooks.models import Book
 from scheduling.admin.posting import ReadOnly, SchedulingAdmin
+from scheduling.display import step_url
+
+WORDS_SEARCHED = 6
+"""Of what is written into the search of a list."""
 
 
 class PagesByKey(InfinitePaginator):  # type: ignore[misc]
@@ -70,3 +84,78 @@ class LibraryAdmin(ReadOnly, SchedulingAdmin):
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return request.user.has_perm(f"audiobooks.view_{self.opts.model_name}")
+
+
+class InboxList(LibraryList):
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        inbox: Inbox = self.model_admin
+        may_decide = inbox.has_decide_permission(request)
+        for row in self.result_list:
+            row.steps = inbox.urls_of_steps(row)[: inbox.steps_in_list] if may_decide else []
+
+
+class Inbox(LibraryAdmin):
+    """Rows that wait for a person, who decides in the list, of several at once, or on the page of one."""
+
+    permission: str
+    """To decide. Without it there are no buttons, which are the last column."""
+    steps: Sequence[str]
+    """Each has a view of that name, such as `give_up_view`."""
+    steps_in_list: int | None = None
+    list_display_links = ["work_column"]
+    ordering = ["-pk"]
+    sortable_by = ()
+
+    def steps_of(self, row: Any) -> list[tuple[str, str]]:
+        """Name and text of what may be done with it now, the likeliest first."""
+        raise NotImplementedError
+
+    def urls_of_steps(self, row: Any) -> list[tuple[str, str]]:
+        """Address and text."""
+        return [(step_url(row, step), text) for step, text in self.steps_of(row)]
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[InboxList]:
+        return InboxList
+
+    def get_list_display(self, request: HttpRequest) -> list[str]:
+        columns = list(self.list_display)
+        return columns if self.has_decide_permission(request) else columns[:-1]
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        for word in search_term.split()[:WORDS_SEARCHED]:
+            places = [(f"{name}__icontains", word) for name in self.search_fields]
+            queryset = queryset.filter(Q(*places, _connector=Q.OR))
+        return queryset, False
+
+    def get_urls(self) -> list[URLPattern]:
+        steps = [
+            path(
+                f"<path:object_id>/{step.replace('_', '-')}/",
+                self.admin_site.admin_view(getattr(self, f"{step}_view")),
+                name=f"audiobooks_{self.opts.model_name}_{step}",
+            )
+            for step in self.steps
+        ]
+        return [*steps, *super().get_urls()]
+
+    def has_decide_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm(self.permission)
+
+    @admin.display(description="decide")
+    def buttons(self, row: Any) -> SafeString:
+        # Buttons of the list's own form, which carries the CSRF token.
+        return render_to_string("audiobooks/admin/decide_buttons.html", {"of": str(row), "steps": row.steps})
+
+
+def cover_or_letter(book: Book | None, title: str, *, small: bool = True) -> SafeString:
+    """The cover of the library's book, or a drawn one: nothing is fetched from elsewhere for a look."""
+    if book is not None and book.cover:
+        return cover_of(book, small=small)
+    return render_to_string("audiobooks/admin/cover.html", {"url": "", "small": small, "letter": title.strip()[:1]})
+
+
+def day_in_list(at: datetime) -> SafeString:
+    return format_html('<span class="scheduling-nowrap">{}</span>', day_of(timezone.localdate(at)))

@@ -27,9 +27,8 @@ from audiobooks.models import (
     Work,
 )
 
-from .base import LibraryList
+from .base import WORDS_SEARCHED, LibraryList
 
-WORDS_SEARCHED = 6
 LANGUAGES_KEPT_SECONDS = 60
 
 PROPOSED = Exists(ProviderMatch.objects.filter(book=OuterRef("pk"), state=ProviderMatch.State.PROPOSED))

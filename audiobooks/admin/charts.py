@@ -17,9 +17,9 @@ from audiobooks.courses import Course, Move, courses, week_before, weeks_of
 from audiobooks.display import day_of, said_of, source_of
 from audiobooks.models import Chart, ChartEntry, Genre
 
-from .base import LibraryAdmin
+from .base import LibraryAdmin, cover_or_letter
 from .plots import plot, small
-from .proposals import PERMISSION, cover_of_proposal, labels_of_sources, standing_label
+from .proposals import PERMISSION, labels_of_sources, standing_label
 
 SHOWN_ENTRIES = 3
 """Of each chart in the overview."""
@@ -129,7 +129,7 @@ def prepared(entries: Sequence[Any], weeks: dict[int, list[date]] | None, drawn:
         entry.course = known[entry.pk]
         entry.move = _move(entry.course)
         entry.small = small(entry.course.ranks, drawn)
-        entry.cover = cover_of_proposal(entry.proposal)
+        entry.cover = cover_or_letter(entry.proposal.book, entry.proposal.title)
         entry.label = standing_label(entry.proposal) if not entry.proposal.is_waiting else ""
         entry.said = said_of(entry.facts)
     return list(entries)

@@ -28,6 +28,8 @@ from scheduling.display import NOTHING, label
 from scheduling.exceptions import NotAllowedNow
 
 from .base import LibraryAdmin, LibraryList
+from .gaps import MODELS as BOARDS
+from .gaps import board_url
 
 BOOKS_SHOWN = 100
 OTHERS_SHOWN = 20
@@ -130,6 +132,7 @@ class NamedAdmin(LibraryAdmin):
             is_series=self.kind == "series",
             is_more=len(links) > BOOKS_SHOWN,
             all_books=reverse("admin:audiobooks_book_changelist", query={f"{FIELDS[self.kind]}__id__exact": row.pk}),
+            gaps_url=board_url(self.kind, row.pk) if self.kind in BOARDS else "",
             may_change=may_change,
             asked=asked,
             others=_others(self.kind, row, asked) if may_change else [],
@@ -145,7 +148,7 @@ class NamedAdmin(LibraryAdmin):
     def merge_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         def verb(_: Any, request: HttpRequest, row: Any) -> str:
             done = merge(self.kind, row.pk, _number(request.POST.get("gone")), by=who(request))
-            return f"{done.name} is another name of it now; books that came with it: {len(done.links)}."
+            return f"{done.name} is another name of it now; books that were its own: {len(done.links)}."
 
         return self._step(request, object_id, verb)
 

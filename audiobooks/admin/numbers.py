@@ -9,10 +9,12 @@ from django.db.models import Count, Q, Value
 from django.http import HttpRequest
 from django.urls import reverse
 
-from audiobooks.models import Author, Book, LibraryFile, Proposal, Series
+from audiobooks.models import Acquisition, Author, Book, FetchingStop, LibraryFile, Proposal, Series
+from audiobooks.models.acquisitions import NEEDS_YOU
 from audiobooks.models.proposals import WAITING
 from scheduling.admin.dashboard import Facts, register_panel
 
+from .acquisitions import remember_stop
 from .book_list import PROPOSED
 
 COUNTS_KEPT_SECONDS = 60
@@ -37,6 +39,9 @@ _COUNTED: list[tuple[str, Any, Q, dict[str, str]]] = [
     ("missing books", Book, Q(missing_since__isnull=False), {"missing_since__isempty": "0"}),
     ("books to review", Book, Q(PROPOSED), {"review": "waiting"}),
     ("proposals to decide", Proposal, WAITING, {}),
+    ("acquisitions to approve", Acquisition, Q(state=Acquisition.State.PROPOSED), {"view": "proposed"}),
+    ("downloads under way", Acquisition, Q(state__in=Acquisition.RESERVING), {"view": "way"}),
+    ("need you", Acquisition, NEEDS_YOU, {"view": "needs"}),
     ("files with errors", LibraryFile, ~Q(error=""), {"error__isempty": "0"}),
     ("authors", Author, Q(), {}),
     ("series", Series, Q(), {}),
@@ -45,12 +50,16 @@ _COUNTED: list[tuple[str, Any, Q, dict[str, str]]] = [
 
 
 def _count() -> dict[str, int]:
+    # The head of the page tells of it.
+    stops = ("stops", FetchingStop, Q(ended_at=None))
     first, *others = [
         # Grouped by a word of its own, an empty table gives no row, and several counts are one query.
         model.objects.filter(wanted).order_by().annotate(label=Value(label)).values_list("label").annotate(Count("pk"))
-        for label, model, wanted, _ in _COUNTED
+        for label, model, wanted in (*(each[:3] for each in _COUNTED), stops)
     ]
-    return {label: 0 for label, *_ in _COUNTED} | dict(first.union(*others, all=True))
+    numbers = {label: 0 for label, *_ in _COUNTED} | dict(first.union(*others, all=True))
+    remember_stop(numbers.pop("stops", 0) > 0)
+    return numbers
 
 
 def _list_url(model: Any, query: dict[str, str]) -> str:

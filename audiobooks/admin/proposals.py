@@ -7,29 +7,25 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from django.contrib import admin
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
-from django.urls import URLPattern, path
-from django.utils import timezone
-from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from audiobooks.courses import weeks_of
-from audiobooks.display import cover_of, day_of, said_of, source_of
+from audiobooks.display import said_of, source_of
 from audiobooks.models import Proposal
 from audiobooks.proposing import decline, take_back, want
 from audiobooks.sources import registry
 from scheduling.admin.posting import perform_each, post_action, who
-from scheduling.display import label, step_url, two_lines
+from scheduling.display import label, two_lines
 
-from .base import LibraryAdmin, LibraryList
+from .base import Inbox, cover_or_letter, day_in_list
 from .plots import plot
 
 PERMISSION = "audiobooks.decide_proposal"
 ENTRIES_SHOWN = 500
 EDITIONS_SHOWN = 20
-WORDS_SEARCHED = 6
 STANDINGS = {"owned": "success", "wanted": "info", "declined": "", "proposed": "warning"}
 
 
@@ -40,14 +36,6 @@ def labels_of_sources() -> dict[str, str]:
 
 def standing_label(proposal: Proposal) -> SafeString:
     return label(proposal.standing, STANDINGS.get(proposal.standing, ""))
-
-
-def cover_of_proposal(proposal: Proposal, *, small: bool = True) -> SafeString:
-    """That of the library's book, or a drawn one: nothing is fetched from elsewhere for a look."""
-    if proposal.book is not None and proposal.book.cover:
-        return cover_of(proposal.book, small=small)
-    context = {"url": "", "small": small, "letter": proposal.title.strip()[:1]}
-    return render_to_string("audiobooks/admin/cover.html", context)
 
 
 class StandingFilter(admin.SimpleListFilter):
@@ -68,33 +56,15 @@ class StandingFilter(admin.SimpleListFilter):
         return queryset.of_standing(self.value() or "proposed")
 
 
-class ProposalList(LibraryList):
-    def get_results(self, request: HttpRequest) -> None:
-        super().get_results(request)
-        may_decide = request.user.has_perm(PERMISSION)
-        for row in self.result_list:
-            row.steps = steps_of(row) if may_decide else []
-
-
-def steps_of(proposal: Proposal) -> list[tuple[str, str]]:
-    """Address and text of what a person may do with it now."""
-    if proposal.state != Proposal.State.PROPOSED:
-        return [(step_url(proposal, "take_back"), "Take back")]
-    if not proposal.is_waiting:
-        return []
-    return [(step_url(proposal, "want"), "Want"), (step_url(proposal, "decline"), "Decline")]
-
-
 @admin.register(Proposal)
-class ProposalAdmin(LibraryAdmin):
-    list_display = ["cover_column", "title_column", "why_column", "standing_column", "made", "buttons"]
-    list_display_links = ["title_column"]
+class ProposalAdmin(Inbox):
+    permission = PERMISSION
+    steps = ("want", "decline", "take_back")
+    list_display = ["cover_column", "work_column", "why_column", "standing_column", "made", "buttons"]
     list_select_related = ["book"]
     list_filter = [StandingFilter]
-    search_fields = ["title"]
+    search_fields = ["title", "authors"]
     search_help_text = "title or author"
-    ordering = ["-pk"]
-    sortable_by = ()
     actions = ["want_selected", "decline_selected"]
     change_form_template = "audiobooks/admin/proposal.html"
     fields = ["state"]
@@ -102,49 +72,26 @@ class ProposalAdmin(LibraryAdmin):
     class Media:
         css = {"all": ["audiobooks/charts.css"]}
 
-    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ProposalList]:
-        return ProposalList
+    def steps_of(self, row: Proposal) -> list[tuple[str, str]]:
+        if row.state != Proposal.State.PROPOSED:
+            return [("take_back", "Take back")]
+        return [("want", "Want"), ("decline", "Decline")] if row.is_waiting else []
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         return super().changelist_view(request, {"title": "Proposals", **(extra_context or {})})  # type: ignore[no-any-return]
-
-    def get_list_display(self, request: HttpRequest) -> list[str]:
-        return self.list_display if self.has_decide_permission(request) else self.list_display[:-1]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Proposal]:
         found: QuerySet[Proposal] = super().get_queryset(request).select_related("book", "decided_by")
         return found
 
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[Proposal], search_term: str
-    ) -> tuple[QuerySet[Proposal], bool]:
-        for word in search_term.split()[:WORDS_SEARCHED]:
-            queryset = queryset.filter(Q(title__icontains=word) | Q(authors__icontains=word))
-        return queryset, False
-
-    def get_urls(self) -> list[URLPattern]:
-        wrap = self.admin_site.admin_view
-        steps = [
-            path(
-                f"<path:object_id>/{step.replace('_', '-')}/",
-                wrap(getattr(self, f"{step}_view")),
-                name=f"audiobooks_proposal_{step}",
-            )
-            for step in ("want", "decline", "take_back")
-        ]
-        return [*steps, *super().get_urls()]
-
-    def has_decide_permission(self, request: HttpRequest) -> bool:
-        return request.user.has_perm(PERMISSION)
-
     # --- the list ----------------------------------------------------------------------------------------------------
 
     @admin.display(description="cover")
     def cover_column(self, proposal: Proposal) -> SafeString:
-        return cover_of_proposal(proposal)
+        return cover_or_letter(proposal.book, proposal.title)
 
     @admin.display(description="work")
-    def title_column(self, proposal: Proposal) -> SafeString:
+    def work_column(self, proposal: Proposal) -> SafeString:
         return two_lines(proposal.title, proposal.authors)
 
     @admin.display(description="why")
@@ -157,13 +104,7 @@ class ProposalAdmin(LibraryAdmin):
 
     @admin.display(description="since")
     def made(self, proposal: Proposal) -> SafeString:
-        day = day_of(timezone.localdate(proposal.made_at))
-        return format_html('<span class="scheduling-nowrap">{}</span>', day)
-
-    @admin.display(description="decide")
-    def buttons(self, proposal: Any) -> SafeString:
-        # Buttons of the list's own form, which carries the CSRF token.
-        return render_to_string("audiobooks/admin/decide_buttons.html", {"proposal": proposal, "steps": proposal.steps})
+        return day_in_list(proposal.made_at)
 
     @admin.action(description="Want the selected", permissions=["decide"])
     def want_selected(self, request: HttpRequest, queryset: Any) -> None:
@@ -196,9 +137,10 @@ class ProposalAdmin(LibraryAdmin):
         context.update(
             title=proposal.title,
             proposal=proposal,
-            cover=cover_of_proposal(proposal, small=False),
+            cover=cover_or_letter(proposal.book, proposal.title, small=False),
             label=standing_label(proposal),
-            steps=steps_of(proposal) if self.has_decide_permission(request) else [],
+            of=proposal.title,
+            steps=self.urls_of_steps(proposal) if self.has_decide_permission(request) else [],
             plot=plot(dict(sorted(ranks.items())), [week for week in charted if first and week >= first], named=False),
             entries=entries[:EDITIONS_SHOWN],
             best=best,

@@ -22,9 +22,8 @@ from audiobooks.fields import FIELDS, offers_of
 from audiobooks.models import Book, Release
 from scheduling.display import NOTHING, change_url, label
 
-from .base import LibraryAdmin
+from .base import WORDS_SEARCHED, LibraryAdmin
 
-WORDS_SEARCHED = 6
 VALUES_KEPT_SECONDS = 60
 MOST_VALUES = 200
 SHOWN_BOOKS = 10

@@ -18,7 +18,7 @@ _PART = re.compile(rf"(?:\s*[(\[]{_PARTS}[)\]]|\s*[,:;–-]\s*{_PARTS}|(?:^|\s+)
 def key_of(name: str) -> str:
     """What spellings of one name have in common: letters and digits, without case, accents and punctuation."""
     plain = unicodedata.normalize("NFKD", name).casefold()
-    return "".join(letter for letter in plain if letter.isalnum())[:255]
+    return "".join(filter(str.isalnum, plain))[:255]
 
 
 def without_part(album: str) -> str:

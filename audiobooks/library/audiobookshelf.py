@@ -91,10 +91,6 @@ class LibraryItem:
         """Whether a recording of it is there to be heard."""
         return self.audio_files > 0 and not self.is_missing and not self.is_invalid
 
-    @property
-    def is_ebook_only(self) -> bool:
-        return not self.audio_files and bool(self.ebook_format)
-
 
 @dataclass(frozen=True, kw_only=True)
 class Inventory:
@@ -173,6 +169,24 @@ class Audiobookshelf:
         libraries = self.libraries()
         items = tuple(item for library in libraries for item in self._items(library))
         return Inventory(version=version, libraries=libraries, items=items)
+
+    def scan(self, library_id: str) -> None:
+        """Tell the server to look for new files in a library, which it does after this returns.
+
+        Only an administrator's key may (LibraryController.js, 2.36: 403 for any other user).
+        """
+        url = f"{self._base}/api/libraries/{quote(library_id, safe='')}/scan"
+        try:
+            self._http.post_json(url, data={}, secret_headers=self._key)
+        except BadAnswer as error:
+            # Its own answer is this word, which is no JSON; a page to sign in at is none either.
+            if error.text.strip() != "OK":
+                raise self._explained(error, "a scan") from error
+        except ServiceError as error:
+            status = error.status if isinstance(error, HttpError) else None
+            if status not in _OF_SCANS:
+                raise self._explained(error, "a scan") from error
+            raise LibraryError(_OF_SCANS[status], permanent=True) from error
 
     def write(self, item_id: str, changes: Changes) -> bool:
         """Write what is new in `changes` into one item; False if it is all there already.
@@ -343,6 +357,13 @@ _ADVICE = {
     404: "Audiobookshelf has no such thing ({what}): the book is gone there, or the server is too old. Update it.",
     429: "Audiobookshelf wants to be asked less often. " + _LATER,
 } | dict.fromkeys((301, 302, 303, 307, 308), _ELSEWHERE)
+_OF_SCANS = {
+    403: (
+        "Audiobookshelf lets only administrators start a scan: make the API key for such a user, or let the server watch "
+        "its folders (Settings, Libraries)."
+    ),
+    404: "Audiobookshelf has no such library any more. Read the library again first.",
+}
 _FOR_A_PERSON = {401, 403, 404, 301, 302, 303, 307, 308}
 
 

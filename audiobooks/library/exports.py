@@ -101,11 +101,15 @@ class ExportRow:
 
 @dataclass(frozen=True, kw_only=True)
 class Export:
-    """`kind` is `goodreads`, `libation`, `openaudible` or `list`. Every row of the file is in `rows` or `problems`."""
+    """`kind` is `goodreads`, `libation`, `openaudible` or `list`. Every row of the file is in `rows` or `problems`.
+
+    unused: headings of a list that are none of COLUMNS.
+    """
 
     kind: str
     rows: tuple[ExportRow, ...]
     problems: tuple[Problem, ...]
+    unused: tuple[str, ...] = ()
 
 
 def read_export(data: bytes, name: str) -> Export:
@@ -131,6 +135,7 @@ class _Table:
     """`records` are (line, cells by key of the heading); `comma` is whether cells are separated by commas."""
 
     kind: str
+    headings: list[str]
     records: list[tuple[int, dict[str, Any]]]
     problems: list[Problem]
     comma: bool
@@ -177,7 +182,8 @@ def _csv_table(text: str, name: str) -> _Table:
     delimiter = max(firsts, key=lambda each: (len(set(map(key_of, firsts[each])) & _KNOWN), len(firsts[each])))
     headings = firsts[delimiter]
     keys = [key_of(heading) for heading in headings]
-    kind = _kind(keys, [heading for heading in headings if heading.strip()], name)
+    named = [heading for heading in headings if heading.strip()]
+    kind = _kind(keys, named, name)
     rows: list[tuple[int, dict[str, Any]]] = []
     problems = []
     for line, cells in _records(text, delimiter, name, first_line):
@@ -194,7 +200,7 @@ def _csv_table(text: str, name: str) -> _Table:
         rows.append((line, row))
         if len(rows) > MOST_ROWS:
             raise _too_many(name)
-    return _Table(kind, rows, problems, delimiter == ",")
+    return _Table(kind, named, rows, problems, delimiter == ",")
 
 
 def _headings(text: str, delimiter: str, name: str) -> list[str]:
@@ -246,7 +252,7 @@ def _json_table(text: str, name: str) -> _Table:
         for heading, value in entry.items():
             row[key_of(heading)] = row.get(key_of(heading)) or value
         rows.append((number, row))
-    return _Table(_kind([key_of(each) for each in headings], headings, name), rows, problems, False)
+    return _Table(_kind([key_of(each) for each in headings], headings, name), headings, rows, problems, False)
 
 
 def _too_many(name: str) -> UnreadableExport:
@@ -306,8 +312,11 @@ class _Row:
         value = self.raw(*headings)
         if value == "":
             return ()
-        names = map(_as_text, value) if isinstance(value, list) else split(_as_text(value))
-        return tuple(dict.fromkeys(name for each in names if (name := _one_line(each))))[:MOST_NAMES]
+        value = [value] if isinstance(value, dict) else value
+        names = value if isinstance(value, list) else split(_as_text(value))
+        # Catalogues write an object for each, with its identifier beside the name.
+        plain = (_as_text(each.get("name") if isinstance(each, dict) else each) for each in names)
+        return tuple(dict.fromkeys(name for each in plain if (name := _one_line(each))))[:MOST_NAMES]
 
     def flag(self, *headings: str) -> bool | None:
         return _FLAGS.get(self.text(*headings).casefold())
@@ -340,7 +349,14 @@ def _export(table: _Table) -> Export:
         if first is not row:
             problems.append(Problem(line=line, sentence=f"It says the same as line {first.line}, so it was left out."))
     problems.sort(key=lambda problem: problem.line)
-    return Export(kind=table.kind, rows=tuple(rows.values()), problems=tuple(problems))
+    # Other programs' exports have many that say nothing of a book.
+    unused = [" ".join(each.split())[:40] for each in table.headings if key_of(each) not in _KNOWN]
+    return Export(
+        kind=table.kind,
+        rows=tuple(rows.values()),
+        problems=tuple(problems),
+        unused=tuple(unused) if table.kind == "list" else (),
+    )
 
 
 def _without_line(row: ExportRow) -> ExportRow:
@@ -673,6 +689,7 @@ def _goodreads_title(text: str) -> tuple[str, tuple[SeriesPlace, ...]]:
 
 def _list_series(row: _Row, names: tuple[str, ...], positions: tuple[str, ...]) -> tuple[SeriesPlace, ...]:
     value = row.raw(*names)
+    value = [value] if isinstance(value, dict) else value
     if isinstance(value, list) and any(isinstance(each, dict) for each in value):
         return tuple(place for each in value[:MOST_NAMES] if isinstance(each, dict) for place in _json_series(each))
     position = row.text(*positions)
@@ -692,7 +709,7 @@ def _list_series(row: _Row, names: tuple[str, ...], positions: tuple[str, ...]) 
 
 def _json_series(entry: Mapping[str, Any]) -> tuple[SeriesPlace, ...]:
     """As the browser extension Audible Library Extractor has them, and Audnexus alike."""
-    row = _Row({key_of(key): value for key, value in entry.items()}, _Days(_Table("", [], [], False)), comma=False)
+    row = _Row({key_of(key): value for key, value in entry.items()}, _Days(_Table("", [], [], [], False)), comma=False)
     numbers = row.raw("position", "sequence", "booknumbers")
     position = _one_line(_as_text(numbers if not isinstance(numbers, list) else ", ".join(map(_as_text, numbers))))
     name = row.text("name", "title")

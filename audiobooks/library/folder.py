@@ -24,6 +24,23 @@ _PATH_BYTES = 2600
 """PostgreSQL indexes no value of more than 2,704 bytes, its own few included."""
 _JUNK = frozenset({"@eadir", "#recycle", "lost+found", "$recycle.bin", "extras", "sample", "samples"})
 
+_ALL = PurePosixPath()
+
+
+def reads_as_part(name: str) -> bool:
+    """Whether a folder of that name is taken for a disc of the book around it, or for none of a book."""
+    return bool(_PART_FOLDER.match(name)) or name.lower() in _JUNK
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder of that name is none of a recording: of a system, or of a program that is at work."""
+    return name.startswith(".")
+
+
+def is_part_folder(name: str) -> bool:
+    """Whether its files are of the book around it."""
+    return bool(_PART_FOLDER.match(name))
+
 
 @dataclass(frozen=True)
 class Walk:
@@ -34,8 +51,8 @@ class Walk:
     on_link: Callable[[str], None]
 
 
-def find_books(walk: Walk) -> Iterator[FoundBook]:
-    """One book after the other in the order of their paths.
+def find_books(walk: Walk, place: PurePosixPath = _ALL) -> Iterator[FoundBook]:
+    """One book after the other in the order of their paths; below `place`, or all.
 
     The root may be a link; below it none is followed, so that nothing outside is read and no loop is walked.
 
@@ -48,7 +65,10 @@ def find_books(walk: Walk) -> Iterator[FoundBook]:
         raise LibraryUnavailable(
             f"The library folder {walk.root} cannot be read ({error.strerror}). Is the disk mounted, and AUDIOBOOKS_LIBRARY right?"
         ) from error
-    yield from _books_in(walk, PurePosixPath())
+    inner = () if place == _ALL else (place, *place.parents[:-1])
+    if place.is_absolute() or ".." in place.parts or any((walk.root / folder).is_symlink() for folder in inner):
+        raise LibraryUnavailable(f"{place} is no folder of the library, or lies behind a link.")
+    yield from _books_in(walk, place)
 
 
 def _books_in(walk: Walk, place: PurePosixPath) -> Iterator[FoundBook]:
@@ -87,7 +107,7 @@ def _entries(walk: Walk, place: PurePosixPath) -> tuple[list[FoundFile], list[st
         walk.on_error(str(place), error)
         return [], []
     for entry in found:
-        if entry.name.startswith((".", "._")) or entry.name.lower() in _JUNK:
+        if is_hidden(entry.name) or entry.name.lower() in _JUNK:
             continue
         path = str(place / entry.name)
         try:

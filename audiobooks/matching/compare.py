@@ -222,7 +222,7 @@ def _series(case: _Case) -> bool | None:
         for key in one
         for twin in other
         # "Salt" with the subtitle "The Northern Years, Book 2" is of "Salt: The Northern Years".
-        if _same_series(key, twin) or f"{title_a} {key}" == twin or f"{title_b} {twin}" == key
+        if same_series(key, twin) or f"{title_a} {key}" == twin or f"{title_b} {twin}" == key
     ]
     pairs = [(one[key], other[twin]) for key, twin in shared if one[key] and other[twin]]
     if pairs:
@@ -242,7 +242,7 @@ def _series(case: _Case) -> bool | None:
 
 
 @lru_cache(8192)
-def _same_series(a: str, b: str) -> bool:
+def same_series(a: str, b: str) -> bool:
     if a == b:
         return True
     digits_a, digits_b = ([letter for letter in key if letter.isdigit()] for key in (a, b))
@@ -254,15 +254,15 @@ def _runtime(case: _Case) -> float | None:
     if a <= 0 or b <= 0:
         return None
     apart = abs(a - b) / max(a, b)
-    words = f"runtime {_hours(a)} against {_hours(b)}"
+    words = f"runtime {hours(a)} against {hours(b)}"
     if abs(a - b) <= max(SAME_RUNTIME[0] * max(a, b), SAME_RUNTIME[1]):
-        case.add("runtime", 0.0, f"same runtime ({_hours(a)})")
+        case.add("runtime", 0.0, f"same runtime ({hours(a)})")
     else:
         case.add("runtime", min(1.0, 0.2 + apart * 4), words)
     return apart
 
 
-def _hours(seconds: int) -> str:
+def hours(seconds: int) -> str:
     minutes = round(seconds / 60)
     return f"{minutes // 60} h {minutes % 60:02} min"
 

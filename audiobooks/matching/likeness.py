@@ -13,8 +13,8 @@ from rapidfuzz import fuzz
 from audiobooks.facts import BookFacts, Contributor, SeriesPlace
 
 from .names import Person, normalise, people, person, without_article
-from .positions import CARDINALS, TENS, UNITS, Positions, parse_positions
-from .titles import MOST_VOLUMES, ParsedTitle, parse_title, series_key
+from .positions import CARDINALS, Positions, parse_positions
+from .titles import MOST_VOLUMES, ParsedTitle, parse_title, series_key, words_of
 
 Words = tuple[str, ...]
 CUT_SHORT = 40
@@ -64,13 +64,13 @@ def _read(title: str, subtitle: str, series: tuple[tuple[str, str], ...], author
         places.setdefault(series_key(parsed.title), parse_positions(parsed.maybe_position))
     return Reading(
         parsed,
-        without_article(_words(parsed.title)),
-        without_article(_words(_IN_BRACKETS.sub(" ", parsed.title).strip() or parsed.title)),
-        without_article(_words(f"{title} {subtitle}")),
-        _words(parsed.subtitle),
+        without_article(words_of(parsed.title)),
+        without_article(words_of(_IN_BRACKETS.sub(" ", parsed.title).strip() or parsed.title)),
+        without_article(words_of(f"{title} {subtitle}")),
+        words_of(parsed.subtitle),
         tuple(places.items()),
         named,
-        frozenset(words for name, _ in series for words in (_words(name), without_article(_words(name))) if words),
+        frozenset(words for name, _ in series for words in (words_of(name), without_article(words_of(name))) if words),
         frozenset(words for name in authors if (who := person(name)) for words in _names_of(name, who)),
         people(authors),
         people(narrators),
@@ -88,32 +88,6 @@ def _names_of(name: str, who: Person) -> tuple[Words, ...]:
 
 # Not those with a number, which may be the volume.
 _IN_BRACKETS = re.compile(r"\([^()\d]*\)|\[[^\[\]\d]*\]")
-_ROMAN_WORDS = {
-    "ii": "2",
-    "iii": "3",
-    "iv": "4",
-    "vi": "6",
-    "vii": "7",
-    "viii": "8",
-    "ix": "9",
-    "xi": "11",
-    "xii": "12",
-}
-
-
-@lru_cache(16384)
-def _words(text: str) -> Words:
-    """The words of a title with numbers as digits."""
-    words = normalise(text) if text.strip() else ""
-    if any(tens in words for tens in _TENS):
-        words = _COMPOUND.sub(lambda match: str(CARDINALS[match[1]] + CARDINALS[match[2]]), words)
-    return tuple(_ROMAN_WORDS.get(word) or str(CARDINALS.get(word, word)).lstrip("0") or "0" for word in words.split())
-
-
-_TENS = tuple(TENS.split("|"))
-_COMPOUND = re.compile(rf"\b({TENS}) ({UNITS})\b")
-
-
 # --- likeness -----------------------------------------------------------------------------------------------------
 
 
@@ -305,9 +279,9 @@ def turned(facts: BookFacts, other: BookFacts) -> BookFacts:
     """
     twin = read(other)
     titles = (twin.title, twin.title + twin.rest, twin.raw)
-    named = _words(" ".join((*facts.author_names, facts.title, facts.subtitle)))
+    named = words_of(" ".join((*facts.author_names, facts.title, facts.subtitle)))
     for place in (None, *facts.series):
-        words = named + _words(place.name) if place else named
+        words = named + words_of(place.name) if place else named
         for author in other.authors:
             who = person(author.name)
             for name in _names_of(author.name, who) if who else ():

@@ -24,6 +24,7 @@ def _words(text: str) -> frozenset[str]:
 _FOLDED = str.maketrans(
     {"ø": "o", "æ": "ae", "œ": "oe", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "ı": "i", "&": " and ", "꞉": " "}
 )
+_SIGNS = {number: " " for number in range(128) if not chr(number).isalnum()}
 # Within a word these stand for nothing: "Wizard's" is written "Wizards" in file names.
 _APOSTROPHES = re.compile(r"['’‘ʼ`´]")
 
@@ -43,16 +44,23 @@ def normalise(text: str) -> str:
     """
     text = clean(text)
     decomposed = unicodedata.normalize("NFKD", text).casefold().translate(_FOLDED)
+    plain = _APOSTROPHES.sub("", decomposed)
+    return " ".join(_letters(plain).split()) or text.casefold()
+
+
+def _letters(plain: str) -> str:
+    """Without marks, and with a blank for each sign."""
+    if plain.isascii():
+        return plain.translate(_SIGNS)
     letters: list[str] = []
     base = ""
-    for letter in _APOSTROPHES.sub("", decomposed):
+    for letter in plain:
         if not unicodedata.combining(letter):
             base = letter
         elif base < "\u0400" or not base.isalnum():
             continue
         letters.append(letter if letter.isalnum() or unicodedata.category(letter).startswith("M") else " ")
-    words = " ".join(unicodedata.normalize("NFC", "".join(letters)).split())
-    return words or text.casefold()
+    return unicodedata.normalize("NFC", "".join(letters))
 
 
 _ARTICLES = _words("the a an der die das le la les el los las il lo")

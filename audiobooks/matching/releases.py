@@ -72,7 +72,6 @@ _BARE_FIRST = re.compile(r"(\d{1,2})\s+")
 _OF_SERIES_FOLDER = re.compile(
     r"[\s,-]+(?:(?:books?|vols?)?\.?\s*\d+\s*-\s*\d+|series|collection|complete|unabridged|and|audio ?books?)$", re.I
 )
-_COLLECTION = re.compile(r"\b(?:series|saga|trilogy|chronicles|cycle|collection|papers|tales)\b|\[|\d\s*-\s*\d", re.I)
 # Words that no name of a person has, and most titles of the form of a name do.
 _NOT_OF_NAMES = frozenset(
     {"the", "a", "an", "of", "and", "in", "on", "to", "for", "with", "at", "is", "my", "your", "book", "series", "from"}
@@ -426,12 +425,9 @@ def _take_numbers(parts: list[str], context: _Context, found: _Found) -> list[st
 def _title_and_author(parts: list[str], context: _Context, found: _Found) -> tuple[str, str]:
     if context.series:
         kept = [part for part in parts if series_key(part) != series_key(context.series)]
-        # The first volume of a series is often named like it.
-        parts = (
-            kept
-            if any(not context.is_author(part) for part in kept)
-            else [*(p for p in kept if p != parts[-1]), parts[-1]]
-        )
+        # The first volume of a series is often named like it, or stands in its folder without a name of its own.
+        last = parts[-1] if parts else context.series
+        parts = kept if any(not context.is_author(part) for part in kept) else [*(p for p in kept if p != last), last]
     if context.author:
         author = next((part for part in parts if context.is_author(part)), "")
         rest = [part for part in parts if part != author] if author and len(parts) > 1 else parts

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 from .names import clean, normalise
-from .positions import COMPOUND, NUMBER_WORDS, ROMAN, parse_positions
+from .positions import CARDINALS, COMPOUND, NUMBER_WORDS, ROMAN, TENS, UNITS, parse_positions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,11 +116,30 @@ _SERIES_NOISE = frozenset(
 )
 
 
+_ROMAN_WORDS = {
+    "ii": "2", "iii": "3", "iv": "4", "vi": "6", "vii": "7", "viii": "8", "ix": "9", "xi": "11", "xii": "12",
+}  # fmt: skip
+_TENS = tuple(TENS.split("|"))
+_COMPOUND_WORDS = re.compile(rf"\b({TENS}) ({UNITS})\b")
+
+
+@lru_cache(16384)
+def words_of(text: str) -> tuple[str, ...]:
+    """The words of a title with numbers as digits."""
+    words = normalise(text) if text.strip() else ""
+    if any(tens in words for tens in _TENS):
+        words = _COMPOUND_WORDS.sub(lambda match: str(CARDINALS[match[1]] + CARDINALS[match[2]]), words)
+    return tuple(_ROMAN_WORDS.get(word) or str(CARDINALS.get(word, word)).lstrip("0") or "0" for word in words.split())
+
+
 @lru_cache(8192)
 def series_key(name: str) -> str:
-    """What the names of one series have in common: no article, no "Series" or "Saga", nothing in brackets."""
+    """What the names of one series have in common: no article, no "Series" or "Saga", nothing in brackets.
+
+    Numbers are digits as in the words of titles, which are compared with it.
+    """
     plain = BRACKETS.sub(" ", clean(name))
-    words = normalise(plain if plain.strip() else name).split()
+    words = words_of(plain if plain.strip() else name)
     return " ".join(word for word in words if word not in _SERIES_NOISE) or " ".join(words)
 
 

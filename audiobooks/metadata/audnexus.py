@@ -61,8 +61,20 @@ class Audnexus:
         return None
 
     def search(self, http: Doorway, wanted: BookFacts) -> tuple[BookFacts, ...]:
-        region = wanted.region if wanted.region in audible.DOMAINS else self._region
-        return self.audible.search(http, wanted, region)
+        return self.audible.search(http, wanted, self._marketplace(wanted.region))
+
+    def series_of(self, http: Doorway, own: str, region: str) -> BookFacts | None:
+        """The recording with the ASIN `own` as Audible itself has it, with all its series and their ids."""
+        return self.audible.product(http, own, self._marketplace(region))
+
+    def series_books(self, http: Doorway, series_id: str, region: str) -> tuple[BookFacts, ...]:
+        return self.audible.series_books(http, series_id, self._marketplace(region))
+
+    def author_books(self, http: Doorway, name: str, author_id: str, region: str) -> tuple[BookFacts, ...]:
+        return self.audible.author_books(http, name, author_id, self._marketplace(region))
+
+    def _marketplace(self, region: str) -> str:
+        return region if region in audible.DOMAINS else self._region
 
     def _book(self, http: Doorway, own: str, region: str) -> BookFacts | None:
         """Of Audnexus, or of Audible where Audnexus is out of order."""

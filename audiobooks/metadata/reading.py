@@ -49,7 +49,11 @@ def text(value: Any) -> str:
         return ""
     if isinstance(value, float) and not math.isfinite(value):
         return ""
-    return " ".join(_printable(html.unescape(str(value))).split())
+    said = str(value)
+    # Most are plain, and the long way is taken with every value of every answer.
+    if not (said.isascii() and said.isprintable() and "&" not in said):
+        said = _printable(html.unescape(said))
+    return " ".join(said.split())
 
 
 def texts(value: Any) -> tuple[str, ...]:
@@ -65,7 +69,9 @@ def plain(value: Any) -> str:
     """HTML, or text that may be HTML, as text with its paragraphs."""
     if not isinstance(value, str):
         return ""
-    unmarked = html.unescape(nh3.clean(_BREAKS.sub("\n", value), tags=set()))
+    # It takes no half characters.
+    whole_letters = value.encode("utf-8", "ignore").decode()
+    unmarked = html.unescape(nh3.clean(_BREAKS.sub("\n", whole_letters), tags=set()))
     lines = [" ".join(line.split()) for line in _printable(unmarked).splitlines()]
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Literal, TypeVar
 
 from django.conf import settings
 
@@ -18,8 +18,9 @@ from audiobooks.metadata.google_books import GoogleBooks
 from audiobooks.metadata.hardcover import Hardcover
 from audiobooks.metadata.librivox import LibriVox
 from audiobooks.metadata.open_library import OpenLibrary
-from audiobooks.services import Service, configured_by
+from audiobooks.services import Outcome, Service, configured_by
 
+T = TypeVar("T")
 PROVIDERS: dict[str, Callable[[], Provider]] = {
     "audnexus": lambda: Audnexus(
         url=settings.AUDNEXUS_URL, audible_url=settings.AUDIBLE_URL, region=settings.AUDIBLE_REGION
@@ -66,16 +67,21 @@ def providers() -> tuple[Provider, ...]:
 
 def ask(http: Doorway, provider: Provider, question: Question, wanted: BookFacts) -> Asked:
     """Ask one provider, unless it is to be left alone, and remember how it fared. Raises no ServiceError."""
-    values = (getattr(settings, each) for each in _SETTINGS.get(provider.name, ()))
-    service = Service(name=provider.name, label=provider.label, configured=configured_by("metadata", values))
-    outcome = service.ask(http, lambda view: _found(view, provider, question, wanted))
+    outcome = put(http, provider, lambda view: _found(view, provider, question, wanted))
     found, reason = outcome.answer or ((), "")
     return Asked(provider=provider.name, found=found, reason=reason, error=outcome.error, as_of=outcome.as_of)
 
 
-def ask_all(http: Doorway, question: Question, wanted: BookFacts) -> tuple[Asked, ...]:
-    """Ask every provider that is turned on, one after the other."""
-    return tuple(ask(http, provider, question, wanted) for provider in providers())
+def put(http: Doorway, provider: Provider, question: Callable[[Doorway], T]) -> Outcome[T]:
+    """Put any question to one provider, as `ask` does."""
+    values = (getattr(settings, each) for each in _SETTINGS.get(provider.name, ()))
+    service = Service(name=provider.name, label=provider.label, configured=configured_by("metadata", values))
+    return service.ask(http, question)
+
+
+def catalogue() -> Audnexus | None:
+    """The provider that lists what series and authors have, where it is turned on."""
+    return next((provider for provider in providers() if isinstance(provider, Audnexus)), None)
 
 
 def _found(

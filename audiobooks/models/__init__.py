@@ -1,3 +1,13 @@
+from .acquisitions import (
+    Acquisition,
+    AcquisitionEvent,
+    BlockedRelease,
+    FetchingStop,
+    Follow,
+    Listing,
+    WorkMark,
+    WorkSearch,
+)
 from .books import Authorship, Book, Holding, LibraryFile, Reading, SeriesEntry, Work, with_names
 from .charts import Chart, ChartEntry
 from .guides import Guide, GuideVersion
@@ -20,14 +30,19 @@ from .proposals import Proposal, ProposalKey
 from .sources import Crawl, Release, SourceSession
 
 __all__ = [
+    "Acquisition",
+    "AcquisitionEvent",
     "Author",
     "AuthorAlias",
     "Authorship",
+    "BlockedRelease",
     "Book",
     "BookChange",
     "Chart",
     "ChartEntry",
     "Crawl",
+    "FetchingStop",
+    "Follow",
     "Genre",
     "GenreAlias",
     "Guide",
@@ -36,6 +51,7 @@ __all__ = [
     "Host",
     "HttpCopy",
     "LibraryFile",
+    "Listing",
     "Merge",
     "MetadataRun",
     "Named",
@@ -53,5 +69,7 @@ __all__ = [
     "SourceSession",
     "Upload",
     "Work",
+    "WorkMark",
+    "WorkSearch",
     "with_names",
 ]

@@ -68,6 +68,9 @@ class Book(models.Model):
         null=True, blank=True, help_text="When a scan first found none of its files; absence never deletes."
     )
 
+    names_read: dict[str, list[Any]] | None = None
+    """Its names as `fields.read_names` found them, until they are written."""
+
     class Meta:
         ordering = ["title"]
         indexes = [

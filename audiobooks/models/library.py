@@ -99,6 +99,10 @@ class Merge(models.Model):
         help_text="[book, place there, whether it hung on both rows, place on the kept row] of each of the gone row's books.",
     )
     enabled = models.JSONField(default=list, help_text="Of genres: the switch of the gone and of the kept row.")
+    follow = models.JSONField(
+        default=dict,
+        help_text="Of series and authors: id, scope, from_number, since and by of the gone row's Follow, if it had one.",
+    )
     at = models.DateTimeField(auto_now_add=True)
     by = models.ForeignKey("auth.User", on_delete=models.SET_NULL, null=True)
     undone_at = models.DateTimeField(null=True)

@@ -30,8 +30,10 @@ _SERVICE_LADDER = (
 _NEWS = timedelta(minutes=1)
 _OFF_WHEN_PERMANENT = timedelta(hours=20)
 """Less than a day, so that what runs each night asks again in the next."""
-# No queue is longer: a slot or lease further ahead was made by a clock that has since been set back.
+# Seconds. No lease is longer, and no pace keeps a request waiting for longer: a turn or slot further ahead was made by a clock
+# that has since been set back.
 _HORIZON = 600.0
+_LONGEST_WAIT = 60.0
 _KEPT = timedelta(days=90)
 """Longer than a refresh of all books is away from the next: its copies are what stands in for a catalogue that is out of order."""
 
@@ -44,33 +46,34 @@ class HostQuerySet(models.QuerySet["Host"]):
     def reserve(self, host: str, *, every: float, at_once: int, lease: float) -> Turn | None:
         """Claim the next slot of `host` in one statement, whichever thread or process asks.
 
-        every: seconds between two slots; at_once: requests under way; lease: seconds after which a request whose
-        process died is forgotten.
+        every: seconds between two slots; at_once: requests under way; lease: seconds from its slot on after which a request
+        whose process died is forgotten.
 
         Returns None where the host is blocked or has enough under way.
         Not for use within a transaction: the row would stay locked until its end.
         """
         now = timezone.now()
         seconds = now.timestamp()
-        stored = self.model._meta.get_field("blocked_until").get_db_prep_value
-        turn = _micro(seconds + lease)
-        values = {
+        # Turns are told from each other by their slots.
+        every = max(every, 0.000_002)
+        stored = connection.ops.adapt_datetimefield_value
+        values: dict[str, Any] = {
             "host": host,
             "now": seconds,
-            "horizon": seconds + _HORIZON,
+            "latest": seconds + _LONGEST_WAIT,
             "every": every,
-            "turn": turn,
-            "first": f"[{turn}]",
+            "after_all": seconds + every * at_once,
+            "lease": lease - every,
             "since": _micro(seconds),
             "until": _micro(seconds + _HORIZON),
             "at_once": at_once,
-            "moment": stored(now, connection),
-            "longest": stored(now + LONGEST_BLOCK, connection),
+            "moment": stored(now),
+            "longest": stored(now + LONGEST_BLOCK),
         }
         with connection.cursor() as cursor:
             cursor.execute(_RESERVE[connection.vendor], values)
             row = cursor.fetchone()
-        return None if row is None else Turn(turn, max(0.0, float(row[0]) - every - seconds))
+        return None if row is None else Turn(row[1], max(0.0, float(row[0]) - every - seconds))
 
 
 @dataclass(frozen=True)
@@ -88,38 +91,64 @@ def _micro(seconds: float) -> int:
 
 
 _LISTS = {
-    "sqlite": ("json_group_array(value)", "json_each({0}turns)", "value"),
+    "sqlite": ("json_group_array(value)", "json_each({0}turns)", "value", "json_array({0})", "{0}"),
     "postgresql": (
         "coalesce(jsonb_agg(value), '[]')",
         "jsonb_array_elements({0}turns) AS turn (value)",
         "value::bigint",
+        "jsonb_build_array({0})",
+        "to_jsonb({0})",
     ),
 }
-"""Vendor -> how a list is made of values, taken apart, and what a value is as a number."""
+"""Vendor -> how a list is made of values, taken apart, and what a value is as a number; a list of one number, and a number as
+a value."""
+
+# By a clock that was set back, the request before began at any time until now, and so did those that wait.
+_SLOT = """CASE
+        WHEN old.next_slot < %(now)s THEN %(now)s
+        WHEN old.next_slot <= %(latest)s THEN old.next_slot
+        ELSE %(after_all)s
+    END"""
+
+
+def _end(next_slot: str) -> str:
+    """Of the lease of a turn, after which that is the next slot."""
+    return f"CAST(1000000 * ({next_slot} + %(lease)s) AS bigint)"
 
 
 def _reserving(vendor: str) -> str:
-    made, taken_apart, number = _LISTS[vendor]
+    made, taken_apart, number, only, value = _LISTS[vendor]
+    # The same figure to the last bit wherever it is computed: by it the turn is found again.
+    first, following = (f"CAST({each} AS double precision)" for each in ("%(now)s + %(every)s", f"%(every)s + {_SLOT}"))
     # Only these count: the others are of processes that died, or of a clock that has since been set back.
     under_way = f"FROM {taken_apart.format('old.')} WHERE {number} BETWEEN %(since)s AND %(until)s"
-    one = "%(turn)s" if vendor == "sqlite" else "to_jsonb(%(turn)s::bigint)"
     return f"""
 INSERT INTO audiobooks_host AS old (host, next_slot, turns, consecutive_failures, last_error)
-VALUES (%(host)s, %(now)s + %(every)s, %(first)s, 0, '')
+VALUES (%(host)s, {first}, {only.format(_end(first))}, 0, '')
 ON CONFLICT (host) DO UPDATE SET
-    next_slot = %(every)s + CASE WHEN old.next_slot BETWEEN %(now)s AND %(horizon)s THEN old.next_slot ELSE %(now)s END,
-    turns = (SELECT {made} FROM (SELECT value {under_way} UNION ALL SELECT {one}) AS turns)
+    next_slot = {following},
+    turns = (SELECT {made} FROM (SELECT value {under_way} UNION ALL SELECT {value.format(_end(following))}) AS turns)
 WHERE (old.blocked_until IS NULL OR old.blocked_until <= %(moment)s OR old.blocked_until > %(longest)s)
     AND (SELECT count(*) {under_way}) < %(at_once)s
-RETURNING next_slot
+RETURNING next_slot, {_end("next_slot")}
 """
 
 
 def _without_turn(vendor: str) -> str:
-    made, taken_apart, number = _LISTS[vendor]
+    made, taken_apart, number, *_ = _LISTS[vendor]
     return f"(SELECT {made} FROM {taken_apart.format('')} WHERE {number} <> %s)"
 
 
+def _renewing(vendor: str) -> str:
+    made, taken_apart, number, *_ = _LISTS[vendor]
+    later = "%s" if vendor == "sqlite" else "to_jsonb(%s::bigint)"
+    others = f"SELECT value FROM {taken_apart.format('')} WHERE {number} <> %s"
+    return f"""
+UPDATE audiobooks_host SET turns = (SELECT {made} FROM ({others} UNION ALL SELECT {later}) AS turns) WHERE host = %s
+"""
+
+
+_RENEW = {vendor: _renewing(vendor) for vendor in _LISTS}
 _RESERVE = {vendor: _reserving(vendor) for vendor in _LISTS}
 _WITHOUT_TURN = {vendor: _without_turn(vendor) for vendor in _LISTS}
 _SUCCEEDED = {
@@ -155,6 +184,14 @@ class Host(models.Model):
         cls.objects.filter(host=host).update(turns=_without(turn))
 
     @classmethod
+    def renewed(cls, host: str, turn: Turn, *, lease: float) -> Turn:
+        """The same leave for longer: it ends `lease` seconds from now."""
+        later = Turn(_micro(timezone.now().timestamp() + lease), 0.0)
+        with connection.cursor() as cursor:
+            cursor.execute(_RENEW[connection.vendor], [turn.end, later.end, host])
+        return later
+
+    @classmethod
     def succeeded(cls, host: str, turn: Turn, *, leave_alone: timedelta | None = None) -> None:
         """`leave_alone`: it answered, and said that no more requests are allowed for so long.
 
@@ -164,9 +201,9 @@ class Host(models.Model):
         if leave_alone:
             cls.objects.filter(host=host).update(blocked_until=_blocked(now, leave_alone))
         # As text, for it comes with every request, and to compile it takes longer than to execute it.
-        field: Any = cls._meta.get_field("last_success")
+        stored = connection.ops.adapt_datetimefield_value
         with connection.cursor() as cursor:
-            cursor.execute(_SUCCEEDED[connection.vendor], [turn.end, field.get_db_prep_value(now, connection), host])
+            cursor.execute(_SUCCEEDED[connection.vendor], [turn.end, stored(now), host])
 
     @classmethod
     def failed(cls, host: str, turn: Turn, error: str, *, leave_alone: timedelta | None = None) -> None:
@@ -221,20 +258,58 @@ class HttpCopyQuerySet(models.QuerySet["HttpCopy"]):
 
     def of(self, key: str, other: str) -> list[HttpCopy]:
         """The newest first."""
-        found = self.raw("SELECT * FROM audiobooks_httpcopy WHERE key IN (%s, %s)", [key, other])
+        with connection.cursor() as cursor:
+            cursor.execute(_FIND_COPIES, [key, other])
+            found = [self.model.from_db(self.db, _COPIED, row) for row in cursor.fetchall()]
+        for copy in found:
+            if timezone.is_naive(copy.checked_at):
+                # As SQLite has it.
+                copy.checked_at = copy.checked_at.replace(tzinfo=connection.timezone)
         return sorted(found, key=lambda copy: copy.checked_at, reverse=True)
 
-    def keep(self, copy: HttpCopy) -> None:
+    def keep(
+        self,
+        key: str,
+        url: str,
+        *,
+        etag: str,
+        last_modified: str,
+        now: datetime,
+        nothing: bool,
+        status: int,
+        body: bytes,
+    ) -> None:
         """In place of an older one of the same key."""
-        fields = [field for field in self.model._meta.concrete_fields if not field.primary_key]
-        names = [connection.ops.quote_name(str(field.column)) for field in fields]
-        values = [field.get_db_prep_save(getattr(copy, field.attname), connection) for field in fields]
+        moment = connection.ops.adapt_datetimefield_value(now)
+        with connection.cursor() as cursor:
+            cursor.execute(_KEEP_COPY, [key, url, etag, last_modified, moment, moment, nothing, status, body])
+
+    def confirm(self, copy: HttpCopy, now: datetime, **told: Any) -> bool:
+        """That it still holds; `told` is what the host said of it besides. False where it is not there as it was read."""
+        stored = connection.ops.adapt_datetimefield_value
+        values = {"checked_at": stored(now), **told}
+        columns = ", ".join(f"{connection.ops.quote_name(name)} = %s" for name in values)
         with connection.cursor() as cursor:
             cursor.execute(
-                f"INSERT INTO audiobooks_httpcopy ({', '.join(names)}) VALUES ({', '.join(['%s'] * len(names))}) "
-                f"ON CONFLICT (key) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in names)}",
-                values,
+                f"UPDATE audiobooks_httpcopy SET {columns} WHERE id = %s AND checked_at = %s",
+                [*values.values(), copy.pk, stored(copy.checked_at)],
             )
+            return bool(cursor.rowcount)
+
+
+_COPIED = ("id", "key", "url", "etag", "last_modified", "checked_at", "nothing", "status", "body")
+"""In the order of the model."""
+# NOTHING is a word of SQL.
+_FIND_COPIES = """
+SELECT id, key, url, etag, last_modified, checked_at, "nothing", status, body FROM audiobooks_httpcopy WHERE key IN (%s, %s)
+"""
+_KEEP_COPY = """
+INSERT INTO audiobooks_httpcopy (key, url, etag, last_modified, fetched_at, checked_at, "nothing", status, body)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)
+ON CONFLICT (key) DO UPDATE SET
+    url = excluded.url, etag = excluded.etag, last_modified = excluded.last_modified, fetched_at = excluded.fetched_at,
+    checked_at = excluded.checked_at, "nothing" = excluded."nothing", status = excluded.status, body = excluded.body
+"""
 
 
 class HttpCopy(models.Model):

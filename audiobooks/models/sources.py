@@ -96,6 +96,10 @@ class Release(models.Model):
     language = models.CharField(max_length=64, blank=True, help_text="ISO 639-1, such as en.")
     format = models.CharField(max_length=16, blank=True, help_text="The first of its formats.")
     free = models.BooleanField(null=True, help_text="Whether to fetch it costs nothing of a ratio now.")
+    counts = models.BooleanField(
+        null=True,
+        help_text="Whether the tracker behind the source counts what a member fetches, as far as that is said.",
+    )
     size = models.BigIntegerField(null=True, blank=True, help_text="Bytes.")
     files = models.BigIntegerField(null=True, blank=True)
     seeders = models.BigIntegerField(null=True, blank=True)

@@ -20,6 +20,7 @@ class Release:
     size: bytes. files: how many.
     added: when the source got it. uploaded by nobody we keep.
     free: whether fetching it costs nothing of a ratio now; None also where that depends on what is not known of the member.
+    counts: of a source without account, whether the tracker behind it counts what a member fetches, as far as that is said.
     genres: the source's own names of its categories. formats: such as m4b. bitrate: kbit/s.
     link: the page of the release for people; without secrets. fetch: what `Source` needs to fetch it; without secrets, and
         empty where that is not enough without them, so that the source is asked for it again.
@@ -38,6 +39,7 @@ class Release:
     fetched: int | None = None
     added: datetime | None = None
     free: bool | None = None
+    counts: bool | None = None
     genres: tuple[str, ...] = ()
     formats: tuple[str, ...] = ()
     bitrate: int | None = None
@@ -78,14 +80,33 @@ class Account:
     points: int | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class RemoteFile:
+    """A file that is fetched by HTTP. `name` may hold folders; `size` in bytes; checksums in lower-case hex.
+
+    url: made by the source of its own configured address, so that it may lead into our own network.
+    """
+
+    name: str
+    url: str
+    size: int | None = None
+    md5: str = ""
+    sha1: str = ""
+
+
+Content = bytes | str | tuple[RemoteFile, ...]
+"""What a release is fetched by: a torrent file, a magnet link, or files. The first two may hold a passkey: secrets."""
+
+
 class Source(Protocol):
     """ "Nothing found" is an empty page; whatever is no answer is a ServiceError.
 
-    name: as settings have it; label: for people.
+    name: as settings have it; label: for people. by_torrent: what it gives goes to a torrent client.
     """
 
     name: str
     label: str
+    by_torrent: bool
 
     def search(self, http: Doorway, wanted: BookFacts, *, limit: int = 50) -> tuple[Release, ...]:
         """Audiobooks that may be the book that title and authors describe."""
@@ -95,6 +116,19 @@ class Source(Protocol):
 
     def popular(self, http: Doorway, genre: str, *, since: date, limit: int = 10) -> tuple[Release, ...]:
         """The most fetched audiobooks of one of the source's own genres since that day, as nearly as the source can tell; () where it cannot."""
+
+    def look_again(self, http: Doorway, release: Release) -> Release | None:
+        """The same release as it is offered now, from the source itself and no copy; None where it is gone.
+
+        Of `release` its identifier, name and facts are looked at.
+        """
+
+    def content(self, http: Doorway, release: Release) -> Content:
+        """What it is fetched by. May count as fetched with the source, so it is asked for once the client is ready.
+
+        Raises:
+            Gone, Refused: it is not given, which is not tried again as it is.
+        """
 
 
 @runtime_checkable
@@ -106,7 +140,7 @@ class ListedByDay(Protocol):
 
 
 @runtime_checkable
-class HasAccount(Protocol):
+class HasAccount(Source, Protocol):
     """A source for members."""
 
     def account(self, http: Doorway) -> Account:

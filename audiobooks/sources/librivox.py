@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from audiobooks.exceptions import HttpError, ProviderError, SourceError
+from audiobooks.exceptions import Gone, HttpError, ProviderError, SourceError
 from audiobooks.facts import BookFacts, Contributor
 from audiobooks.http import Doorway, Pace
 from audiobooks.matching.names import language_code, normalise, people, same_person, without_article
 from audiobooks.matching.titles import parse_title
 from audiobooks.metadata import librivox as catalogue
 from audiobooks.metadata import reading
-from audiobooks.sources.base import Page, Release
+from audiobooks.sources.base import Page, Release, RemoteFile
 
 # Of archive.org, which publishes no limit.
-PACE = Pace(every=1.0, at_once=2)
+PACE = Pace(every=1.0, at_once=1)
 SEARCH_FRESH_FOR = timedelta(hours=6)
 # Its extended answers are costly to LibriVox.
 PAGE = 50
 MOST_PAGES = 1000
+OVERLAP = 5
+"""Rows that two pages share: what is removed meanwhile moves the others up, so that else some would be in neither."""
 MOST_FILES = 5000
 # "week" counts the last 7 days, "month" the last 30.
 _WEEK = timedelta(days=10)
@@ -34,6 +36,8 @@ FORMATS = (
 )
 """What archive.org calls the formats of audio, the best to have first."""
 
+_BYTES_A_SECOND = 16_000
+"""Of MP3 with 128 kbit/s: the feed tells no size, and this is the largest that is chosen by itself."""
 SUBJECTS: dict[str, tuple[str, ...]] = {
     "Action & Adventure Fiction": ("adventure", "action"),
     "Biography & Autobiography": ("biography", "autobiography", "memoir", "memoirs"),
@@ -89,6 +93,7 @@ class LibriVox:
 
     name = "librivox"
     label = "LibriVox"
+    by_torrent = False
 
     def __init__(self, *, url: str, archive_url: str) -> None:
         self._url, self._archive = url, archive_url.rstrip("/")
@@ -107,13 +112,13 @@ class LibriVox:
         return tuple(found.values())[:limit]
 
     def newest(self, http: Doorway, cursor: str = "") -> Page:
-        """By the number of the project, which it has long before it is finished."""
+        """By the number of the project, which it has long before it is finished. Some come twice: two pages overlap."""
         return self.newest_since(http, cursor, since=None)
 
     def newest_since(self, http: Doorway, cursor: str = "", *, since: date | None) -> Page:
         """`since`: of the day on which LibriVox took it into its catalogue."""
-        at = re.fullmatch(r"([0-9]{1,7})\.([0-9]{1,9}|-)", cursor)
-        offset, first = (int(at[1]), at[2]) if at else (0, "")
+        at = re.fullmatch(r"([0-9]{1,7})\.([0-9]{1,7})\.([0-9]{1,9}|-)", cursor)
+        offset, known, first = (int(at[1]), int(at[2]), at[3]) if at else (0, 0, "")
         params = {"limit": str(PAGE), "offset": str(offset), "sort_field": "id", "sort_order": "desc"}
         if since is not None:
             # Its days end at another hour than ours.
@@ -122,11 +127,11 @@ class LibriVox:
         rows = self._rows(http, params, fresh_for=None)
         begins = reading.text(rows[0].get("id")) if rows else ""
         begins = begins if re.fullmatch(r"[0-9]{1,9}", begins) else "-"
-        if first and begins == first != "-":
-            # The same page once more: it takes no offset.
-            return Page(releases=(), rows=len(rows))
         through = offset + len(rows)
-        following = f"{through}.{begins}" if rows and through < PAGE * MOST_PAGES else ""
+        following = ""
+        # Where it is the same page once more, it takes no offset.
+        if known < through < PAGE * MOST_PAGES and (begins != first or begins == "-"):
+            following = f"{through - min(OVERLAP, len(rows) // 2)}.{through}.{begins}"
         releases = tuple(_releases(rows))
         return Page(releases=releases, rows=len(rows), cursor=following, unread=_unread(rows))
 
@@ -151,28 +156,58 @@ class LibriVox:
         found = (release_of(each) for each in reading.mappings(response["docs"]))
         return tuple({each.id: each for each in found if each}.values())[:limit]
 
+    def look_again(self, http: Doorway, release: Release) -> Release | None:
+        """As the archive has it: its files, and that it gives them. What is told of the recording stays as it is."""
+        try:
+            files = self.files(http, release.id)
+        except Gone:
+            return None
+        sizes = [file.size for file in files if file.size is not None]
+        return replace(
+            release,
+            size=sum(sizes) if len(sizes) == len(files) else None,
+            files=len(files),
+            formats=reading.each_once(file.name.rpartition(".")[2].lower() for file in files),
+            fetch=release.id,
+        )
+
+    def content(self, http: Doorway, release: Release) -> tuple[RemoteFile, ...]:
+        return tuple(
+            RemoteFile(
+                name=file.name,
+                url=self.file_url(release.id, file.name),
+                size=file.size,
+                md5=file.md5,
+                sha1=file.sha1,
+            )
+            for file in self.files(http, release.id)
+        )
+
     def files(self, http: Doorway, identifier: str, *, formats: Sequence[str] = FORMATS) -> tuple[ItemFile, ...]:
         """The recording in one format, in its order: the first of `formats` that has all of it.
 
-        Raises SourceError: archive.org has no such item, shows it to nobody, or has no audio of it.
+        Raises Gone: archive.org has no such item, shows it to nobody, or has no audio of it.
         """
         if not _is_identifier(identifier):
-            raise SourceError(f"“{identifier[:100]}” is no item of archive.org.", permanent=True)
+            raise Gone(f"“{identifier[:100]}” is no item of archive.org.", permanent=True)
         try:
-            data = reading.mapping(http.get_json(f"{self._archive}/metadata/{identifier}", pace=PACE).data)
+            data = http.get_json(f"{self._archive}/metadata/{identifier}", pace=PACE).data
         except HttpError as error:
             if error.status == 404:
-                raise SourceError(f"archive.org has no item {identifier}.", permanent=True) from None
+                raise Gone(f"archive.org has no item {identifier}.", permanent=True) from None
             raise
+        if not isinstance(data, dict):
+            raise SourceError(f"archive.org describes {identifier} in no way that is known.")
+        # So it says that it knows none.
         if not data:
-            raise SourceError(f"archive.org has no item {identifier}.", permanent=True)
+            raise Gone(f"archive.org has no item {identifier}.", permanent=True)
         if data.get("error") and not data.get("files"):
             raise SourceError(f"archive.org says of {identifier}: {reading.text(data['error'])[:200]}.")
         if data.get("is_dark") or data.get("nodownload"):
-            raise SourceError(f"archive.org gives {identifier} to nobody.", permanent=True)
+            raise Gone(f"archive.org gives {identifier} to nobody.", permanent=True)
         chosen = pick(data.get("files"), formats)
         if not chosen:
-            raise SourceError(f"{identifier} of archive.org holds no audio that may be fetched.", permanent=True)
+            raise Gone(f"{identifier} of archive.org holds no audio that may be fetched.", permanent=True)
         return chosen
 
     def file_url(self, identifier: str, name: str) -> str:
@@ -215,6 +250,7 @@ def parse(row: dict[str, Any]) -> Release | None:
         id=identifier,
         name=_name(facts),
         facts=facts,
+        size=None if facts.runtime is None else facts.runtime * _BYTES_A_SECOND,
         files=len(sections),
         free=True,
         genres=facts.genres,

@@ -19,12 +19,14 @@ from datetime import UTC, date, datetime, timedelta
 from datetime import time as day_time
 from email.utils import parsedate_to_datetime
 from typing import Any, Protocol
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urljoin, urlsplit
 
 from audiobooks.exceptions import (
     BadAnswer,
     Forbidden,
+    Gone,
     HttpError,
+    Refused,
     ServiceError,
     SignedOut,
     SourceError,
@@ -37,6 +39,7 @@ from audiobooks.http import Doorway, Pace, clean
 from audiobooks.matching.names import asin, isbn13, language_code, normalise, person
 from audiobooks.matching.titles import ABRIDGED, parse_title
 from audiobooks.metadata import reading
+from audiobooks.sources import torrents
 from audiobooks.sources.base import Account, Page, Release
 
 logger = logging.getLogger(__name__)
@@ -55,6 +58,8 @@ QUIET_AFTER_REFUSAL = timedelta(hours=1)
 MOST_PER_PAGE, LEAST_PER_PAGE = 100, 5
 OVERLAP = 10
 """Rows that two pages share: what is removed meanwhile moves the others up, so that else some would be in neither."""
+MOST_HOPS = 3
+"""Redirects of one download."""
 MOST_ROWS = 20 * (MOST_PER_PAGE - OVERLAP) + OVERLAP
 """Of the newest, over all pages of one listing."""
 
@@ -120,6 +125,12 @@ _SIGNED_OUT = re.compile(
     r"not (?:signed|logged) in|invalid (?:session|cookie)|no session cookie|takelogin\.php|/login\.php|session expired",
     re.IGNORECASE,
 )
+_LIMITED = re.compile(r"unsatisfied|(?:download|torrent) limit|not enough ratio|ratio (?:is )?too low", re.IGNORECASE)
+_NO_SUCH = re.compile(
+    r"invalid (?:download )?(?:link|torrent)|(?:torrent|link)[^.<]{0,30} (?:not found|does ?n[o']t exist|deleted|removed)"
+    r"|no (?:such )?torrent",
+    re.IGNORECASE,
+)
 _THROTTLED = re.compile(r"too many requests|rate limit|too often|slow down", re.IGNORECASE)
 
 
@@ -182,7 +193,7 @@ class _Cookie:
         return bool(self.seed) and self._refused != self.seed
 
     def to_send(self, url: str) -> Mapping[str, str]:
-        if not self._is_home(url):
+        if not self.is_home(url):
             raise Forbidden(
                 "The session of MyAnonamouse is sent to myanonamouse.net over https alone. Correct its address.",
                 permanent=True,
@@ -199,7 +210,7 @@ class _Cookie:
     def given(self, url: str, set_cookie: Sequence[str]) -> None:
         host = urlsplit(url).hostname or ""
         values = [value for header in set_cookie if (value := rotated(header, host, time.time()))]
-        if values and self._is_home(url) and values[-1] != self.sent:
+        if values and self.is_home(url) and values[-1] != self.sent:
             self.rotated = True
             self._store.save(values[-1], seed=self._pasted)
             logger.debug("MyAnonamouse gave its session a new value.")
@@ -209,7 +220,7 @@ class _Cookie:
         if self.sent and not self.rotated:
             self._store.save(self.sent, seed=self._pasted)
 
-    def _is_home(self, url: str) -> bool:
+    def is_home(self, url: str) -> bool:
         there = urlsplit(url)
         if _is_site(self._home.hostname):
             return there.scheme == "https" and _is_site(there.hostname)
@@ -264,6 +275,7 @@ class MyAnonamouse:
 
     name = NAME
     label = "MyAnonamouse"
+    by_torrent = True
 
     def __init__(self, *, store: SessionStore, url: str = URL, languages: Iterable[str] = ()) -> None:
         self._store, self._url = store, url.rstrip("/")
@@ -313,6 +325,44 @@ class MyAnonamouse:
         listing = self._listing(http, asked, most=limit, fresh_for=POPULAR_FRESH_FOR)
         first = datetime.combine(since, day_time(), UTC)
         return tuple(each for each in listing.releases if each.added is None or each.added >= first)[:limit]
+
+    def look_again(self, http: Doorway, release: Release) -> Release | None:
+        if not _is_number(release.id):
+            return None
+        listing = self._listing(http, {"text": "", "id": int(release.id)}, most=LEAST_PER_PAGE)
+        found = next((each for each in listing.releases if each.id == release.id), None)
+        if found is None and listing.rows:
+            raise SourceError("MyAnonamouse was asked for one release, and answered with others.")
+        return found
+
+    def content(self, http: Doorway, release: Release) -> bytes:
+        """The torrent file, which holds the member's passkey. The parameter that spends a wedge is never sent."""
+        if not _is_number(release.id):
+            raise Gone(f"“{release.id[:60]}” is no release of MyAnonamouse.", permanent=True)
+
+        def ask(cookie: _Cookie) -> bytes:
+            url = f"{self._url}/tor/download.php?tid={release.id}"
+            for _ in range(MOST_HOPS + 1):
+                is_own = urlsplit(url).netloc == urlsplit(self._url).netloc
+                try:
+                    got = http.download(
+                        url,
+                        most_bytes=torrents.MOST_BYTES,
+                        trusted=is_own,
+                        cookies=cookie,
+                        pace=PACE,
+                        follow=False,
+                        heeds_busy=True,
+                    )
+                except HttpError as error:
+                    raise _not_given(error.text, cookie, error.status) or error from None
+                if not got.location:
+                    return _torrent(got.body, cookie)
+                url = _next_hop(url, got.location, cookie)
+            raise SourceError("MyAnonamouse sends us from place to place for a torrent file.")
+
+        torrent: bytes = self._with_session(ask)
+        return torrent
 
     def account(self, http: Doorway) -> Account:
         """Never of a copy: what may be fetched depends on it."""
@@ -419,6 +469,42 @@ def _checked(ask: Callable[[_Cookie], Any], cookie: _Cookie) -> Any:
     return data
 
 
+def _torrent(body: bytes, cookie: _Cookie) -> bytes:
+    """Raises what is meant where it is none."""
+    if torrents.is_torrent(body):
+        return body
+    if torrents.may_hold_passkey(body):
+        raise SourceError("MyAnonamouse sent a torrent file that is broken.")
+    text = cookie.without(body[:4000].decode("utf-8", "replace"))
+    raise _not_given(text, cookie) or BadAnswer("MyAnonamouse sent something that is no torrent file.", text=text)
+
+
+def _not_given(text: str, cookie: _Cookie, status: int = 200) -> SourceError | None:
+    """What the answer to a download says of this release, None where it says nothing of it."""
+    said = cookie.without(_in_short(text))
+    if _LIMITED.search(text):
+        return Refused(f"MyAnonamouse does not give this release now. It says: {said}")
+    if status in (404, 410) or _NO_SUCH.search(text):
+        return Gone("MyAnonamouse has no torrent of this release any more.", permanent=True)
+    return None
+
+
+def _next_hop(url: str, location: str, cookie: _Cookie) -> str:
+    """The address that a redirect leads to, on the site. It may be the member's own, so that no message quotes it."""
+    try:
+        following = urljoin(url, location)
+        parts = urlsplit(following)
+    except ValueError:
+        raise SourceError("MyAnonamouse sends us to something that is no address.") from None
+    if _SIGNED_OUT.search(parts.path):
+        raise _signed_out("")
+    if not cookie.is_home(following):
+        raise SourceError("MyAnonamouse sends us to another site for a torrent file.")
+    if any(name.lower() == "fl" for name, _ in parse_qsl(parts.query, keep_blank_values=True)):
+        raise SourceError("MyAnonamouse sends us to an address that would spend a wedge.", permanent=True)
+    return following
+
+
 def _meant(error: HttpError, cookie: _Cookie) -> ServiceError:
     data = reading.mapping(error.data)
     said = next((text for key in ("msg", "error", "message") if (text := reading.text(data.get(key)))), "")
@@ -496,7 +582,7 @@ def _verdict(data: Any) -> bool | None:
 def parse(row: dict[str, Any], *, url: str = URL, vip: bool | None = None) -> Release | None:
     """None where it has no number or no title. `vip`: whether the member has free what VIPs have free; None is unknown."""
     own, name = reading.text(row.get("id")), reading.text(row.get("title")) or reading.text(row.get("name"))
-    if not re.fullmatch(r"[0-9]{1,12}", own) or not name:
+    if not _is_number(own) or not name:
         return None
     tags = reading.text(row.get("tags"))
     size, files, genres = bytes_of(row.get("size")), count(row.get("numfiles")), _genres(row)
@@ -579,6 +665,10 @@ def words(text: str) -> str:
     """Letters, with their marks, and digits alone: quotes, bars, stars and dashes mean something to the search."""
     kept = (each if unicodedata.category(each)[0] in "LMN" else " " for each in unicodedata.normalize("NFC", text))
     return " ".join("".join(kept).split())[:200]
+
+
+def _is_number(id: str) -> bool:
+    return bool(re.fullmatch(r"[0-9]{1,12}", id))
 
 
 def _last_name(authors: Sequence[str]) -> str:

@@ -13,7 +13,7 @@ from audiobooks.exceptions import SignedOut
 from audiobooks.http import Doorway, database
 from audiobooks.models.sources import SourceSession
 from audiobooks.services import Outcome, Service, configured_by
-from audiobooks.sources.base import Source
+from audiobooks.sources.base import HasAccount, Source
 from audiobooks.sources.librivox import LibriVox
 from audiobooks.sources.myanonamouse import MyAnonamouse, Session
 from audiobooks.sources.myanonamouse import seed as issued
@@ -59,6 +59,11 @@ def source(name: str) -> Source:
         return LibriVox(url=settings.LIBRIVOX_URL, archive_url=settings.ARCHIVE_URL)
     indexer = _indexers()[name]
     return Torznab(url=indexer["url"], key=indexer["key"], name=name)
+
+
+def is_silent(name: str) -> bool:
+    """Whether it never says how the account of a member stands, though its tracker may count what is fetched."""
+    return name in names() and not isinstance(source(name), HasAccount)
 
 
 def ask(http: Doorway, source: Source, question: Callable[[Doorway], T]) -> Outcome[T]:

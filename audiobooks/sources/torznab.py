@@ -15,25 +15,39 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote, urlencode, urljoin, urlsplit, urlunsplit
 from xml.etree.ElementTree import Element, TreeBuilder
 from xml.parsers import expat
 
-from audiobooks.exceptions import BadAnswer, HttpError, ServiceError, SignedOut, SourceError
+from audiobooks.exceptions import (
+    BadAnswer,
+    Forbidden,
+    Gone,
+    HttpError,
+    Refused,
+    ServiceError,
+    SignedOut,
+    SourceError,
+    Throttled,
+)
 from audiobooks.facts import BookFacts, Contributor
-from audiobooks.http import Doorway, Pace, clean
+from audiobooks.http import Doorway, Download, Pace, clean
 from audiobooks.matching.names import isbn13, language_code, normalise, split_people
 from audiobooks.matching.releases import parse_release
 from audiobooks.matching.titles import parse_title
 from audiobooks.metadata import reading
+from audiobooks.sources import torrents
 from audiobooks.sources.base import Page, Release
 
 # Prowlarr spaces the requests to an indexer by 2 s itself.
-PACE = Pace(every=1.0, at_once=2)
+PACE = Pace(every=1.0, at_once=1)
 CAPS_FRESH_FOR = timedelta(days=1)
 AUDIOBOOK = "3030"
 MOST_PAGES = 30
+OVERLAP = 5
+"""Items that two pages share: what is removed meanwhile moves the others up, so that else some would be in neither."""
 _MOST_SEARCH_PAGES = 5
+_MOST_HOPS = 5
 _DEFAULT_LIMIT = 100
 _DEEPEST = 32
 _LIMIT_PAUSE = timedelta(hours=1)
@@ -42,7 +56,10 @@ _LEAST_ENCLOSURE = 10_000_000
 _ACCEPT = "application/rss+xml, application/xml, text/xml"
 # Stands in Release.fetch where the key was.
 _KEY = "{key}"
+_SHORTEST_SECRET = 6
+_COUNTED = frozenset({"downloadvolumefactor", "minimumratio", "minimumseedtime"})
 
+_AUDIO = re.compile(r"3[0-9]{3}")
 _AUDIOBOOK_NAME = re.compile(r"audio ?books?|hörb[uü]ch|livres? audio|audiolibro", re.IGNORECASE)
 _SECRET_PARAM = re.compile(
     r".*(?:api_?key|pass|token|secret|auth|rss_?key|sign|session|uid$|user).*|key|r|i|dl|mam_id", re.IGNORECASE
@@ -53,6 +70,7 @@ _ADDRESS = re.compile(r"(?:https?://|magnet:\?)[^\s\"'<>]+", re.IGNORECASE)
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _REFERENCE = re.compile(r"&#(?:x([0-9a-f]{1,8})|([0-9]{1,9}));", re.IGNORECASE)
 _FORMAT = re.compile(r"\b(m4b|m4a|mp3|flac|aac|ogg|opus)\b", re.IGNORECASE)
+_LIMIT = re.compile(r"limit (?:was |has been )?(?:reached|exceeded)|too many requests", re.IGNORECASE)
 _BITRATE = re.compile(r"\b([0-9]{2,3}) ?kb(?:ps|it|/s)?\b", re.IGNORECASE)
 
 
@@ -78,6 +96,8 @@ class Caps:
 
 class Torznab:
     """url: of one indexer, as Prowlarr and Jackett show it to be copied, with or without `/api` at the end."""
+
+    by_torrent = True
 
     def __init__(self, *, url: str, key: str, name: str, label: str = "") -> None:
         self.name, self.label = name, label or name
@@ -117,12 +137,18 @@ class Torznab:
         return ()
 
     def newest(self, http: Doorway, cursor: str = "") -> Page:
+        """Some come twice: two pages overlap."""
         return self._page(http, {"t": "search"}, self.caps(http), cursor)
 
     def popular(self, http: Doorway, genre: str, *, since: date, limit: int = 10) -> tuple[Release, ...]:
-        """Of the newest, those that were fetched most: the protocol knows no other. `genre`: name or id of a category."""
+        """Of the newest, those that were fetched most: the protocol knows no other. `genre`: name or id of a category of
+        audio; e-books may have others of the same name."""
         caps = self.caps(http)
-        ids = [id for id, name in caps.categories.items() if genre in (id, name)]
+        ids = [
+            id
+            for id, name in caps.categories.items()
+            if genre in (id, name) and (id in caps.audiobooks or _AUDIO.fullmatch(id))
+        ]
         if not ids:
             return ()
         found: dict[str, Release] = {}
@@ -134,6 +160,27 @@ class Torznab:
         recent = [each for each in found.values() if each.added and each.added.date() >= since]
         return tuple(sorted(recent, key=lambda each: each.fetched or 0, reverse=True)[:limit])
 
+    def look_again(self, http: Doorway, release: Release) -> Release | None:
+        """Raises SourceError where the indexer lists nothing at all, which proves nothing."""
+        row = self._row_again(http, release)
+        return None if row is None else row.release(self.name, self.caps(http).categories)
+
+    def content(self, http: Doorway, release: Release) -> bytes | str:
+        """A torrent file, or the magnet link that the indexer sends us on to."""
+        url, is_own = self.address(http, release), True
+        for _ in range(_MOST_HOPS):
+            if url[:7].lower() == "magnet:":
+                if not torrents.is_magnet(url):
+                    raise SourceError(f"{self.label} gave a magnet link that names no torrent.")
+                return url
+            # What the indexer's own host says may lead back to it; nobody else may lead there.
+            is_own = is_own and self._is_own(url)
+            got = self._download(http, url, is_own)
+            if not got.location:
+                return self._torrent(got.body, is_own)
+            url = _next_hop(url, got.location, self.label)
+        raise SourceError(f"{self.label} sends us from place to place for a torrent file.")
+
     def address(self, http: Doorway, release: Release) -> str:
         """Where the release is fetched from, http(s) or magnet: with secrets, so for the request only.
 
@@ -141,14 +188,107 @@ class Torznab:
         """
         if release.fetch:
             return release.fetch.replace(_KEY, quote(self._key, safe=""))
-        answer = self._ask(
-            http, {"t": "search", "q": _words(release.name), "cat": ",".join(self.caps(http).audiobooks)}
-        )
-        for item in answer.iter("item"):
-            row = _Row(item, self._key)
-            if row.id == release.id and row.download:
-                return row.download
-        raise SourceError(f"{self.label} offers “{release.name}” no more.")
+        row = self._row_again(http, release)
+        if row is None or not row.download:
+            raise Gone(f"{self.label} offers “{release.name}” no more.", permanent=True)
+        return row.download
+
+    def _row_again(self, http: Doorway, release: Release) -> _Row | None:
+        caps = self.caps(http)
+        by_name = {"t": "search", "q": _words(release.name)}
+        is_empty = True
+        for params in (*_tiers(release.facts, caps), by_name, {"t": "search"}):
+            try:
+                answer = self._ask(
+                    http,
+                    {**params, "cat": ",".join(caps.audiobooks), "extended": "1", "limit": str(caps.page)},
+                )
+            except TorznabError as error:
+                # Some say that they can what they cannot.
+                if error.code not in (201, 202, 203):
+                    raise
+                continue
+            rows = [_Row(item, self._key) for item in answer.iter("item")]
+            is_empty = is_empty and not rows
+            if found := next((row for row in rows if row.id == release.id), None):
+                return found
+            # The last question is only whether it lists anything.
+            if params == by_name and not is_empty:
+                return None
+        if is_empty:
+            raise SourceError(f"{self.label} answers with nothing, whatever it is asked for.")
+        return None
+
+    def _is_own(self, url: str) -> bool:
+        own, there = urlsplit(self._url), urlsplit(url)
+        return (there.scheme, there.netloc.lower()) == (own.scheme, own.netloc.lower())
+
+    def _download(self, http: Doorway, url: str, is_own: bool) -> Download:
+        secrets = _secrets_in(url)
+        if self._key:
+            secrets.add(self._key)
+        try:
+            return http.download(
+                url,
+                most_bytes=torrents.MOST_BYTES,
+                trusted=is_own,
+                secrets=secrets,
+                pace=PACE,
+                follow=False,
+                final=lambda error: _is_error_element(error.text),
+            )
+        except HttpError as error:
+            raise self._not_given(error, is_own) from None
+        except Forbidden:
+            message = f"The link of {self.label} leads where nothing is asked for: to a private address not its own, or to none."
+            raise Forbidden(message, permanent=True) from None
+
+    def _not_given(self, error: HttpError, is_own: bool) -> ServiceError:
+        if _is_error_element(error.text):
+            with contextlib.suppress(ValueError):
+                return self._meant(read_xml(error.text), error.status, error.retry_after)
+        if error.status in (404, 410):
+            return Gone(f"{self.label} gives this release no more (HTTP {error.status}).", permanent=True)
+        if error.status == 429:
+            message = f"{self.label} was asked for too many downloads."
+            return Throttled(message, retry_after=error.retry_after or _LIMIT_PAUSE)
+        if error.status == 401 and is_own:
+            return self._understood(error)
+        if error.status in (401, 403):
+            return Refused(f"{self.label} does not give this release (HTTP {error.status}).")
+        return error
+
+    def _torrent(self, body: bytes, is_own: bool) -> bytes | str:
+        """Raises what is meant where it is none."""
+        if torrents.is_torrent(body):
+            return body
+        if torrents.may_hold_passkey(body):
+            raise SourceError(f"{self.label} sent a torrent file that is broken.")
+        text = body[:4000].decode("utf-8", "replace").strip()
+        if torrents.is_magnet(text):
+            return text
+        if _is_error_element(text):
+            with contextlib.suppress(ValueError):
+                raise self._meant(read_xml(text), 200, None)
+        if _LIMIT.search(text):
+            raise Throttled(f"{self.label} was asked for too many downloads.", retry_after=_LIMIT_PAUSE)
+        what = "a page" if text.startswith("<") else "something else"
+        raise SourceError(f"{self.label} sent {what} in place of a torrent file.")
+
+    def _meant(self, error: Element, status: int, retry_after: timedelta | None) -> SourceError:
+        """What an <error> in place of a torrent file means."""
+        code = _count(error.get("code")) or 0
+        said = clean(reading.text(error.get("description")), (self._key,) if self._key else ())[:200] or "no reason"
+        told = f"{self.label} says: {said} (error {code})."
+        if code in (300, 410):
+            return Gone(told, permanent=True)
+        if code == 501:
+            return Refused(told, retry_after=retry_after or _LIMIT_PAUSE)
+        if code == 429 or status == 429 or (code == 500 and status < 500) or _LIMIT.search(said):
+            return Throttled(told, retry_after=retry_after or _LIMIT_PAUSE)
+        if 100 <= code < 200 or status == 401:
+            return SignedOut(f"{told} Give it the right key.", permanent=True)
+        return TorznabError(told, code=code, permanent=code == 910, retry_after=retry_after)
 
     def _pages(self, http: Doorway, params: dict[str, str], caps: Caps, *, most: int) -> Iterator[Page]:
         cursor = ""
@@ -177,14 +317,15 @@ class Torznab:
             release = row.release(self.name, caps.categories) if row.is_of(cats) else None
             if release is None and row.is_of(cats):
                 unread = unread or row.raw()
-            if release and _mark(release.id) not in at.seen and release.facts.is_audio is not False:
+            if release and release.facts.is_audio is not False:
                 releases.setdefault(release.id, release)
         response = next(answer.iter("response"), None)
         total = None if response is None else _count(response.get("total"))
         through = at.offset + len(rows)
         # A short page need not be the last: some sort out after they have cut. A page with nothing new is the last.
         is_last = not marks - at.seen or (total is not None and through >= total > 0) or at.page + 1 >= MOST_PAGES
-        following = "" if is_last else str(_Cursor(through, at.page + 1, frozenset(marks)))
+        offset = through - min(OVERLAP, len(rows) // 2)
+        following = "" if is_last else str(_Cursor(offset, at.page + 1, frozenset(marks)))
         has_more = bool(rows) and total is not None and through < total
         return Page(
             releases=tuple(releases.values()), rows=len(rows), cursor=following, has_more=has_more, unread=unread
@@ -234,7 +375,7 @@ class Torznab:
         if code == 300:
             return Element("rss")
         is_limit = code in (429, 501) or status == 429 or (code == 500 and status < 500)
-        if is_limit or re.search(r"limit (?:was )?reached|too many requests", said, re.IGNORECASE):
+        if is_limit or _LIMIT.search(said):
             raise TorznabError(told, code=code, retry_after=retry_after or _LIMIT_PAUSE)
         if code == 101:
             raise SignedOut(f"{told} The account is suspended.", permanent=True)
@@ -305,7 +446,11 @@ def _local(name: str) -> str:
 
 def _is_of_the_protocol(error: HttpError) -> bool:
     """Whether the error is a sentence of the protocol: then it is of one indexer, and its host is well."""
-    return isinstance(error.data, str) and bool(re.match(r"\s*(?:<\?xml[^>]*\?>\s*)?<error[\s/>]", error.data[:400]))
+    return isinstance(error.data, str) and _is_error_element(error.data)
+
+
+def _is_error_element(text: str) -> bool:
+    return bool(re.match(r"\ufeff?\s*(?:<\?xml[^>]*\?>\s*)?<error[\s/>]", text[:400]))
 
 
 def _is_caps(text: Any) -> bool | None:
@@ -433,6 +578,7 @@ class _Row:
             fetched=self._number("grabs"),
             added=_moment(self._text("pubDate")),
             free=_is_free(self._attr("downloadvolumefactor")),
+            counts=self._counts(),
             genres=reading.each_once(own),
             formats=reading.each_once(each.lower() for each in _FORMAT.findall(name)),
             bitrate=int(bitrate[1]) if bitrate else None,
@@ -477,6 +623,14 @@ class _Row:
         number = _count(self._attr(name))
         return _count(self._text(name)) if number is None else number
 
+    def _counts(self) -> bool | None:
+        """As Prowlarr and Jackett say of each indexer. Where nobody says it: what has such numbers keeps account of them."""
+        prowlarr = self._item.find("prowlarrindexer")
+        kind = self._text("type") or ("" if prowlarr is None else reading.text(prowlarr.get("type")))
+        if kind:
+            return kind.lower() != "public"
+        return True if self._attrs.keys() & _COUNTED else None
+
     def _size(self) -> int | None:
         """The length of an enclosure may be that of the .torrent."""
         length = _count(self._enclosure.get("length")) or 0
@@ -491,8 +645,10 @@ class _Row:
 
     def _fetch(self) -> str:
         """`download` with a place for the key; empty where it has other secrets, or what may be one."""
-        if self.download.startswith("magnet:"):
-            return _without_secrets(self.download, self._key)
+        if self.download[:7].lower() == "magnet:":
+            # Without a tracker of its own nobody is found who has it.
+            kept = _without_secrets(self.download, self._key)
+            return kept if kept.count("tr=") == len(re.findall(r"[?&]tr=", self.download)) else ""
         held = self.download
         for form in {self._key, quote(self._key, safe="")} - {""}:
             held = held.replace(form, _KEY)
@@ -560,6 +716,28 @@ def _without_secrets(url: str, key: str) -> str:
     # What stands there is still told from others.
     steps = [_mark(step) if _OPAQUE.fullmatch(step) else step for step in steps]
     return urlunsplit((parts.scheme, host, "/".join(steps), urlencode(query), ""))
+
+
+def _secrets_in(url: str) -> set[str]:
+    """What is or may be secret in an address; a word such as download, which an answer may hold as well, is not."""
+    parts = urlsplit(url)
+    named = [value for name, value in parse_qsl(parts.query) if _SECRET_PARAM.fullmatch(name)]
+    others = [*parts.path.split("/"), *(value for _, value in parse_qsl(parts.query))]
+    return {each for each in named if len(each) >= _SHORTEST_SECRET} | {each for each in others if _OPAQUE.search(each)}
+
+
+def _next_hop(url: str, location: str, label: str) -> str:
+    """Where a redirect leads; nothing of it is quoted."""
+    if location[:7].lower() == "magnet:":
+        return location
+    try:
+        following = urljoin(url, location)
+        schemes = urlsplit(url).scheme, urlsplit(following).scheme
+    except ValueError:
+        raise SourceError(f"{label} sends us to something that is no address.") from None
+    if schemes == ("https", "http"):
+        raise Forbidden(f"{label} sends us from https to http for a torrent file.", permanent=True)
+    return following
 
 
 def _hash_of(magnet: str) -> str:

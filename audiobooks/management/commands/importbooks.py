@@ -48,5 +48,7 @@ class Command(BaseCommand):
     def _show(self, found: dict[str, Any]) -> None:
         names = ("kind", "books", "new", "already known", "owned", "wanted", "known", "problems")
         self.stdout.write(", ".join(f"{name}: {found[name]}" for name in names))
+        if found["unused"]:
+            self.stdout.write(f"Nothing is known of these columns, and they are not read: {', '.join(found['unused'])}")
         for line, sentence in found["first problems"]:
             self.stdout.write(f"Line {line}: {sentence}")

@@ -1,4 +1,4 @@
-"""`manage.py trysource NAME`: put a question to a source and print what it answers."""
+"""`manage.py trysource NAME [TITLE]`: put a question to a source and print what it answers."""
 
 from __future__ import annotations
 
@@ -24,30 +24,30 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("name", help="such as librivox, myanonamouse, or the name of an indexer")
-        parser.add_argument("--search", metavar="TITLE", help="search for this title in place of the newest")
+        parser.add_argument("title", nargs="?", help="search for this title; without it, the newest are asked for")
 
-    def handle(self, *args: Any, name: str, search: str | None, **options: Any) -> None:
+    def handle(self, *args: Any, name: str, title: str | None, **options: Any) -> None:
         if name not in registry.names():
             raise CommandError(f"There is no source “{name}”. There are: {', '.join(registry.names())}.")
-        if search is not None and not search.strip():
+        if title is not None and not title.strip():
             raise CommandError("Write a title to search for.")
         source, http = registry.source(name), Doorway()
         if isinstance(source, HasAccount):
             account = self._answer(registry.ask(http, source, source.account))
             grade, ratio = account.grade or "class unknown", _or_unknown(account.ratio)
             self.stdout.write(_printable(f"Signed in: {grade}, ratio {ratio}."))
-        releases = self._releases(http, source, search)
+        releases = self._releases(http, source, title)
         if not releases:
-            self.stdout.write(f"{source.label} answers, and has nothing{' like it' if search else ''}.")
+            self.stdout.write(f"{source.label} answers, and has nothing{' like it' if title else ''}.")
         for release in releases[:MOST]:
             self.stdout.write(_in_a_line(release))
         if len(releases) > MOST:
             self.stdout.write(f"… and {len(releases) - MOST} more.")
 
-    def _releases(self, http: Doorway, source: Source, search: str | None) -> tuple[Release, ...]:
-        if search is None:
+    def _releases(self, http: Doorway, source: Source, title: str | None) -> tuple[Release, ...]:
+        if title is None:
             return self._answer(registry.ask(http, source, source.newest)).releases
-        wanted = BookFacts(title=search, is_audio=True)
+        wanted = BookFacts(title=title, is_audio=True)
         return self._answer(registry.ask(http, source, partial(source.search, wanted=wanted)))
 
     def _answer(self, outcome: Outcome[T]) -> T:
