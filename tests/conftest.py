@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
 from django.apps import apps
 from django.contrib.auth.models import Group, User
@@ -17,6 +19,15 @@ from tests.postgres import PostgresCluster
 from tests.recorded import RECORDED
 from tests.settings import CLUSTER, FOLDER
 
+# An example that takes long says something of the machine only. In CI its own profile, with a fixed seed, stays below.
+hypothesis.settings.register_profile(
+    "any machine",
+    hypothesis.settings.default,
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("any machine")
+
 
 def pytest_configure(config: pytest.Config) -> None:
     if os.environ.get("CI") and not RECORDED.is_dir():
@@ -27,18 +38,18 @@ USES_A_DATABASE = {"db", "transactional_db", "django_db_setup", "database_url", 
 """Fixtures."""
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """What knows no database runs once, beside SQLite; unless it is asked for by name."""
-    if CLUSTER is None or any("::" in each for each in config.args):
-        return
-    of_databases = [
-        item
-        for item in items
-        if item.get_closest_marker("django_db") or USES_A_DATABASE & set(getattr(item, "fixturenames", ()))
-    ]
-    kept = set(of_databases)
-    config.hook.pytest_deselected(items=[item for item in items if item not in kept])
-    items[:] = of_databases
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what knows a database: it runs on each, and all else once. Before `-m` looks at the marks."""
+    for item in items:
+        if item.get_closest_marker("django_db") or USES_A_DATABASE & set(getattr(item, "fixturenames", ())):
+            item.add_marker("database")
+
+
+def pytest_collection_finish() -> None:
+    """The thousands of tests need not be looked through for garbage again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
@@ -93,6 +104,8 @@ class Editor:
 @pytest.fixture
 def roles(db: None) -> None:
     """The groups that migrations make, also where a test of real processes has emptied the database."""
+    if Group.objects.exists():
+        return
     for app in (
         "scheduling.migrations.0005_roles",
         "audiobooks.migrations.0002_roles",
@@ -102,6 +115,8 @@ def roles(db: None) -> None:
         "audiobooks.migrations.0014_source_roles",
         "audiobooks.migrations.0016_chart_roles",
         "audiobooks.migrations.0020_guide_roles",
+        "audiobooks.migrations.0023_gap_roles",
+        "audiobooks.migrations.0024_acquisition_roles",
     ):
         importlib.import_module(app).make_roles(apps, Editor)
 

@@ -47,7 +47,17 @@ os.environ.update(
         **dict.fromkeys(("AUDIOBOOKSHELF_URL", "AUDIOBOOKSHELF_KEY", "AUDIOBOOKSHELF_WRITE"), ""),
         **dict.fromkeys(("SOURCES", "MAM_SESSION", "MAM_URL", "MAM_LANGUAGES", "TORZNAB_INDEXERS", "ARCHIVE_URL"), ""),
         **dict.fromkeys(("MAM_BROWSER_SESSION", "GUIDES_PAGES"), ""),
+        **dict.fromkeys(("QBITTORRENT_URL", "QBITTORRENT_USER", "QBITTORRENT_PASSWORD", "TORRENT_CATEGORY"), ""),
+        **dict.fromkeys(("TRANSMISSION_URL", "TRANSMISSION_USER", "TRANSMISSION_PASSWORD", "DOWNLOAD_PATHS"), ""),
         "GUIDES_FOLDER": str(FOLDER / "guides"),
+        "AUDIOBOOKS_DOWNLOADS": str(FOLDER / "downloads"),
+        **dict.fromkeys(
+            ("AUDIOBOOKS_ACQUIRE", "FOLLOW_AUTHORS", "SHELF_PATH", "RELEASE_LANGUAGES", "RELEASE_FORMATS"), ""
+        ),
+        **dict.fromkeys(("RELEASE_UNABRIDGED", "RELEASE_BITRATE", "RELEASE_MB_PER_HOUR", "RELEASE_SEEDERS"), ""),
+        **dict.fromkeys(("RELEASE_COST", "BUDGET_SLOTS_KEPT", "BUDGET_RATIO", "BUDGET_FREE_GB"), ""),
+        **dict.fromkeys(("BUDGET_RUN", "BUDGET_RUN_GB", "BUDGET_WEEK", "BUDGET_WEEK_GB"), ""),
+        **dict.fromkeys(("DIGEST_TO", "EMAIL_URL", "EMAIL_FROM"), ""),
         "DEBUG": "false",
     }
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -45,11 +46,18 @@ Answering = Callable[[Seen], Reply]
 
 
 class Outside:
-    """`replies` of a path are given in turn, the last for ever; a path without any is answered by `otherwise`."""
+    """`replies` of a path are given in turn, the last for ever; a path without any is answered by `otherwise`.
+
+    takes: seconds per answer. most_at_once: requests that were under way together.
+    quiet_until: of time.monotonic(); quiet_broken: requests that came before, although quiet was asked for.
+    """
 
     def __init__(self) -> None:
         self.seen: list[Seen] = []
         self.connections = 0
+        self.takes = self.quiet_until = 0.0
+        self.most_at_once = self.quiet_broken = 0
+        self._under_way = self._quiet = 0
         self.replies: dict[str, list[Reply]] = {}
         self.otherwise: Answering = lambda seen: Reply(404, b'{"error": "not found"}')
         self._lock = threading.Lock()
@@ -95,6 +103,26 @@ class Outside:
     def gives(self, path: str, *replies: Reply) -> None:
         self.replies[path] = list(replies)
 
+    @property
+    def gaps(self) -> list[float]:
+        """Seconds between the arrivals of requests."""
+        times = sorted(seen.at for seen in self.seen)
+        return [later - earlier for earlier, later in zip(times, times[1:], strict=False)]
+
+    def throttle(self, seconds: int) -> None:
+        """Answers the next request with 429 and Retry-After, and from then on, for so long, all others too."""
+        self._quiet = seconds
+
+    def _throttled(self) -> Reply | None:
+        now = time.monotonic()
+        if self._quiet:
+            self.quiet_until, self._quiet = now + self._quiet, 0
+        elif now < self.quiet_until:
+            self.quiet_broken += 1
+        # A sum of floats is not quite what was added.
+        left = math.ceil(round(self.quiet_until - now, 3))
+        return Reply(429, b"Too Many Requests", {"Retry-After": str(left)}) if left > 0 else None
+
     def _answer(self, handler: BaseHTTPRequestHandler) -> None:
         parts = urlsplit(handler.path)
         body = handler.rfile.read(int(handler.headers.get("Content-Length") or 0))
@@ -103,11 +131,15 @@ class Outside:
         seen = Seen(handler.command, parts.path, query, headers, body, time.monotonic())
         with self._lock:
             self.seen.append(seen)
-            replies = self.replies.get(parts.path)
-            reply = (replies.pop(0) if len(replies) > 1 else replies[0]) if replies else None
-        if reply is None:
-            reply = self.otherwise(seen)
-        time.sleep(reply.delay)
+            self._under_way += 1
+            self.most_at_once = max(self.most_at_once, self._under_way)
+        try:
+            time.sleep(self.takes)
+            reply = self._reply(seen)
+            time.sleep(reply.delay)
+        finally:
+            with self._lock:
+                self._under_way -= 1
         handler.send_response(reply.status)
         for name, value in {"Content-Length": str(len(reply.body)), **reply.headers}.items():
             if value:
@@ -123,3 +155,10 @@ class Outside:
             handler.wfile.write(bytes([byte]))
             handler.wfile.flush()
             time.sleep(reply.drip)
+
+    def _reply(self, seen: Seen) -> Reply:
+        with self._lock:
+            reply = self._throttled()
+            if reply is None and (replies := self.replies.get(seen.path)):
+                reply = replies.pop(0) if len(replies) > 1 else replies[0]
+        return self.otherwise(seen) if reply is None else reply

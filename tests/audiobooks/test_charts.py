@@ -20,7 +20,7 @@ from django.utils import timezone
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from audiobooks import genres
+from audiobooks import charts, genres
 from audiobooks.charts import TOP, WINDOWS, discover, interleaved, joined, monday_of, releases_of
 from audiobooks.courses import Move, course, courses
 from audiobooks.fields import Offer, new_book
@@ -31,7 +31,7 @@ from audiobooks.merging import add_alias, merge, undo_merge
 from audiobooks.models import Book, Chart, ChartEntry, Genre, GenreAlias, Proposal, Work
 from audiobooks.names import rows_of
 from audiobooks.owning import Held, record
-from audiobooks.proposing import decline, look_at_books, look_in_library, take_back, want
+from audiobooks.proposing import decline, look_at_books, look_in_library, recognise, take_back, want
 from audiobooks.sources.base import Release, Source
 from audiobooks.tasks import import_books, library_scan, top10_discovery_task
 from scheduling.context import TaskRun
@@ -563,6 +563,34 @@ def test_what_is_owned_is_known_where_title_and_author_are_written_otherwise(
     run_with(fake)
     assert Proposal.objects.get(title=mine[0]).book == book
     assert [one.title for one in Proposal.objects.waiting()] == ["Amber"]
+
+
+def test_to_stop_is_heeded_while_the_library_is_looked_in(
+    fake: Charted, fantasy: Genre, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake.put("Fantasy", TITLES[:6])
+    run_with(fake)
+    for title in TITLES[:6]:
+        owned(title, f"Nora {title}son")
+    monkeypatch.setattr(charts, "LOOKED_AT_ONCE", 2)
+    looks = [False, False, True]
+
+    class StopsInTheMiddle(Quiet):
+        def stop_wanted(self) -> bool:
+            return looks.pop(0) if looks else True
+
+    discover(TaskRun(task_id=0, attempt=1, channel=StopsInTheMiddle()), sources=[fake])
+    assert Proposal.objects.exclude(book=None).count() == 4
+    run_with(fake)
+    assert Proposal.objects.exclude(book=None).count() == 6
+
+
+def test_one_of_the_many_works_of_an_author_is_recognised(fake: Charted, fantasy: Genre) -> None:
+    """Of another spelling nothing but the author says where to look."""
+    fake.put("Fantasy", [facts(title, "Nora Ferris") for title in (*TITLES[:8], "Colour of Shadows")])
+    run_with(fake)
+    [found] = recognise([facts("Color of Shadows", "Nora Ferris")])
+    assert found is not None and found.title == "Colour of Shadows"
 
 
 def called_otherwise(book: Book, title: str) -> None:

@@ -15,7 +15,7 @@ import pytest
 from django.contrib.auth.models import Permission, User
 from django.test import Client
 from django.urls import reverse
-from PIL import Image
+from PIL import Image, ImageChops, ImageOps, ImageStat
 
 from audiobooks import covers
 from audiobooks.fields import edit, undo
@@ -133,13 +133,43 @@ def exif(tag: int, kind: int, count: int, value: bytes) -> bytes:
     ids=["resolution of text", "resolution of bytes", "description that is a number"],
 )
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP"])
-def test_metadata_that_break_the_decoder_are_refused_in_words(folder: Path, format: str, odd: bytes) -> None:
-    plain = Image.new("RGB", (64, 64))
+def test_odd_metadata_do_not_spoil_a_picture_nor_its_turn(folder: Path, format: str, odd: bytes) -> None:
     output = io.BytesIO()
-    plain.save(output, format, exif=odd)
-    with pytest.raises(covers.CoverError, match="broken"):
-        covers.keep(output.getvalue())
-    assert not folder.exists()
+    Image.new("RGB", (64, 128)).save(output, format, exif=odd)
+    assert kept(folder, output.getvalue()).size == (128, 64)
+
+
+@pytest.mark.parametrize(
+    "unreadable",
+    [
+        b"Exif\0\0XX*\0" + struct.pack("<I", 8),
+        b"Exif\0\0II",
+        b"Exif\0\0II*\0" + struct.pack("<I", 0xFFFFFFFF),
+        b"Exif\0\0II*\0" + struct.pack("<IHHHI", 8, 1, 0x0112, 2, 3) + b"ab\0\0" + bytes(4),
+    ],
+    ids=["no TIFF", "cut off", "leads nowhere", "orientation that is text"],
+)
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP"])
+def test_a_picture_whose_metadata_cannot_be_read_is_kept_as_it_lies(
+    folder: Path, format: str, unreadable: bytes
+) -> None:
+    output = io.BytesIO()
+    Image.new("RGB", (64, 128)).save(output, format, exif=unreadable)
+    assert kept(folder, output.getvalue()).size == (64, 128)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_whatever_way_it_lies_it_stands_upright(folder: Path, orientation: int) -> None:
+    lying = Image.new("RGB", (400, 200), "white")
+    lying.paste("black", (0, 0, 200, 50))
+    output, exif = io.BytesIO(), Image.Exif()
+    exif[0x0112] = orientation
+    lying.save(output, "PNG", exif=exif)
+    with Image.open(output) as said:
+        upright = ImageOps.exif_transpose(said).convert("L")
+    difference = ImageChops.difference(upright, kept(folder, output.getvalue()).convert("L"))
+    assert ImageStat.Stat(difference).mean[0] < 3
 
 
 def test_the_first_frame_is_what_is_seen(folder: Path) -> None:

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -23,10 +25,12 @@ from audiobooks.fields import (
     is_same,
     new_book,
     offers_of,
+    read_names,
     undo,
     values_of,
 )
 from audiobooks.models import Author, AuthorAlias, Book, Work, with_names
+from audiobooks.names import work_of
 from audiobooks.trust import FOLDER, PERSON
 
 pytestmark = pytest.mark.django_db
@@ -274,6 +278,25 @@ def test_facts_of_a_book_say_what_was_written() -> None:
     assert facts_of(read(book)) == facts
 
 
+def test_names_that_are_read_without_rows_are_the_same_until_they_are_written() -> None:
+    several = {
+        "authors": ["Ilse Varga", "Bo Lind"],
+        "narrators": ["Zoe Kern", "Adam Orr"],
+        "genres": ["Sea", "Crime"],
+        "series": [["The Coast", "2"], ["Salt", "1-3"]],
+    }
+    books = [make_book(**several), make_book(), make_book(authors=["Bo Lind"], series=[["Salt", ""]])]
+    bare = list(Book.objects.order_by("pk"))
+    with CaptureQueriesContext(connection) as asked:
+        read_names(bare)
+        found = [values_of(book) for book in bare]
+    assert len(asked) == 4
+    assert found == [values_of(read(book)) for book in books]
+    more = [*several["narrators"], "Mia Holt"]
+    apply(bare[0], {"narrators": Offer(more, "audnexus")}, why="test", now=NOW)
+    assert values_of(bare[0]) == {**found[0], "narrators": more}
+
+
 def test_same_is_by_spelling() -> None:
     assert is_same("authors", ["J. R. Ännchen"], ["JR Annchen"])
     assert not is_same("authors", ["Ann", "Ben"], ["Ben", "Ann"]), "their order counts"
@@ -303,6 +326,18 @@ def test_a_book_follows_its_title_and_authors_to_the_work_they_mean(admin_user: 
     assert not Work.objects.filter(title="Wind").exists(), "nothing hangs on it"
     undo(moved)
     assert read(wind).work != read(other).work and read(wind).work.title == "Wind"
+
+
+def test_another_recording_is_of_the_work_of_a_book_that_a_refresh_has_renamed() -> None:
+    """Found: only the title that the work was made with was looked for."""
+    author = Author.objects.create(name="Ilse Varga", key="ilsevarga")
+    other = Author.objects.create(name="Tomas Reed", key="tomasreed")
+    work = work_of("salt cd1", [author])
+    offers = {"title": Offer("salt cd1", "folder"), "authors": Offer(["Ilse Varga"], "folder")}
+    book = new_book(work, offers, now=NOW)
+    apply(book, {"title": Offer("Salt", "audnexus")}, why="refresh", now=NOW)
+    assert work_of("Salt", [author]) == work_of("Salt CD1", [author]) == work
+    assert work_of("Salt", [other]) != work and work_of("Sea", [author]) != work
 
 
 def test_a_work_of_one_recording_is_renamed_and_one_of_several_is_left(admin_user: User) -> None:

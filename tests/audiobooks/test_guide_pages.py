@@ -180,9 +180,9 @@ def test_an_address_asks_for_no_other_field(client: Client, lookup: str) -> None
 def test_a_long_text_is_cut_on_the_page_and_whole_as_plain_text(client: Client) -> None:
     text = "\n".join(f"- item {number}" for number in range(30_000))
     guide = make("a", "A", text)
-    started = time.monotonic()
+    started = time.process_time()
     page = get(client, change_url(guide))
-    assert time.monotonic() - started < 5
+    assert time.process_time() - started < 5
     assert "It goes on: see" in page and "item 29999" not in page
     assert get(client, f"{LIST}{guide.pk}/text/") == text
 

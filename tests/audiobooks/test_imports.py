@@ -232,6 +232,16 @@ def test_the_preview_says_what_the_import_then_does() -> None:
     assert preview(export, "owned")["already known"] == found["books"]
 
 
+def test_the_preview_names_the_columns_that_are_not_read(tmp_path: Path, admin_client: Client) -> None:
+    file = tmp_path / "list.csv"
+    file.write_text("Title,<b>Status</b>\nSalt,wanted\n")
+    said = "Nothing is known of these columns, and they are not read: "
+    assert f"{said}<b>Status</b>" in command(file, "--as", "wanted", "--dry-run")
+    with file.open("rb") as opened:
+        page = admin_client.post("/admin/audiobooks/book/import/", {"file": opened, "standing": "owned"}, follow=True)
+    assert f"{said}<bdi>&lt;b&gt;Status&lt;/b&gt;</bdi>" in page.content.decode()
+
+
 def test_a_preview_of_a_large_file_looks_for_some_and_counts_all() -> None:
     text = "Title,Author\n" + "".join(f"Book {number},A\n" for number in range(40))
     found = preview(read_export(text.encode(), "x"), "wanted", most=10)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import html
 import re
 import threading
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group, User
 from django.core.cache import cache
-from django.db import connection, connections
+from django.db import connection, connections, transaction
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
@@ -28,6 +29,7 @@ from audiobooks.merging import add_alias, merge
 from audiobooks.models import Author, Book, BookChange, Holding, LibraryFile, ProviderMatch, Series, Work
 from audiobooks.names import rows_by_key
 from scheduling.display import change_url, step_url
+from tests.scheduling.processes import wait_until
 
 pytestmark = pytest.mark.django_db
 LIST = "/admin/audiobooks/book/"
@@ -252,34 +254,61 @@ def test_an_edit_does_not_put_back_what_a_refresh_wrote_meanwhile(client: Client
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.skipif(connection.vendor == "sqlite", reason="has one writer at a time")
-def test_an_edit_beside_a_merge_of_its_names_is_refused_in_words(
+def test_an_edit_beside_a_merge_of_its_names_is_merged_with_them(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    book = make_book("x", offers={"authors": ["One"]})
+    """Found: the names were read without a lock, and hung on what was gone by then."""
+    make_book("x", offers={"authors": ["One"]})
     kept, gone = (Author.objects.create(name=name, key=key_of(name)) for name in ("Two", "2wo"))
-    threads = []
-
-    def merge_them() -> None:
-        try:
-            merge("author", kept.pk, gone.pk, by=User.objects.get())
-        finally:
-            connections.close_all()
+    merging = in_thread(lambda: merge("author", kept.pk, gone.pk, by=User.objects.get()))
 
     def slow(model: Any, names: Any) -> Any:
         rows = rows_by_key(model, names)
-        if model is Author and not threads:
-            threads.append(threading.Thread(target=merge_them))
-            threads[0].start()
-            threads[0].join(10)
+        if model is Author:
+            merging.start()
+            wait_until(somebody_waits, seconds=60)
         return rows
 
     monkeypatch.setattr(fields, "rows_by_key", slow)
-    response = client.post(step_url(book, "edit"), posted(book, authors="2wo"))
-    assert response.status_code == 200 and "at the same moment; nothing was done" in response.content.decode()
-    assert values_of(Book.objects.get())["authors"] == ["One"] and not BookChange.objects.exists()
+    response = client.post(step_url(Book.objects.get(), "edit"), posted(Book.objects.get(), authors="2wo"))
+    merging.join(60)
+    assert response.status_code == 302
+    assert values_of(Book.objects.get())["authors"] == ["Two"] and BookChange.objects.count() == 1
     assert not Author.objects.filter(pk=gone.pk).exists()
-    assert client.post(step_url(book, "edit"), posted(book, authors="2wo")).status_code == 302
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.skipif(connection.vendor == "sqlite", reason="has one writer at a time")
+@pytest.mark.parametrize("before", ["One", "2wo, One"])
+def test_an_edit_that_waits_for_a_merge_of_its_names_takes_what_is_kept(client: Client, before: str) -> None:
+    book = make_book("x", offers={"authors": before.split(", ")})
+    kept = Author.objects.create(name="Two", key="two")
+    gone, _ = Author.objects.get_or_create(key="2wo", defaults={"name": "2wo"})
+    wanted = {"authors": ["2wo"]}
+    editing = in_thread(lambda: fields.edit(book, wanted, by=User.objects.get()))
+    with transaction.atomic():
+        merge("author", kept.pk, gone.pk, by=User.objects.get())
+        editing.start()
+        wait_until(somebody_waits, seconds=60)
+    editing.join(60)
     assert values_of(Book.objects.get())["authors"] == ["Two"]
+    assert set(Author.objects.values_list("name", flat=True)) == {"One", "Two"}
+
+
+def in_thread(step: Callable[[], object]) -> threading.Thread:
+    def closing() -> None:
+        try:
+            step()
+        finally:
+            connections.close_all()
+
+    return threading.Thread(target=closing)
+
+
+def somebody_waits() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+        return bool(cursor.fetchone()[0])
 
 
 # --- matches ----------------------------------------------------------------------------------------------------------

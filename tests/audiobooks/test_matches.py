@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import re
+import threading
+import time
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import OperationalError, connection
 from django.test import Client
 
-from audiobooks import matches
-from audiobooks.fields import Offer, apply, edit, undo, values_of
+from audiobooks import fields, matches
+from audiobooks.fields import Offer, apply, edit, new_book, undo, values_of
 from audiobooks.models import Book, BookChange, ProviderMatch, Work, with_names
 from scheduling.display import change_url, step_url
 from scheduling.exceptions import NotAllowedNow
 
 pytestmark = pytest.mark.django_db
 State = ProviderMatch.State
+NOW = datetime(2026, 1, 4, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -230,3 +234,61 @@ def test_none_of_these_are_those_that_the_page_shows(roles: None, book: Book) ->
         rejected = before - set(waiting.values_list("record", flat=True))
         assert rejected == records & before and len(rejected) == shown
     assert not ProviderMatch.objects.filter(state=State.PROPOSED).exists()
+
+
+def written_in_turn(*writings: tuple[str, str, Any]) -> Book:
+    """By providers, whose records are proposed again; before that a folder did."""
+    said = {"title": "Salt", "authors": ["Ann Old"], "series": [["Old", "1"]]}
+    work = Work.objects.create(title="Salt", key="salt")
+    book = new_book(work, {name: Offer(value, "folder") for name, value in said.items()}, now=NOW)
+    for source, name, value in writings:
+        apply(with_names(Book.objects.all()).get(pk=book.pk), {name: Offer(value, source)}, why="refresh", now=NOW)
+        make_match(book, "x", provider=source)
+    return book
+
+
+def test_of_two_that_are_rejected_neither_is_put_back(by: User) -> None:
+    """Hardcover wrote over Audnexus: what that had said was put back, though nobody believes it either."""
+    ours, theirs = ["Ann Old", "Bea New"], ["Ann Old", "Bea New", "Cy Newer"]
+    book = written_in_turn(("audnexus", "authors", ours), ("hardcover", "authors", theirs))
+    assert with_names(Book.objects.all()).get(pk=book.pk).author_names == theirs
+    seen = [str(match.pk) for match in ProviderMatch.objects.all()]
+    assert matches.reject_all(book, seen, by) == (2, ["authors"], [])
+    assert with_names(Book.objects.all()).get(pk=book.pk).author_names == ["Ann Old"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_who_rejects_several_and_who_refreshes_do_not_wait_for_each_other(
+    by: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The names of a book are locked once, in the order of all others."""
+    wrote = ("audnexus", "series", [["Tides", "1"]]), ("hardcover", "authors", ["Ann Old", "Bea New"])
+    book = written_in_turn(*wrote)
+    work = Work.objects.create(title="Wind", key="wind")
+    other = new_book(work, {"title": Offer("Wind", "folder")}, now=NOW)
+    under_way, errors = threading.Event(), []
+
+    def withdraw(*values: Any, **named: Any) -> Any:
+        done = fields.withdraw(*values, **named)
+        under_way.set()
+        time.sleep(0.5)
+        return done
+
+    def refresh() -> None:
+        try:
+            under_way.wait(10)
+            offers = {"authors": Offer(["Ann Old"], "audnexus"), "series": Offer([["Old", "2"]], "audnexus")}
+            apply(Book.objects.get(pk=other.pk), offers, why="refresh", now=NOW)
+        except OperationalError as error:
+            errors.append(error)
+        finally:
+            connection.close()
+
+    monkeypatch.setattr(matches, "withdraw", withdraw)
+    thread = threading.Thread(target=refresh)
+    thread.start()
+    try:
+        matches.reject_all(book, [str(match.pk) for match in ProviderMatch.objects.all()], by)
+    finally:
+        thread.join()
+    assert not errors

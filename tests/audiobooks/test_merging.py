@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from itertools import permutations
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from audiobooks import fields
 from audiobooks.fields import Offer, new_book, values_of
 from audiobooks.library.albums import key_of
 from audiobooks.merging import KINDS, add_alias, merge, rename, split, undo_merge
-from audiobooks.models import Author, AuthorAlias, Authorship, Book, Genre, Merge, Series, SeriesEntry, Work
+from audiobooks.models import Author, AuthorAlias, Authorship, Book, Follow, Genre, Merge, Series, SeriesEntry, Work
 from audiobooks.names import rows_of
 from scheduling.exceptions import NotAllowedNow
 
@@ -122,6 +123,77 @@ def test_merges_of_merged_rows_are_undone_in_any_order(first: int, by: User) -> 
         undo_merge(done)
     assert everything("author") == before
     assert not AuthorAlias.objects.exists()
+
+
+@pytest.mark.parametrize("order", list(permutations(range(3))))
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_book_that_several_of_the_merged_have_is_given_back_to_each(
+    kind: str, order: tuple[int, ...], by: User
+) -> None:
+    """A into B, that and D into C; each undoing leaves what the others alone would have made."""
+    place = VALUES[kind]
+    for names in ("AC", "AD", "BC", "ABC", "A", "D"):
+        make_book(names, **{FIELD[kind]: place(list(names))})
+    if kind == "series":
+        make_book("unplaced", series=[["A", "2"], ["B", ""], ["C", ""], ["D", "4"]])
+    before = everything(kind)
+    owned = {(title, name) for title, name, *_ in before[2]}
+    into = {"A": "B", "B": "C", "D": "C"}
+    done = [merge(kind, row(kind, kept).pk, row(kind, gone).pk, by=by) for gone, kept in into.items()]
+    for at in order:
+        undo_merge(done[at])
+        del into[done[at].name]
+        called = {name: into.get(into.get(name, name), into.get(name, name)) for name in "ABCD"}
+        assert {(title, name) for title, name, *_ in everything(kind)[2]} == {
+            (title, called[name]) for title, name in owned
+        }
+    assert everything(kind) == before
+
+
+def test_a_name_that_was_given_back_goes_with_what_it_was_merged_with_next(by: User) -> None:
+    make_book("by A", authors=["A"])
+    rows_of(Author, ["B", "C", "D"])
+    one = merge("author", row("author", "B").pk, row("author", "A").pk, by=by)
+    two = merge("author", row("author", "C").pk, row("author", "B").pk, by=by)
+    undo_merge(one)
+    merge("author", row("author", "D").pk, row("author", "A").pk, by=by)
+    merge("author", row("author", "C").pk, row("author", "D").pk, by=by)
+    undo_merge(two)
+    assert AuthorAlias.objects.get(name="A").of == row("author", "C")
+    assert Book.objects.get().author_names == ["C"]
+
+
+def scopes(kind: str) -> dict[str, str]:
+    return dict(Follow.objects.values_list(f"{kind}__name", "scope"))
+
+
+@pytest.mark.parametrize("first", [0, 1])
+@pytest.mark.parametrize(
+    "followed", [{"A": "all"}, {"A": "none", "C": "all"}, {"A": "future", "B": "none"}, {"C": "all"}]
+)
+@pytest.mark.parametrize("kind", ["author", "series"])
+def test_what_is_followed_goes_along_and_back(kind: str, followed: dict[str, str], first: int, by: User) -> None:
+    for name in rows_of(KINDS[kind].model, list("ABC")):
+        if scope := followed.get(name.name):
+            Follow.objects.create(**{kind: name}, scope=scope, since="2026-01-02", by=by)
+    before = list(Follow.objects.order_by("pk").values())
+    one = merge(kind, row(kind, "B").pk, row(kind, "A").pk, by=by)
+    two = merge(kind, row(kind, "C").pk, row(kind, "B").pk, by=by)
+    assert scopes(kind) == {"C": followed.get("C") or followed.get("B") or followed["A"]}
+    for done in ([one, two], [two, one])[first]:
+        undo_merge(done)
+    assert scopes(kind) == followed
+    after = list(Follow.objects.order_by("pk").values("pk", "scope", "from_number", "since", "by_id"))
+    assert after == [{"pk": each["id"], **{name: each[name] for name in list(after[0])[1:]}} for each in before]
+
+
+def test_what_a_person_has_followed_anew_since_stays(by: User) -> None:
+    old, new = rows_of(Author, ["Old", "New"])
+    Follow.objects.create(author=old, scope="all", since="2026-01-02")
+    done = merge("author", new.pk, old.pk, by=by)
+    Follow.objects.update(scope="none")
+    undo_merge(done)
+    assert scopes("author") == {"New": "none", "Old": "all"}
 
 
 def test_what_a_person_changed_since_stays(by: User) -> None:

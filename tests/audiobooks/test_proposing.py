@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
@@ -18,13 +19,14 @@ from audiobooks import charts, proposing
 from audiobooks.charts import discover
 from audiobooks.facts import BookFacts, Contributor
 from audiobooks.models import Book, ChartEntry, Genre, Proposal, ProposalKey
-from audiobooks.owning import Held, record
+from audiobooks.owning import SERVER, Held, record
 from audiobooks.proposing import EDITIONS, decline, learn, propose, recognise, take_back, want
 from scheduling.context import TaskRun
 from scheduling.exceptions import NotAllowedNow
 from tests.audiobooks.running import Quiet
 from tests.fakes.charted import Charted
 from tests.samples.editions import WORK, editions, others
+from tests.scheduling.processes import wait_until
 
 pytestmark = pytest.mark.django_db
 OTHER = (Contributor(name="Tomas Reed"),)
@@ -169,6 +171,76 @@ def test_two_wishes_of_one_book_are_one_book(by: User) -> None:
     assert Book.objects.get().standing == "wanted", "the first is wanted still"
     take_back(first)
     assert Book.objects.get().standing == "known"
+
+
+def test_a_wish_outlasts_that_of_another_for_the_same_book(by: User) -> None:
+    for work in (proposed(), proposed()):
+        want(work, by)
+    first, second = Proposal.objects.order_by("pk")
+    take_back(first)
+    assert Book.objects.get().standing == "wanted", "the second is wanted still"
+    take_back(second)
+    assert Book.objects.get().standing == "known"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_wish_outlasts_another_that_is_taken_back_at_the_same_moment(
+    by: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second finds the book wanted, and the first ends before that is said."""
+    first, second = proposed(), proposed()
+    want(first, by)
+    decided = proposing._decided
+
+    with ThreadPoolExecutor(1) as pool:
+
+        def and_another_takes_back(row: Proposal, state: str, by: User) -> None:
+            decided(row, state, by)
+            other = pool.submit(_in_a_thread, lambda: take_back(first))
+            if connection.vendor == "postgresql":
+                # It has ended, or waits for us.
+                wait_until(lambda: other.done() or _somebody_waits(), seconds=20)
+
+        monkeypatch.setattr(proposing, "_decided", and_another_takes_back)
+        want(second, by)
+    assert Proposal.objects.get(pk=first.pk).state == "proposed"
+    assert Book.objects.get().standing == "wanted"
+
+
+def _in_a_thread(verb: Callable[[], None]) -> None:
+    try:
+        verb()
+    finally:
+        connection.close()
+
+
+def _somebody_waits() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)")
+        return bool(cursor.fetchone()[0])
+
+
+@pytest.mark.parametrize("library", ["audiobookshelf:lib-1", "goodreads"])
+def test_a_wish_that_is_taken_back_leaves_a_book_as_it_was_known_before(library: str, by: User) -> None:
+    """As the text that a server has of it, or the row of one that was read long ago."""
+    known = Held(library=library, item="1", facts=WORK, standing=Book.Standing.KNOWN, missing=True)
+    record(known, now=timezone.now() - timedelta(days=1))
+    work = proposed()
+    want(work, by)
+    assert Book.objects.get().standing == "wanted"
+    if library.startswith(SERVER):
+        # It is seen each night.
+        record(known, now=timezone.now())
+    take_back(Proposal.objects.get())
+    assert Book.objects.get().standing == "known"
+
+
+def test_a_book_that_a_list_wants_since_stays_wanted(by: User) -> None:
+    work = proposed()
+    want(work, by)
+    record(Held(library="goodreads", item="1", facts=WORK, standing=Book.Standing.WANTED), now=timezone.now())
+    take_back(Proposal.objects.get())
+    assert Book.objects.get().standing == "wanted"
 
 
 def test_who_decided_may_leave_and_a_book_be_deleted(by: User) -> None:

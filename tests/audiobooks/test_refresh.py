@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -90,7 +88,7 @@ def own(number: int, *, source: str = "folder", **changes: Any) -> Book:
 @pytest.fixture
 def outside(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeCatalogue]:
     """The only provider that is turned on; our patience with it is short, and no name but a number has an address."""
-    patience = Patience(read=2, total=3, first_pause=0.01, busy_pause=0.02, longest_pause=1)
+    patience = Patience(read=30, total=60, first_pause=0.01, busy_pause=0.02, longest_pause=1)
     transport = Transport(resolver=no_names)
 
     def doorway(**_: Any) -> Doorway:
@@ -274,16 +272,7 @@ def test_a_doubt_is_over_once_the_record_is_certain(outside: FakeCatalogue, admi
 
 def test_what_a_person_edits_while_the_provider_is_asked_is_kept(outside: FakeCatalogue, admin_user: User) -> None:
     book = own(1, publisher="Old", source="audnexus")
-    outside.latency = 0.5
-
-    def meanwhile() -> None:
-        wait_until(lambda: bool(outside.asked), seconds=10)
-        edit(read(book), {"publisher": "Mine", "subtitle": "Mine too"}, by=admin_user)
-
-    thread = threading.Thread(target=in_thread, args=(meanwhile,))
-    thread.start()
-    run()
-    thread.join()
+    run_while(outside, lambda: edit(read(book), {"publisher": "Mine", "subtitle": "Mine too"}, by=admin_user))
     book = read(book)
     assert (book.publisher, book.subtitle, book.description) == ("Mine", "Mine too", facts(1).description)
     assert book.provenance["publisher"]["locked"]
@@ -304,19 +293,25 @@ def match_of(book: Book, number: int, state: str) -> ProviderMatch:
     )  # fmt: skip
 
 
-def run_while(outside: FakeCatalogue, step: Callable[[], object]) -> None:
-    """A run, during which the step is taken between the question to the provider and its answer."""
+def run_while(outside: FakeCatalogue, step: Callable[[], object], *, questions: int = 1) -> None:
+    """A run, during which the step is taken between so many questions to the provider and their answers."""
     outside.asked.clear()
-    outside.latency = 0.5
+    lock, left, errors = threading.Lock(), [step], list[Exception]()
 
     def meanwhile() -> None:
-        wait_until(lambda: bool(outside.asked), seconds=10)
-        step()
+        wait_until(lambda: len(outside.asked) >= questions, seconds=20)
+        with lock:
+            try:
+                while left:
+                    left.pop()()
+            except Exception as error:  # noqa: BLE001  Shown below.
+                errors.append(error)
+            finally:
+                connection.close()
 
-    thread = threading.Thread(target=in_thread, args=(meanwhile,))
-    thread.start()
+    outside.before_answer = meanwhile
     run()
-    thread.join()
+    assert not left and not errors, errors
 
 
 @pytest.mark.parametrize("known", [True, False])
@@ -382,7 +377,7 @@ def test_an_author_who_is_merged_while_the_provider_is_asked_is_the_one_it_offer
 def test_what_a_person_decides_is_asked_once_for_all_that_are_written_together(outside: FakeCatalogue) -> None:
     def queries(books: int) -> int:
         due = []
-        for known in refresh._with_matches(list(with_names(Book.objects.all())[:books])):
+        for known in refresh._known_of(list(Book.objects.all()[:books])):
             match_of(known.book, 1, STATE.REJECTED)
             due.append(refresh.Due(known, [refresh.Answer("audnexus", facts(1, id=facts(1).asin))], {}))
         with CaptureQueriesContext(connection) as asked, transaction.atomic():
@@ -401,16 +396,7 @@ def test_a_book_deleted_while_the_provider_is_asked_stays_deleted(outside: FakeC
     """Found: a new match of a book that was gone, and of which nothing else was to be written, broke the Task."""
     own(2)
     doomed = own(1) if knows_asin else own(1, asin="", authors=())
-    outside.latency = 0.5
-
-    def meanwhile() -> None:
-        wait_until(lambda: len(outside.asked) == 2, seconds=10)
-        Book.objects.filter(pk=doomed.pk).delete()
-
-    thread = threading.Thread(target=in_thread, args=(meanwhile,))
-    thread.start()
-    run()
-    thread.join()
+    run_while(outside, Book.objects.filter(pk=doomed.pk).delete, questions=2)
     assert Book.objects.count() == 1
     assert MetadataRun.objects.get().state == MetadataRun.State.FINISHED
 
@@ -628,23 +614,19 @@ def test_what_was_answered_is_written_soon(outside: FakeCatalogue) -> None:
         own(number)
     slow = facts(3).asin
     right = outside._answer
-
-    def answer(seen: Any) -> Reply:
-        reply = right(seen)
-        reply.delay = 1.8 if slow in seen.path else 0.0
-        return reply
-
-    outside._outside.otherwise = answer
     written: list[int] = []
 
     def look() -> None:
-        wait_until(lambda: Book.objects.exclude(tried_at=None).count() == 3, seconds=1.6)
+        wait_until(lambda: Book.objects.exclude(tried_at=None).count() == 3, seconds=20)
         written.append(Book.objects.exclude(tried_at=None).count())
 
-    thread = threading.Thread(target=in_thread, args=(look,))
-    thread.start()
+    def answer(seen: Any) -> Reply:
+        if slow in seen.path:
+            in_thread(look)
+        return right(seen)
+
+    outside._outside.otherwise = answer
     run()
-    thread.join()
     assert written == [3]
 
 
@@ -693,10 +675,9 @@ def test_cancel_ends_it_soon_and_it_goes_on_where_it_was(outside: FakeCatalogue)
 def test_cancel_does_not_wait_for_a_slow_provider(outside: FakeCatalogue) -> None:
     for number in range(100):
         own(number)
-    outside.latency = 1.5
+    outside.latency = 1
     channel = Channel()
-    timer = threading.Timer(0.3, lambda: setattr(channel, "stop", True))
-    timer.start()
+    outside.before_answer = lambda: setattr(channel, "stop", True)
     assert said(run(channel=channel))["books"] == 0
     assert len(outside.seen) <= refresh.ASKERS
 
@@ -762,6 +743,15 @@ def test_one_book_alone_can_be_refreshed(outside: FakeCatalogue, admin_user: Use
     assert read(book).description and not read(other).description
     with pytest.raises(TaskFailed, match="no book"):
         refresh.refresh_book(TaskRun(task_id=task.pk, attempt=1, channel=Channel()), 10**6)
+
+
+def test_a_refresh_of_one_book_that_nobody_answers_is_over(outside: FakeCatalogue) -> None:
+    book = own(1)
+    outside.fault = "down"
+    with pytest.raises(TaskFailed, match="No provider answers"):
+        refresh.refresh_book(TaskRun(task_id=1, attempt=1, channel=Channel()), book.pk)
+    record = MetadataRun.objects.get()
+    assert (record.state, record.finished_at is not None) == (MetadataRun.State.ABANDONED, True)
 
 
 # --- the guard, and the undo ------------------------------------------------------------------------------------------
@@ -1006,8 +996,8 @@ def test_the_pace_of_a_provider_is_kept_whatever_the_number_of_threads(
     assert len(times) == 12
     # A request may arrive late, so that the next one follows it sooner, but none arrives before its turn.
     assert all(at - began >= number * 0.1 - 0.01 for number, at in enumerate(times))
-    for first, fifth in zip(times, times[4:], strict=False):
-        assert fifth - first >= 4 * 0.1 - 0.25
+    for first, ninth in zip(times, times[8:], strict=False):
+        assert ninth - first >= 8 * 0.1 - 0.5
 
 
 # --- with real processes ----------------------------------------------------------------------------------------------
@@ -1030,9 +1020,7 @@ def test_a_killed_refresh_goes_on_without_repeating_a_book(
         wait_until(
             lambda: Book.objects.exclude(tried_at=None).count() >= 60, seconds=60, otherwise=lambda: scheduler.output
         )
-        for pid in (*scheduler.descendants, scheduler.pid):
-            os.kill(pid, signal.SIGKILL)
-        scheduler.process.wait()
+        scheduler.kill_all()
     # As if the time were nearly over for which its requests may be under way, and that in which it may only be silent.
     assert Host.objects.get().turns
     Host.objects.update(turns=[int((time.time() + 5) * 1e6)] * OWN_PACE.at_once)
@@ -1045,7 +1033,7 @@ def test_a_killed_refresh_goes_on_without_repeating_a_book(
     with running_scheduler(environment, tmp_path):
         assert ended(task, 90).status == Task.Status.LOST
         again = Job.objects.get(pk="metadata_full").run_now()
-        assert ended(again, 60).status == Task.Status.COMPLETED, again.error_message
+        assert ended(again).status == Task.Status.COMPLETED, again.error_message
     assert again.items_succeeded == count - done
     assert len(outside.asked) == count
     twice = {asin for asin, times in outside.asked.items() if times > 1}
@@ -1055,7 +1043,6 @@ def test_a_killed_refresh_goes_on_without_repeating_a_book(
     assert (record.state, record.checked, record.changed) == ("finished", count, count)
 
 
-@pytest.mark.timeout(120)
 def test_the_task_of_a_provider_that_is_down_says_why(
     outside: FakeCatalogue, process_env: dict[str, str], tmp_path: Path
 ) -> None:
@@ -1065,7 +1052,7 @@ def test_the_task_of_a_provider_that_is_down_says_why(
     outside.fault = "html"
     environment = {**process_env, **outside.settings, "METADATA_PROVIDERS": "audnexus"}
     with running_scheduler(environment, tmp_path):
-        task = ended(Job.objects.get(pk="metadata_full").run_now(), 60)
+        task = ended(Job.objects.get(pk="metadata_full").run_now())
     assert task.status == Task.Status.FAILED
     assert "No provider answers" in task.error_message and "Just a moment" in task.error_message
     assert everything() == before

@@ -206,6 +206,21 @@ def test_a_library_that_the_key_is_not_shown_is_not_missing(fake: FakeAudiobooks
     assert Holding.objects.filter(missing_since=None).count() == 2
 
 
+def test_a_library_that_shows_nothing_at_all_is_not_missing(
+    fake: FakeAudiobookshelf, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As one does whose server was set up anew, or from whose user the books were taken."""
+    fake.add_library("lib-2")
+    for name, library in (("one", "lib-1"), ("two", "lib-2"), ("three", "lib-2")):
+        fake.add_item(name, library)
+    scanned()
+    fake.items.pop("one")
+    fake.items.pop("two")
+    scanned()
+    assert set(Holding.objects.exclude(missing_since=None).values_list("item", flat=True)) == {"two"}
+    assert "shows no book at all" in caplog.text
+
+
 @pytest.mark.parametrize("requests", range(6))
 def test_a_reading_that_breaks_off_changes_nothing(fake: FakeAudiobookshelf, requests: int) -> None:
     for number in range(60):
@@ -346,11 +361,12 @@ def test_a_book_that_is_in_one_of_two_libraries_is_there(fake: FakeAudiobookshel
     make_file(settings.AUDIOBOOKS_LIBRARY, "A/Other/1.mp3")
     fake.add_item("one", title="Salt")
     fake.items["one"] |= {"path": "/books/A/Salt", "relPath": "A/Salt"}
+    fake.add_item("two")
     scanned()
     (settings.AUDIOBOOKS_LIBRARY / "A/Salt/1.mp3").unlink()
     scanned()
     assert Book.objects.get(path="A/Salt").missing_since is None
-    fake.items.clear()
+    fake.items.pop("one")
     scanned()
     assert Book.objects.get(path="A/Salt").missing_since is not None
     assert Book.objects.get(path="A/Other").missing_since is None
@@ -571,3 +587,40 @@ def test_a_scan_that_is_killed_loses_nothing_and_does_nothing_twice(
         assert keys <= set(Book.objects.values_list("pk", flat=True))
         assert not Holding.objects.exclude(missing_since=None).exists()
         assert Task.objects.latest("pk").result["audiobookshelf"]["new"] == 400 - there
+
+
+def test_the_server_is_told_to_scan_all_its_libraries(fake: FakeAudiobookshelf) -> None:
+    fake.add_library("lib-2")
+    fake.add_library("pods", media_type="podcast")
+    assert shelf.tell_to_scan() == 2
+    assert fake.scans == ["lib-1", "lib-2"]
+
+
+def test_without_a_server_nobody_is_told(settings: Any) -> None:
+    settings.AUDIOBOOKSHELF_URL = ""
+    assert shelf.tell_to_scan() == 0
+
+
+@pytest.mark.parametrize(
+    ("reply", "words", "is_permanent"),
+    [
+        (Reply(403, "Forbidden"), "only administrators", True),
+        (Reply(404, "Not Found"), "no such library", True),
+        (Reply(401, "Unauthorized"), "refuses the API key", True),
+        (Reply(200, "<html>Sign in</html>", {"Content-Type": "text/html"}), "not as Audiobookshelf does", False),
+    ],
+)
+def test_why_it_does_not_scan_is_explained(
+    fake: FakeAudiobookshelf, reply: Reply, words: str, is_permanent: bool
+) -> None:
+    fake.replies["POST", "/api/libraries/lib-1/scan"] = reply
+    with pytest.raises(LibraryError, match=words) as raised:
+        shelf.tell_to_scan()
+    assert raised.value.permanent == is_permanent and KEY not in str(raised.value)
+
+
+def test_a_key_of_no_administrator_cannot_start_a_scan(fake: FakeAudiobookshelf) -> None:
+    fake.is_admin = False
+    with pytest.raises(LibraryError, match="only administrators"):
+        shelf.tell_to_scan()
+    assert fake.scans == []

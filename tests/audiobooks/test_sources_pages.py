@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -18,9 +17,8 @@ from django.utils import timezone
 
 from audiobooks import crawl
 from audiobooks.facts import BookFacts, Contributor
-from audiobooks.http import Pace
 from audiobooks.models import Book, Crawl, Release, ServiceState, SourceSession, Work
-from audiobooks.sources import base, myanonamouse, registry
+from audiobooks.sources import base
 from tests.audiobooks.outside import Reply
 from tests.fakes import myanonamouse as site
 from tests.fakes.librivox import FakeLibriVox, project
@@ -34,24 +32,8 @@ EVIL = "<script>alert('x')</script>"
 
 
 @pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+def nothing_cached() -> None:
     cache.clear()
-    monkeypatch.setattr(myanonamouse, "PACE", Pace(every=0.0, at_once=1))
-    monkeypatch.setattr(registry, "_SETTINGS_READ_AT", timezone.now())
-
-
-@pytest.fixture
-def mam(settings: Any) -> Iterator[FakeMyAnonamouse]:
-    with FakeMyAnonamouse() as fake:
-        settings.MAM_SESSION, settings.MAM_URL = SEED, fake.url
-        yield fake
-
-
-@pytest.fixture
-def librivox(settings: Any) -> Iterator[FakeLibriVox]:
-    with FakeLibriVox() as fake:
-        settings.LIBRIVOX_URL, settings.ARCHIVE_URL = fake.url, fake.archive_url
-        yield fake
 
 
 @pytest.fixture
@@ -233,8 +215,8 @@ def test_it_prints_what_the_source_answers(mam: FakeMyAnonamouse) -> None:
     assert "Signed in: Power User, ratio 3.25." in printed and "… and 10 more." in printed
     assert "by Nora Ferris, read by Sam Oakes, en, m4b, 554 MB, 41 seeders [" in printed and "\x1b" not in printed
     mam.rows = [row(1, title="The Blue Harbour")]
-    assert "The Blue Harbour" in trysource("myanonamouse", "--search", "blue harbour")
-    assert "answers, and has nothing like it" in trysource("myanonamouse", "--search", "Unheard Of")
+    assert "The Blue Harbour" in trysource("myanonamouse", "blue harbour")
+    assert "answers, and has nothing like it" in trysource("myanonamouse", "Unheard Of")
     assert not Release.objects.exists()
 
 
@@ -253,7 +235,7 @@ def test_it_says_what_is_wrong(mam: FakeMyAnonamouse) -> None:
     with pytest.raises(CommandError, match=r"no source “nope”\. There are: myanonamouse, librivox"):
         trysource("nope")
     with pytest.raises(CommandError, match="Write a title"):
-        trysource("librivox", "--search", " ")
+        trysource("librivox", " ")
     mam.faults = [site.IP_MISMATCH]
     with pytest.raises(CommandError, match="another address of the internet"):
         trysource("myanonamouse")

@@ -16,14 +16,9 @@ from django.core.management import CommandError, call_command
 
 from scheduling.models import SchedulerProcess, Task
 from tests.audiobooks.test_wsgi import answers
+from tests.ports import free_port
+from tests.scheduling.jobs import make_job
 from tests.scheduling.processes import ROOT, wait_until
-from tests.scheduling.test_running import make_job
-
-
-def free_address() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{probe.getsockname()[1]}"
 
 
 @pytest.mark.parametrize(
@@ -100,7 +95,7 @@ class Start:
     """`manage.py start` as a process."""
 
     def __init__(self, environment: dict[str, str], folder: Path, *before: str) -> None:
-        self.address = free_address()
+        self.address = f"127.0.0.1:{free_port()}"
         with (folder / "start.log").open("wb") as output:
             self.process = subprocess.Popen(
                 [*before, sys.executable, "manage.py", "start", "--bind", self.address],
@@ -114,8 +109,8 @@ class Start:
         self.below: list[int] = []
 
     def wait_until_up(self, *, schedulers: int = 1) -> None:
-        wait_until(lambda: answers(f"http://{self.address}/admin/login/"), seconds=30)
-        wait_until(lambda: schedulers_alive() == schedulers, seconds=30)
+        wait_until(lambda: answers(f"http://{self.address}/admin/login/"), seconds=90)
+        wait_until(lambda: schedulers_alive() == schedulers, seconds=90)
         self.below = descendants(self.process.pid)
 
     def end(self) -> None:
@@ -148,8 +143,8 @@ def test_its_children_end_with_it(number: signal.Signals, process_env: dict[str,
         start.wait_until_up()
         assert len(start.below) >= 4
         start.process.send_signal(number)
-        assert start.process.wait(20) == (-number if number == signal.SIGKILL else 0)
-        wait_until(lambda: not any(map(is_alive, start.below)), seconds=20)
+        assert start.process.wait(60) == (-number if number == signal.SIGKILL else 0)
+        wait_until(lambda: not any(map(is_alive, start.below)), seconds=60)
         assert schedulers_alive() == 0, "the scheduler did not sign off"
 
 
@@ -159,9 +154,9 @@ def test_the_work_at_hand_may_end_first(number: signal.Signals, process_env: dic
     with started(process_env, tmp_path) as start:
         start.wait_until_up()
         task = make_job("sample.sleep", arguments={"seconds": 3}).run_now()
-        wait_until(lambda: Task.objects.filter(status=Task.Status.RUNNING).exists(), seconds=10)
+        wait_until(lambda: Task.objects.get(pk=task.pk).status == Task.Status.RUNNING, seconds=60)
         start.process.send_signal(number)
-        assert start.process.wait(20) == 0
+        assert start.process.wait(60) == 0
         task.refresh_from_db()
         assert task.status == Task.Status.COMPLETED
 
@@ -172,18 +167,18 @@ def test_all_ends_when_its_terminal_is_closed(process_env: dict[str, str], tmp_p
     with started(process_env, tmp_path, *terminal) as start:
         start.wait_until_up()
         start.process.kill()
-        wait_until(lambda: not any(map(is_alive, start.below)), seconds=20)
+        wait_until(lambda: not any(map(is_alive, start.below)), seconds=60)
         assert schedulers_alive() == 0, "the scheduler did not sign off"
 
 
 @pytest.mark.django_db(transaction=True)
 def test_a_signal_that_comes_while_it_starts_leaves_nothing_behind(process_env: dict[str, str], tmp_path: Path) -> None:
     with started(process_env, tmp_path) as start:
-        wait_until(lambda: bool(descendants(start.process.pid)), seconds=20)
+        wait_until(lambda: bool(descendants(start.process.pid)), seconds=60)
         start.below = descendants(start.process.pid)
         start.process.send_signal(signal.SIGINT)
-        assert start.process.wait(20) == 0
-        wait_until(lambda: not any(map(is_alive, start.below)), seconds=20)
+        assert start.process.wait(60) == 0
+        wait_until(lambda: not any(map(is_alive, start.below)), seconds=60)
 
 
 @pytest.mark.django_db(transaction=True)
@@ -193,7 +188,7 @@ def test_under_nohup_it_outlives_its_terminal(process_env: dict[str, str], tmp_p
         start.process.send_signal(signal.SIGHUP)
         with pytest.raises(subprocess.TimeoutExpired):
             start.process.wait(2)
-        assert answers(f"http://{start.address}/admin/login/")
+        wait_until(lambda: answers(f"http://{start.address}/admin/login/"), seconds=60)
 
 
 @pytest.mark.django_db(transaction=True)
@@ -203,4 +198,4 @@ def test_with_schedulers_in_the_web_it_starts_no_other(process_env: dict[str, st
         with pytest.raises(AssertionError):
             wait_until(lambda: schedulers_alive() > 2, seconds=3)
         start.process.terminate()
-        assert start.process.wait(20) == 0
+        assert start.process.wait(60) == 0

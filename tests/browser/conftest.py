@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import urllib.error
@@ -16,12 +15,15 @@ from pathlib import Path
 import pytest
 from django.contrib.auth.models import User
 
+from tests.ports import free_port
 from tests.scheduling.processes import ROOT, wait_until
+from tests.settings import CLUSTER
 
 CHROMIUM = shutil.which("chromium")
 if CHROMIUM is None and not os.environ.get("CI"):
     collect_ignore_glob = ["test_*.py"]
 else:
+    from axe_playwright_python.sync_playwright import Axe
     from playwright.sync_api import Browser, ConsoleMessage, Page, Request, Response, sync_playwright
 
 PASSWORD = "a-long-password-for-tests"
@@ -58,14 +60,12 @@ def static_files(process_env: dict[str, str]) -> None:
 @pytest.fixture
 def site(process_env: dict[str, str], static_files: None, tmp_path: Path) -> Iterator[str]:
     """The address of the web pages, served by gunicorn as `start` does."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{probe.getsockname()[1]}"
+    address = f"127.0.0.1:{free_port()}"
     command = [sys.executable, "-m", "gunicorn", "audiobooks.wsgi", "--bind", address, "--threads", "4"]
     with (tmp_path / "web.log").open("wb") as output:
         web = subprocess.Popen(command, cwd=ROOT, env=process_env, stdout=output, stderr=subprocess.STDOUT)
     try:
-        wait_until(lambda: _answers(f"http://{address}/admin/login/"), seconds=20)
+        wait_until(lambda: _answers(f"http://{address}/admin/login/"), seconds=60)
         yield f"http://{address}"
     finally:
         web.terminate()
@@ -74,7 +74,7 @@ def site(process_env: dict[str, str], static_files: None, tmp_path: Path) -> Ite
 
 def _answers(url: str) -> bool:
     try:
-        with urllib.request.urlopen(url, timeout=2):
+        with urllib.request.urlopen(url, timeout=20):
             return True
     except (urllib.error.URLError, ConnectionError, TimeoutError):
         return False
@@ -121,6 +121,20 @@ class Visit:
     def scrolls_sideways(self) -> bool:
         return bool(self.page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"))
 
+    def problems_of(self, addresses: dict[str, str], folder: Path) -> str:
+        """What is not whole of these pages, by their names; empty where all are. Pictures of them are in `folder`."""
+        problems: dict[str, str] = {}
+        for name, address in addresses.items():
+            page = self.open(address)
+            page.wait_for_load_state("networkidle")
+            page.screenshot(path=folder / f"{name}.png", full_page=True)
+            found = Axe().run(page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]})
+            if found.violations_count:
+                problems[name] = found.generate_report()
+            if self.scrolls_sideways():
+                problems[f"{name}, width"] = "it scrolls sideways"
+        return "\n".join(f"{name}: {text}" for name, text in problems.items())
+
 
 @pytest.fixture
 def visit(browser: Browser, site: str) -> Iterator[Callable[..., Visit]]:
@@ -133,7 +147,7 @@ def visit(browser: Browser, site: str) -> Iterator[Callable[..., Visit]]:
             color_scheme="dark" if dark else "light",
             java_script_enabled=scripts,
         )
-        context.set_default_timeout(15_000)
+        context.set_default_timeout(60_000)
         visits.append(Visit(context.new_page(), site))
         return visits[-1]
 
@@ -142,6 +156,18 @@ def visit(browser: Browser, site: str) -> Iterator[Callable[..., Visit]]:
         one.page.context.close()
     wrong = sorted({line for one in visits for line in one.wrong})
     assert not wrong, "\n".join(wrong)
+
+
+# How a page looks is no matter of the database: two on each make the four. What pages do is tried on both.
+LOOKS = ["wide", "narrow dark"] if CLUSTER is None else ["wide dark", "narrow"]
+
+
+@pytest.fixture(params=LOOKS)
+def look(request: pytest.FixtureRequest, administrator: User, visit: Callable[..., Visit]) -> Visit:
+    """Signed in, on a desk and a phone, light and dark."""
+    one = visit(NARROW if "narrow" in request.param else WIDE, dark="dark" in request.param)
+    one.sign_in("admin")
+    return one
 
 
 @pytest.fixture

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from django.contrib.auth.models import User
 
 from audiobooks.models import Chart, Genre, Proposal
 from scheduling.display import change_url
-from tests.browser.conftest import NARROW, WIDE, Visit
+from tests.browser.conftest import Visit
 from tests.samples.charted import fill
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
@@ -39,23 +37,9 @@ def addresses(administrator: User) -> dict[str, str]:
     }
 
 
-@pytest.mark.parametrize("look", ["wide", "wide dark", "narrow", "narrow dark"])
-def test_every_page_is_whole(
-    look: str, addresses: dict[str, str], administrator: User, visit: Callable[..., Visit], tmp_path: Path
-) -> None:
-    one = visit(NARROW if "narrow" in look else WIDE, dark="dark" in look)
-    one.sign_in("admin")
-    problems: dict[str, Any] = {}
-    for name, address in addresses.items():
-        page = one.open(address)
-        page.wait_for_load_state("networkidle")
-        page.screenshot(path=tmp_path / f"{name}.png", full_page=True)
-        found = Axe().run(page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]})
-        if found.violations_count:
-            problems[name] = found.generate_report()
-        if one.scrolls_sideways():
-            problems[f"{name}, width"] = "it scrolls sideways"
-    assert not problems, "\n".join(f"{name}: {text}" for name, text in problems.items())
+def test_every_page_is_whole(look: Visit, addresses: dict[str, str], tmp_path: Path) -> None:
+    problems = look.problems_of(addresses, tmp_path)
+    assert not problems, problems
 
 
 def test_a_work_is_wanted_with_the_keyboard_alone_and_without_scripts(

@@ -14,8 +14,8 @@ from django.utils import timezone
 from scheduling.models import Job, Task
 from scheduling.pauses import pause_everything, resume_everything
 from tests.browser.conftest import NARROW, PASSWORD, Visit
+from tests.scheduling.jobs import make_job
 from tests.scheduling.processes import SchedulerUnderTest, running_scheduler, wait_until
-from tests.scheduling.test_running import make_job
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 
@@ -90,11 +90,12 @@ def test_run_with_arguments_and_watch_it_to_its_end(console: Visit) -> None:
     page.click("button:has-text('Run')")
     page.wait_for_selector("text=/whole number/i")
     page.fill("[name=argument-items]", "30")
-    page.fill("[name=argument-pause]", "0.1")
+    # So long that the page is there before its end.
+    page.fill("[name=argument-pause]", "0.3")
     page.click("button:has-text('Run')")
     page.wait_for_url(re.compile("/scheduling/task/"))
     page.wait_for_selector("progress, [role=progressbar]")
-    page.wait_for_selector("text=completed", timeout=20_000)
+    page.wait_for_selector("text=completed")
     page.wait_for_selector("text=printed by the function")
     assert Task.objects.get(job=job).items_processed == 30
 
@@ -104,7 +105,7 @@ def test_cancel(console: Visit) -> None:
     page = console.open(f"/admin/scheduling/task/{task.pk}/change/")
     page.wait_for_selector("text=running")
     page.click("button:has-text('Cancel')")
-    page.wait_for_selector("text=cancelled", timeout=10_000)
+    page.wait_for_selector("text=cancelled")
     task.refresh_from_db()
     assert task.status == Task.Status.CANCELLED
 
@@ -121,7 +122,7 @@ def test_last_weeks_failure_is_found_and_retried(console: Visit) -> None:
     page.click(f"a[href*='/task/{failed.pk}/change/']")
     page.wait_for_selector("text=ValueError: last week")
     page.click("button:has-text('Retry')")
-    wait_until(lambda: failed.retries.filter(status="completed").exists(), seconds=10)
+    wait_until(lambda: failed.retries.filter(status="completed").exists(), seconds=60)
 
 
 def test_a_viewer_sees_and_changes_nothing(

@@ -83,7 +83,7 @@ def refreshed(book: Book, since: int) -> Task:
         found[:] = Task.objects.filter(job_id="metadata_new", pk__gt=since).exclude(status__in=Task.ACTIVE)
         return bool(found)
 
-    wait_until(ended, seconds=30)
+    wait_until(ended, seconds=60)
     return found[0]
 
 
@@ -97,7 +97,7 @@ def test_a_doubtful_match_is_reviewed_and_a_hand_edit_respected(library: Visit) 
     page = library.open("/admin/scheduling/job/metadata_full/change/")
     page.click("button:has-text('Run now')")
     full = Job.objects.by_id("metadata_full")
-    wait_until(lambda: full.tasks.filter(status="completed").exists(), seconds=30)
+    wait_until(lambda: full.tasks.filter(status="completed").exists(), seconds=60)
     assert ProviderMatch.objects.get().state == "proposed"
     book.refresh_from_db()
     assert book.description == "", "nothing is written of a doubtful match"

@@ -5,10 +5,8 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from django.contrib.auth.models import User
 from django.utils import timezone
 from PIL import Image
@@ -38,7 +36,7 @@ from audiobooks.sources import base as sources
 from scheduling.display import change_url, step_url
 from scheduling.models import Job, Task, TaskLog
 from scheduling.scheduler import declare_jobs
-from tests.browser.conftest import NARROW, WIDE, Visit
+from tests.browser.conftest import Visit
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 
@@ -174,23 +172,9 @@ def source_pages() -> dict[str, str]:
     }
 
 
-@pytest.mark.parametrize("look", ["wide", "wide dark", "narrow", "narrow dark"])
-def test_every_page_is_whole(
-    look: str, addresses: dict[str, str], administrator: User, visit: Callable[..., Visit], tmp_path: Path
-) -> None:
-    one = visit(NARROW if "narrow" in look else WIDE, dark="dark" in look)
-    one.sign_in("admin")
-    problems: dict[str, Any] = {}
-    for name, address in addresses.items():
-        page = one.open(address)
-        page.wait_for_load_state("networkidle")
-        page.screenshot(path=tmp_path / f"{name}.png", full_page=True)
-        found = Axe().run(page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]})
-        if found.violations_count:
-            problems[name] = found.generate_report()
-        if one.scrolls_sideways():
-            problems[f"{name}, width"] = "it scrolls sideways"
-    assert not problems, "\n".join(f"{name}: {text}" for name, text in problems.items())
+def test_every_page_is_whole(look: Visit, addresses: dict[str, str], tmp_path: Path) -> None:
+    problems = look.problems_of(addresses, tmp_path)
+    assert not problems, problems
 
 
 def test_a_match_is_decided_with_the_keyboard_alone(

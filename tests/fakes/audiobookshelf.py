@@ -48,6 +48,8 @@ class FakeAudiobookshelf:
     sub_path: str = ""
     key_is_active: bool = True
     may_update: bool = True
+    is_admin: bool = True
+    scans: list[str] = field(default_factory=list)
     libraries: list[dict[str, Any]] = field(default_factory=list)
     items: dict[str, dict[str, Any]] = field(default_factory=dict)
     requests: list[Request] = field(default_factory=list)
@@ -153,11 +155,19 @@ class FakeAudiobookshelf:
                 return self._details(request.body)
             case "POST", ["api", "items", "batch", "update"]:
                 return self._update_many(request.body)
-            case "POST", ["api", "libraries", _, "scan"]:
-                return Reply(200, "OK")
+            case "POST", ["api", "libraries", library_id, "scan"]:
+                return self._scan(library_id)
             case "DELETE", ["api", "items", item_id]:
                 return Reply(200, "OK") if self.items.pop(item_id, None) else Reply(404, "Not Found")
         return Reply(404, "Not Found")
+
+    def _scan(self, library_id: str) -> Reply:
+        if not self.is_admin:
+            return Reply(403, "Forbidden")
+        if library_id not in {each["id"] for each in self.libraries}:
+            return Reply(404, "Not Found")
+        self.scans.append(library_id)
+        return Reply(200, "OK")
 
     def _page(self, library_id: str, query: dict[str, str]) -> Reply:
         found = [item for item in self.items.values() if item["libraryId"] == library_id]

@@ -6,13 +6,14 @@ Shapes of answers are those of laxamentumtech/audnexus (ApiBookSchema) and of th
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any, Self
 
 from audiobooks.facts import BookFacts, Contributor
 from tests.audiobooks.outside import Outside, Reply, Seen
 
+PAGE = 50
 LANGUAGES = {"en": "english", "de": "german"}
 FAULTS = (
     *("down", "busy", "busy without saying how long", "html", "half", "error"),
@@ -24,13 +25,14 @@ class FakeCatalogue:
     """Everything may be changed while it runs. Use it as a context manager; `url` is the address of both services.
 
     books: by ASIN; asked: requests by ASIN, or by title where it was a search.
-    latency: seconds before each answer. fault: one of FAULTS, of every answer, or "".
+    latency: seconds before each answer; before_answer is called then. fault: one of FAULTS, of every answer, or "".
     """
 
     def __init__(self, books: Iterable[BookFacts] = (), *, latency: float = 0.0) -> None:
         self.books: dict[str, BookFacts] = {}
         self.asked: Counter[str] = Counter()
         self.latency = latency
+        self.before_answer: Callable[[], object] = lambda: None
         self.fault = ""
         self._titles: defaultdict[str, list[str]] = defaultdict(list)
         self._outside = Outside()
@@ -64,6 +66,7 @@ class FakeCatalogue:
         if len(self.seen) > 5000:
             self.seen.clear()
         reply = self._faulty(self._right(seen))
+        self.before_answer()
         reply.delay = self.latency
         return reply
 
@@ -77,7 +80,14 @@ class FakeCatalogue:
                 return Reply.of(as_audnexus(book))
             case ["1.0", "catalog", "products", asin]:
                 book = self._book(asin)
-                return Reply.of({"product": as_product(book) if book else {"asin": asin}})
+                return Reply.of({"product": as_product(book) if book else self._series(asin)})
+            case ["1.0", "catalog", "products"] if "asins" in seen.query:
+                several = [self._book(asin) for asin in seen.query["asins"].split(",")]
+                return Reply.of({"products": [as_product(book) for book in several if book]})
+            case ["1.0", "catalog", "products"] if "page" in seen.query:
+                begin, author = int(seen.query["page"]) * PAGE, seen.query["author"]
+                by = [book for book in self.books.values() if author in book.author_names]
+                return Reply.of({"products": [as_product(book) for book in by[begin : begin + PAGE]]})
             case ["1.0", "catalog", "products"]:
                 title = seen.query.get("title", "")
                 if title:
@@ -85,6 +95,16 @@ class FakeCatalogue:
                 found = [self._book(asin) for asin in self._titles.get(title.casefold(), ())]
                 return Reply.of({"products": [as_product(book) for book in found if book]})
         return Reply(404, b"no such page")
+
+    def _series(self, asin: str) -> dict[str, Any]:
+        """A stub where no book is in it."""
+        places = [(book.asin, place) for book in self.books.values() for place in book.series if place.id == asin]
+        if not places:
+            return {"asin": asin}
+        self.asked[asin] += 1
+        kind = {"relationship_to_product": "child", "relationship_type": "series"}
+        rows = [{"asin": book, "sequence": place.position, **kind} for book, place in places]
+        return {"asin": asin, "title": places[0][1].name, "relationships": rows}
 
     def _book(self, asin: str) -> BookFacts | None:
         book = self.books.get(asin)
@@ -148,7 +168,7 @@ def as_product(book: BookFacts) -> dict[str, Any]:
         "asin": book.asin,
         "title": book.title,
         "subtitle": book.subtitle,
-        "authors": [{"name": each.name} for each in book.authors],
+        "authors": [{"name": each.name, "asin": each.id} for each in book.authors],
         "narrators": [{"name": name} for name in book.narrators],
         "series": [{"asin": each.id, "title": each.name, "sequence": each.position} for each in book.series],
         "category_ladders": [{"ladder": [{"id": "1", "name": name} for name in book.genres]}],

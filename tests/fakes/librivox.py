@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from datetime import datetime
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import unquote
+
+from django.utils import timezone
 
 from tests.audiobooks.outside import Outside, Reply, Seen
 
@@ -64,15 +68,19 @@ def item_files(tracks: int = 2) -> list[dict[str, Any]]:
 class FakeLibriVox:
     """Everything may be changed while it runs. `url` is the feed, `archive_url` the archive.
 
+    catalogued: number of a project -> when it was taken into the catalogue; of any other, when the feed is first asked with it.
     as_object: `books` is an object, as it was until 2017. ignores: parameters that it does not understand.
+    audio: what files hold, by `identifier/name`; /download/ sends to another place for it, as the archive does.
     feed_reply, search_reply: an answer in place of any.
     """
 
     projects: list[dict[str, Any]] = field(default_factory=list)
     items: dict[str, dict[str, Any]] = field(default_factory=dict)
     docs: list[dict[str, Any]] = field(default_factory=list)
+    catalogued: dict[str, datetime] = field(default_factory=dict)
     as_object: bool = False
     ignores: frozenset[str] = frozenset()
+    audio: dict[str, bytes] = field(default_factory=dict)
     feed_reply: Reply | None = None
     search_reply: Reply | None = None
 
@@ -96,15 +104,33 @@ class FakeLibriVox:
         if seen.path.startswith("/metadata/"):
             # Of what it does not have it says nothing.
             return Reply.of(self.items.get(seen.path.removeprefix("/metadata/"), {}))
+        if seen.path.startswith("/download/"):
+            return Reply(302, b"", {"Location": seen.path.replace("/download/", "/7/items/", 1)})
+        if seen.path.startswith("/7/items/"):
+            return self.file(unquote(seen.path.removeprefix("/7/items/")), seen.headers.get("range", ""))
         return Reply(404, b"<html>Not found</html>", {"Content-Type": "text/html"})
 
+    def file(self, name: str, asked: str) -> Reply:
+        if name not in self.audio:
+            return Reply(404, b"<html>Not found</html>", {"Content-Type": "text/html"})
+        data, headers = self.audio[name], {"Content-Type": "audio/mpeg", "ETag": f'"{len(self.audio[name])}"'}
+        begins = int(asked.removeprefix("bytes=").removesuffix("-")) if asked else 0
+        if not begins:
+            return Reply(200, data, headers)
+        headers["Content-Range"] = f"bytes {begins}-{len(data) - 1}/{len(data)}"
+        return Reply(206, data[begins:], headers)
+
     def feed(self, query: dict[str, str]) -> Reply:
+        for each in self.projects:
+            self.catalogued.setdefault(each["id"], timezone.now())
         found = sorted(self.projects, key=lambda each: int(each["id"]), reverse=query.get("sort_order") == "desc")
         if title := query.get("title"):
             begins = title.removeprefix("^").lower()
             found = [each for each in found if re.sub("^(the|an?) ", "", each["title"].lower()).startswith(begins)]
         if author := query.get("author"):
             found = [each for each in found if each["authors"][0]["last_name"].lower() == author.lower()]
+        if since := query.get("since"):
+            found = [each for each in found if self.catalogued[each["id"]].timestamp() >= int(since)]
         offset = int(query.get("offset", 0))
         found = found[offset : offset + int(query.get("limit", 50))]
         if not found:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -18,10 +17,12 @@ from typing import Any, Self
 
 from audiobooks.sources.myanonamouse import Session
 from tests.audiobooks.outside import Outside, Reply, Seen
+from tests.fakes.torrent_files import torrent
 
 SEED = "SeedOf%2BTheMember%3D%3D"
 SEARCH = "/tor/js/loadSearchJSONbasic.php"
 ACCOUNT = "/jsonLoad.php"
+DOWNLOAD = "/tor/download.php"
 NOT_SIGNED_IN = b"Error, you are not signed in<br />Other error"
 
 
@@ -41,6 +42,8 @@ FIREWALL = page(b"<html><head><title>403 Forbidden</title></head><body><center>n
 LOGIN_PAGE = page(b"<!DOCTYPE html><html><head><title>Login</title></head><form action='/takelogin.php'></form></html>")
 SOME_PAGE = page(b"<!DOCTYPE html><html><head><title>Maintenance</title></head><body>Back soon.</body></html>")
 CUT = Reply(200, b'{"data":[{"id":1,"title":"Th', {"Content-Type": "application/json"})
+UNSATISFIED = page(b"<html><body>You have reached your limit of 50 unsatisfied torrents.</body></html>")
+INVALID_LINK = page(b"Error<br />Invalid download link")
 SEARCH_FAILED = Reply.of({"data": None, "message": "searchd error: connection refused"})
 
 
@@ -103,11 +106,6 @@ class MemoryStore:
 class Call:
     seen: Seen
     session: str
-    ended: float = 0.0
-
-    @property
-    def at(self) -> float:
-        return self.seen.at
 
     @property
     def body(self) -> dict[str, Any]:
@@ -128,15 +126,19 @@ class FakeMyAnonamouse:
 
     session: the only one that is known. rotates: with each answer to it the session gets a new value.
     faults: answers in place of the next ones, whatever the session; with rotation all the same where it is known.
-    throttled_until: of time.monotonic. takes: seconds per answer. dl: given with each row, although nobody asked.
+    torrents: what is downloaded, by number; any other is made up. wedges_spent: downloads that asked for it.
+    dl: given with each row, although nobody asked. browser: a session that opens pages, which a member reads; it changes as well.
     """
 
     rows: list[dict[str, Any]] = field(default_factory=list)
     session: str = SEED
     rotates: bool = True
     faults: list[Reply] = field(default_factory=list)
-    takes: float = 0.0
     dl: str = ""
+    torrents: dict[int, bytes] = field(default_factory=dict)
+    wedges_spent: int = 0
+    browser: str = ""
+    pages: dict[str, str] = field(default_factory=dict)
     account: dict[str, Any] = field(
         default_factory=lambda: {
             "uid": 77,
@@ -151,65 +153,43 @@ class FakeMyAnonamouse:
         }
     )
     calls: list[Call] = field(default_factory=list)
-    most_at_once: int = 0
-    quiet_broken: int = 0
-    throttled_until: float = 0.0
     before: Callable[[Call], None] | None = None
 
     def __post_init__(self) -> None:
-        self._outside = Outside()
-        self._outside.otherwise = self._answer
+        self.outside = Outside()
+        self.outside.otherwise = self._answer
         self._lock = threading.Lock()
-        self._under_way = self._rotations = 0
-        self.url = self._outside.url
+        self._rotations = 0
+        self.url = self.outside.url
 
     def __enter__(self) -> Self:
-        self._outside.__enter__()
+        self.outside.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._outside.__exit__(kind, error, trace)
-
-    @property
-    def gaps(self) -> list[float]:
-        """Seconds between the arrivals of calls."""
-        times = sorted(call.at for call in self.calls)
-        return [later - earlier for earlier, later in zip(times, times[1:], strict=False)]
-
-    def throttle(self, seconds: int) -> None:
-        """Answers with 429 and Retry-After until then, and counts who asks all the same."""
-        self.throttled_until = time.monotonic() + seconds
-        self.faults.append(page(b"Too Many Requests", 429, **{"Retry-After": str(seconds)}))
+        self.outside.__exit__(kind, error, trace)
 
     def _answer(self, seen: Seen) -> Reply:
         call = Call(seen, _session_of(seen))
         with self._lock:
-            if self.throttled_until > time.monotonic() and not self.faults:
-                self.quiet_broken += 1
             self.calls.append(call)
-            self._under_way += 1
-            self.most_at_once = max(self.most_at_once, self._under_way)
-        try:
-            time.sleep(self.takes)
-            if self.before is not None:
-                self.before(call)
-            with self._lock:
-                return self._rotated(call, self._reply(call))
-        finally:
-            call.ended = time.monotonic()
-            with self._lock:
-                self._under_way -= 1
+        if self.before is not None:
+            self.before(call)
+        with self._lock:
+            return self._rotated(call, self._reply(call))
 
     def _rotated(self, call: Call, reply: Reply) -> Reply:
-        if not (self.rotates and call.session == self.session):
+        if not self.rotates or call.session not in (self.session, self.browser):
             return reply
         self._rotations += 1
-        self.session = f"Rotated{self._rotations}%2Fof%3Dthis"
-        cookie = (
-            f"mam_id={self.session}; expires=Tue, 01-Jan-2999 00:00:00 GMT; Max-Age=2592000; path=/; secure; HttpOnly"
-        )
+        value = f"Rotated{self._rotations}%2Fof%3Dthis"
+        if call.session == self.session:
+            self.session = value
+        else:
+            self.browser = value
+        cookie = f"mam_id={value}; expires=Tue, 01-Jan-2999 00:00:00 GMT; Max-Age=2592000; path=/; secure; HttpOnly"
         return Reply(
             reply.status, reply.body, {"Set-Cookie": cookie, **reply.headers}, reply.delay, reply.cut, reply.drip
         )
@@ -219,13 +199,25 @@ class FakeMyAnonamouse:
             return self.faults.pop(0)
         if not call.session:
             return Reply.of({"Success": False, "msg": "No Session Cookie"}, 403)
+        if call.session == self.browser and call.seen.path in self.pages:
+            return page(self.pages[call.seen.path].encode())
         if call.session != self.session:
             return SIGNED_OUT
         if (call.seen.method, call.seen.path) == ("GET", ACCOUNT):
             return Reply.of(self.account)
+        if (call.seen.method, call.seen.path) == ("GET", DOWNLOAD):
+            return self._download(call.seen.query)
         if call.seen.path != SEARCH:
             return page(b"<html>404</html>", 404)
         return Reply.of(self._search(call.body))
+
+    def _download(self, query: dict[str, str]) -> Reply:
+        # Its presence is enough, whatever its value.
+        self.wedges_spent += "fl" in query
+        number = int(query.get("tid", 0))
+        if not any(int(each["id"]) == number for each in self.rows):
+            return INVALID_LINK
+        return Reply(200, self.torrents.get(number) or torrent(), {"Content-Type": "application/x-bittorrent"})
 
     def _search(self, body: dict[str, Any]) -> dict[str, Any]:
         tor = body["tor"]
@@ -255,6 +247,8 @@ def _is_asked_for(row: dict[str, Any], tor: dict[str, Any]) -> bool:
     if "browse_lang" in tor and int(row.get("language") or 0) not in tor["browse_lang"]:
         return False
     if tor.get("cat", ["0"]) != ["0"] and str(row.get("category")) not in tor["cat"]:
+        return False
+    if "id" in tor and int(row["id"]) != int(tor["id"]):
         return False
     if int(row.get("main_cat") or 0) not in tor.get("main_cat", [13, 14, 15, 16]):
         return False

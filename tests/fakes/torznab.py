@@ -9,6 +9,7 @@ from urllib.parse import quote
 from xml.sax.saxutils import escape, quoteattr
 
 from tests.audiobooks.outside import Outside, Reply, Seen
+from tests.fakes.torrent_files import torrent
 
 KEY = "fake0key1RECOGNISABLE2a3b4c5d6e7f"
 PASSKEY = "fakePASSKEYofTheTracker99"
@@ -36,13 +37,17 @@ class FakeTorznab:
     """Everything may be changed while it runs.
 
     kind: `prowlarr` or `jackett`: how a wrong key is told, and where a link has the key.
+    privacy: of the tracker, such as `private`; nothing is said of it where it is empty.
     book_params: what caps say of the book search; None leaves it out. can_book: whether it can.
     paging: `honest`, `same` (the first page for ever), `empty` (one page).
     tells_total: whether an answer says how many there are.
+    is_home: whether the links lead to the stand-in itself, as they do where its address is the one that it knows.
+    downloads: answers to them, by number of the item; else a torrent file.
     error: code, HTTP status and headers of the answer to everything but caps. broken: the body of it.
     """
 
     kind: str = "prowlarr"
+    privacy: str = "public"
     items: list[Item] = field(default_factory=list)
     book_params: str | None = "q,title,author"
     can_book: bool = True
@@ -51,6 +56,8 @@ class FakeTorznab:
     paging: str = "honest"
     tells_total: bool = False
     searches_for_nothing: bool = False
+    is_home: bool = False
+    downloads: dict[int, Reply] = field(default_factory=dict)
     error: tuple[int, int, dict[str, str]] | None = None
     broken: Reply | None = None
     caps_broken: Reply | None = None
@@ -73,6 +80,8 @@ class FakeTorznab:
 
     def answer(self, seen: Seen) -> Reply:
         query = seen.query
+        if seen.path in ("/3/download", f"/dl/fake/{KEY}"):
+            return self.download(query)
         if seen.path != "/3/api":
             return Reply(404, b"<html>Not found</html>", {"Content-Type": "text/html"})
         if query.get("apikey") != KEY:
@@ -88,6 +97,12 @@ class FakeTorznab:
         if query.get("t") not in ("search", "book"):
             return error_of(202, 400 if self.kind == "prowlarr" else 200, "No such function")
         return xml(self.feed(query))
+
+    def download(self, query: dict[str, str]) -> Reply:
+        if self.kind == "prowlarr" and query.get("apikey") != KEY:
+            return Reply(401, b"")
+        number = int((query.get("link") or query.get("path", "")).removeprefix("BLOB"))
+        return self.downloads.get(number) or Reply(200, torrent(), {"Content-Type": "application/x-bittorrent"})
 
     def caps(self) -> str:
         book = (
@@ -121,9 +136,11 @@ class FakeTorznab:
     def row(self, item: Item) -> str:
         page = f"https://tracker.example/t/{item.number}"
         if self.kind == "prowlarr":
-            link = f"http://prowlarr.local:9696/3/download?apikey={KEY}&link=BLOB{item.number}&file={quote(item.title)}"
+            home = self.outside.url if self.is_home else "http://prowlarr.local:9696"
+            link = f"{home}/3/download?apikey={KEY}&link=BLOB{item.number}&file={quote(item.title)}"
         else:
-            link = f"http://jackett.local:9117/dl/fake/{KEY}?path=BLOB{item.number}&file={quote(item.title)}.torrent"
+            home = self.outside.url if self.is_home else "http://jackett.local:9117"
+            link = f"{home}/dl/fake/{KEY}?path=BLOB{item.number}&file={quote(item.title)}.torrent"
         link = item.link if item.link is not None else link
         attrs: dict[str, str | None] = {
             **{"category": item.category, "seeders": "12", "peers": "14", "grabs": str(item.number), "files": "3"},
@@ -134,8 +151,13 @@ class FakeTorznab:
             for name, value in attrs.items()
             if value is not None
         )
+        privacy = (
+            f'<prowlarrindexer id="3" type={quoteattr(self.privacy)}>Fake</prowlarrindexer>'
+            if self.kind == "prowlarr"
+            else f'<jackettindexer id="fake">Fake</jackettindexer><type>{escape(self.privacy)}</type>'
+        )
         return (
-            f"<item><title>{escape(item.title)}</title><guid>{escape(page if item.guid is None else item.guid)}</guid>"
+            f"<item>{privacy}<title>{escape(item.title)}</title><guid>{escape(page if item.guid is None else item.guid)}</guid>"
             f"<comments>{escape(page if item.comments is None else item.comments)}#comments</comments>"
             f"<pubDate>{item.published}</pubDate><size>{item.size}</size><link>{escape(link)}</link>"
             f'<enclosure url={quoteattr(link)} length="{item.size}" type="application/x-bittorrent"/>'

@@ -350,11 +350,11 @@ def test_a_text_is_no_recording(fake: FakeAudiobookshelf, server: Audiobookshelf
     fake.add_item("both", files=2, ebook="epub")
     fake.add_item("empty", files=0)
     text, both, empty = server.inventory().items
-    assert (text.is_owned, text.is_ebook_only, text.ebook_format, text.formats) == (False, True, "epub", ())
+    assert (text.is_owned, text.ebook_format, text.formats) == (False, "epub", ())
     assert text.facts.is_audio is None
-    assert (both.is_owned, both.is_ebook_only, both.formats) == (True, False, ("m4b",))
+    assert (both.is_owned, both.formats) == (True, ("m4b",))
     assert (both.duration, both.facts.runtime, both.size, both.facts.is_audio) == (3601.0, 3601, 18, True)
-    assert (empty.is_owned, empty.is_ebook_only) == (False, False)
+    assert not empty.is_owned
 
 
 @pytest.mark.parametrize(
@@ -714,9 +714,9 @@ def test_ten_thousand_renamed_items_are_found_again_at_once() -> None:
     """Found: each was compared with each."""
     before = [found(f"old-{number}", f"/{number}", f"B{number}") for number in range(10_000)]
     after = [found(f"new-{number}", f"/{number}{'' if number % 2 else '-'}", f"B{number}") for number in range(10_000)]
-    began = time.monotonic()
+    began = time.process_time()
     assert moved(before, after) == {f"old-{number}": f"new-{number}" for number in range(10_000)}
-    assert time.monotonic() - began < 2
+    assert time.process_time() - began < 2
 
 
 def test_positions_and_authors_survive_any_write(client: httpx.Client) -> None:

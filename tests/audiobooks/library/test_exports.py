@@ -175,6 +175,16 @@ def test_what_is_no_book_is_left_out_and_said(content: str) -> None:
     assert (problem.line, content in problem.sentence) == (2, True)
 
 
+def test_columns_of_a_list_that_nobody_knows_are_said() -> None:
+    """Found: a list whose column "Status" said that all was wanted was imported as owned, without a word."""
+    assert read_export(b"Title, Status ,Author,My  notes\nSalt,wanted,Ilse Varga,x\n", "x").unused == (
+        "Status",
+        "My notes",
+    )
+    assert read_export(b'[{"title": "Salt", "mood": "good"}]', "x").unused == ("mood",)
+    assert read_export(LIBATION.encode(), "x").unused == ()
+
+
 def test_an_old_libation_export_lacks_columns() -> None:
     row = only("Audible Product Id,Title,Authors\nB0TESTAA03,The Glass Meridian,Ilse Varga\n")
     assert (row.owned, row.facts.runtime, row.facts.abridged, row.facts.series, row.added) == (
@@ -447,7 +457,7 @@ def test_a_cell_that_swallows_the_rest_is_no_cell() -> None:
         read_export(b'Title,Author\nSalt,"' + b"x,y\n" * 100_000 + b'"\n', "x")
 
 
-@pytest.mark.timeout(20)
+@pytest.mark.timeout(100)
 @pytest.mark.parametrize(
     "cell", [", " * 900, "#1; " * 450, "(" * 900 + ")" * 900, "1 : " * 450, " " * 1900, "a #" * 600]
 )
@@ -467,6 +477,25 @@ def test_files_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(exports, "MOST_BYTES", 5)
     with pytest.raises(UnreadableExport, match="larger than"):
         read_export(b"Title\n", "x")
+
+
+@pytest.mark.parametrize("is_list", [True, False])
+def test_json_whose_names_are_objects(is_list: bool) -> None:
+    """As Audnexus has them."""
+
+    def one(entry: dict[str, str]) -> Any:
+        return [entry] if is_list else entry
+
+    entry = {
+        "title": "Salt",
+        "authors": one({"asin": "B000APZGGS", "name": "Ilse Varga"}),
+        "narrators": one({"name": "Tomas Reed"}),
+        "genres": one({"asin": "18580606011", "name": "Fantasy", "type": "genre"}),
+        "series": one({"asin": "B08W8G61WX", "name": "The Tide", "position": "2"}),
+    }
+    facts = only(json.dumps([entry])).facts
+    assert (facts.author_names, facts.narrators, facts.genres) == (("Ilse Varga",), ("Tomas Reed",), ("Fantasy",))
+    assert [(place.name, place.position) for place in facts.series] == [("The Tide", "2")]
 
 
 def test_json_with_halves_of_characters_and_other_values() -> None:

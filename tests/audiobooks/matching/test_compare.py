@@ -65,6 +65,10 @@ def test_one_book_is_strong(ours: BookFacts, theirs: BookFacts) -> None:
         (book("Salt: Books 1-3", VARGA), book("Salt, Book 1", VARGA), Verdict.NONE),
         (book("Salt", VARGA, series=(("Salt", "2"),)), book("Salt", VARGA, series=(("The Salt Series", "3"),)), Verdict.NONE),
         (book("Salt", VARGA), book("Salt, Vol. 2", VARGA), Verdict.MEDIUM),
+        # a number in the name of the series is none of a volume
+        (book("The Three Lodgers", VARGA), book("The Three Lodgers, Vol. 2", VARGA), Verdict.MEDIUM),
+        (book("Lodger Eighty-Six", VARGA), book("Lodger Eighty-Six: Book 2", VARGA), Verdict.MEDIUM),
+        (book("Salt II", VARGA), book("Salt II", VARGA, series=(("Salt II", "4"),)), Verdict.MEDIUM),
         (book("Salt 3", VARGA), book("Salt", VARGA), Verdict.LOW),
         (book("[02] Salt", VARGA), book("[03] Salt", VARGA), Verdict.LOW),
         # sequels and other books with the start of the title

@@ -1,5 +1,8 @@
+import json
+
 import pytest
 
+from audiobooks.facts import BookFacts, Contributor, SeriesPlace
 from audiobooks.matching.names import asin, isbn13, language_code, normalise, people, person, same_person, split_people
 
 
@@ -130,3 +133,20 @@ def test_an_isbn_has_thirteen_digits_and_a_check_digit(text: str, number: str) -
 )  # fmt: skip
 def test_an_asin_is_found(text: str, found: str) -> None:
     assert asin(text) == found
+
+
+def test_signs_part_words_whether_or_not_the_text_is_plain() -> None:
+    assert normalise("Spider-Man & Co. (1962)_x") == "spider man and co 1962 x"
+    assert normalise("Spïder-Man & Co. (1962)_x") == "spider man and co 1962 x"
+
+
+def test_facts_come_back_from_json_as_they_were() -> None:
+    facts = BookFacts(
+        title="Salt",
+        authors=(Contributor(name="Ilse Varga", id="1"),),
+        series=(SeriesPlace(name="The Tide"),),
+        runtime=0,
+    )
+    told = json.loads(json.dumps(facts.as_json()))
+    assert told["authors"] == [{"name": "Ilse Varga", "id": "1"}] and "subtitle" not in told
+    assert BookFacts.from_json(told) == facts

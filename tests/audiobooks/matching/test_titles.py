@@ -115,6 +115,9 @@ def test_a_title_says_what_kind_of_recording_it_is() -> None:
             {"title": "The Glass Meridian", "authors": ["Ilse Varga"], "narrators": ("Mara Quill",)}),
         ("B0TESTAA03.m4b", {"title": "", "asin": "B0TESTAA03"}),
         ("Spider-Glass", {"title": "Spider-Glass", "authors": []}),
+        # nothing of its own behind the folder
+        ("Ilse Varga/Salt/[Unabridged]", {"title": "Salt", "authors": ["Ilse Varga"], "abridged": False}),
+        ("Ilse Varga/Salt/[M4B].m4b", {"title": "Salt", "authors": ["Ilse Varga"]}),
         ("", {"title": "", "authors": []}),
     ],
 )  # fmt: skip

@@ -18,4 +18,4 @@ def outside() -> Iterator[Outside]:
 
 @pytest.fixture
 def http() -> Doorway:
-    return Doorway(patience=Patience(read=2, total=3, first_pause=0.01, busy_pause=0.02, longest_pause=2), contact="")
+    return Doorway(patience=Patience(read=30, total=60, first_pause=0.01, busy_pause=0.02, longest_pause=2), contact="")

@@ -106,15 +106,39 @@ def test_newest_first_page_by_page(
 ) -> None:
     monkeypatch.setattr(librivox, "PAGE", 2)
     fake.projects = [project(number) for number in (1, 2, 30, 4, 100)]
-    assert walk(source, http) == [["100", "30"], ["4", "2"], ["1"], []]
+    assert walk(source, http) == [["100", "30"], ["30", "4"], ["4", "2"], ["2", "1"], ["1"]]
     fake.ignores = frozenset({"offset"})
-    assert walk(source, http) == [["100", "30"], []]
+    assert walk(source, http) == [["100", "30"]] * 2
+
+
+def test_what_is_removed_between_two_pages_hides_none(fake: FakeLibriVox, source: LibriVox, http: Doorway) -> None:
+    fake.projects = [project(number) for number in range(1, 121)]
+    page = source.newest(http)
+    seen = [each.facts.id for each in page.releases]
+    while page.cursor:
+        # Of those that were read.
+        del fake.projects[-librivox.OVERLAP :]
+        page = source.newest(http, page.cursor)
+        seen += [each.facts.id for each in page.releases]
+    assert {str(number) for number in range(1, 121)} == set(seen)
+
+
+def test_a_listing_without_end_ends(
+    fake: FakeLibriVox, source: LibriVox, http: Doorway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(librivox, "PAGE", 10)
+    monkeypatch.setattr(librivox, "MOST_PAGES", 2)
+    fake.projects = [project(number) for number in range(1, 101)]
+    assert [len(page) for page in walk(source, http)] == [10, 10, 10]
 
 
 def test_since_a_day(fake: FakeLibriVox, source: LibriVox, http: Doorway) -> None:
-    walk(source, http, since=date(2026, 2, 3))
-    day = datetime(2026, 2, 2, tzinfo=UTC).timestamp()
-    assert {seen.query["since"] for seen in fake.outside.seen} == {str(int(day))}
+    fake.catalogued = {
+        "11": datetime(2026, 2, 1, 23, 59, tzinfo=UTC),
+        "12": datetime(2026, 2, 2, 0, 1, tzinfo=UTC),
+    }
+    assert walk(source, http, since=date(2026, 2, 3)) == [["12"], []], "its days end at another hour"
+    assert walk(source, http, since=date(2026, 2, 2)) == [["12", "11"], ["11"]]
     source.newest_since(http, "a cursor of somebody else", since=date(1960, 1, 1))
     assert fake.outside.seen[-1].query["since"] == "0"
 

@@ -23,7 +23,9 @@ from hypothesis import strategies as st
 from audiobooks.exceptions import (
     BadAnswer,
     Forbidden,
+    Gone,
     LeftAlone,
+    Refused,
     ServiceError,
     SignedOut,
     SourceError,
@@ -33,15 +35,16 @@ from audiobooks.exceptions import (
     WrongSession,
 )
 from audiobooks.facts import BookFacts, Contributor, SeriesPlace
-from audiobooks.http import Doorway, Pace, Patience
+from audiobooks.http import Doorway, Download, Pace, Patience
 from audiobooks.models import Host, HttpCopy
 from audiobooks.sources import myanonamouse
-from audiobooks.sources.base import Account, Source
+from audiobooks.sources.base import Account, Release, Source
 from audiobooks.sources.myanonamouse import GENRES, LANGUAGES, URL, MyAnonamouse, Session, parse, rotated, seed
 from tests import recorded as recorded
 from tests.audiobooks.outside import Outside, Reply
 from tests.fakes import myanonamouse as fakes
 from tests.fakes.myanonamouse import SEED, FakeMyAnonamouse, MemoryStore, row
+from tests.fakes.torrent_files import PASSKEY, torrent
 
 ROOT = Path(__file__).resolve().parents[3]
 RECORDED = recorded.RECORDED / "myanonamouse"
@@ -68,9 +71,12 @@ def source(mam: FakeMyAnonamouse, store: MemoryStore) -> MyAnonamouse:
 
 
 @pytest.fixture
-def http(monkeypatch: pytest.MonkeyPatch) -> Doorway:
+def http(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Doorway:
     monkeypatch.setattr(myanonamouse, "PACE", Pace(every=0.0, at_once=1))
-    return Doorway(patience=Patience(read=1, total=2, first_pause=0.01, busy_pause=0.02, longest_pause=2), contact="")
+    patience = Patience(read=30, total=60, first_pause=0.01, busy_pause=0.02, longest_pause=2)
+    if "no answer" in request.node.name:
+        patience = replace(patience, read=1, total=2)
+    return Doorway(patience=patience, contact="")
 
 
 # -- what is asked, and found
@@ -599,38 +605,16 @@ def test_a_redirect_takes_it_nowhere(http: Doorway, mam: FakeMyAnonamouse, sourc
 # -- politeness
 
 
-def test_calls_are_two_seconds_apart_and_one_at_a_time(
-    mam: FakeMyAnonamouse, source: MyAnonamouse, transactional_db: None
-) -> None:
-    mam.takes = 0.3
-    http = Doorway(contact="")
-    failures: list[BaseException] = []
-
-    def work() -> None:
-        try:
-            source.newest(http)
-        except BaseException as error:  # noqa: BLE001 (shown by the test)
-            failures.append(error)
-
-    threads = [threading.Thread(target=work) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert not failures and len(mam.calls) == 3
-    assert mam.most_at_once == 1 and min(mam.gaps) >= 2.0
-
-
 def test_a_slow_answer_is_waited_for(
     mam: FakeMyAnonamouse, source: MyAnonamouse, http: Doorway, transactional_db: None
 ) -> None:
-    mam.takes = 0.4
+    mam.outside.takes = 0.4
     threads = [threading.Thread(target=source.newest, args=(http,)) for _ in range(3)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert mam.most_at_once == 1 and min(mam.gaps) >= 0.4
+    assert mam.outside.most_at_once == 1 and min(mam.outside.gaps) >= 0.4
     assert mam.calls[-1].session == f"Rotated{2}%2Fof%3Dthis"
 
 
@@ -657,31 +641,31 @@ for _ in range(2):
 
 @pytest.mark.django_db(transaction=True)
 def test_processes_share_pace_and_session(mam: FakeMyAnonamouse, process_env: dict[str, str], tmp_path: Path) -> None:
-    mam.takes = 0.3
+    mam.outside.takes = 0.3
     command = [sys.executable, "-c", PROCESS, mam.url, str(tmp_path / "session"), SEED]
     running = [subprocess.Popen(command, cwd=ROOT, env=process_env) for _ in range(2)]
     assert [process.wait(60) for process in running] == [0] * 2
-    assert len(mam.calls) == 4 and mam.most_at_once == 1 and min(mam.gaps) >= 2.0
+    assert len(mam.calls) == 4 and mam.outside.most_at_once == 1 and min(mam.outside.gaps) >= 2.0
     assert (tmp_path / "session").read_text() == mam.session == "Rotated4%2Fof%3Dthis"
 
 
 def test_retry_after_is_obeyed(mam: FakeMyAnonamouse, http: Doorway, source: MyAnonamouse) -> None:
-    mam.throttle(3600)
+    mam.outside.throttle(3600)
     with pytest.raises(Throttled) as caught:
         source.newest(http)
     assert caught.value.retry_after == timedelta(hours=1)
     for ask in (source.newest, source.account):
         with pytest.raises(LeftAlone):
             ask(http)
-    assert len(mam.calls) == 1 and mam.quiet_broken == 0
+    assert len(mam.outside.seen) == 1 and mam.outside.quiet_broken == 0
 
 
 def test_a_short_one_is_waited_for(mam: FakeMyAnonamouse, http: Doorway, source: MyAnonamouse) -> None:
-    mam.throttle(1)
+    mam.outside.throttle(1)
     with pytest.raises(Throttled):
         source.newest(http)
     source.newest(http)
-    assert min(mam.gaps) >= 1 and mam.quiet_broken == 0
+    assert min(mam.outside.gaps) >= 1 and mam.outside.quiet_broken == 0
 
 
 def test_the_same_search_is_not_asked_twice(mam: FakeMyAnonamouse, http: Doorway, source: MyAnonamouse) -> None:
@@ -699,15 +683,18 @@ def test_nothing_in_it_spends_or_pretends(mam: FakeMyAnonamouse, http: Doorway, 
         "password",
         "mozilla",
         "user-agent",
-        "download.php",
     ):
         assert word not in code, word
     source.search(http, WANTED)
     source.newest(http)
     source.popular(http, "41", since=SINCE)
     source.account(http)
-    assert {call.seen.path for call in mam.calls} == {fakes.SEARCH, fakes.ACCOUNT}
-    assert all(set(call.seen.query) <= {"snatch_summary"} for call in mam.calls)
+    [release] = source.search(http, WANTED)
+    source.look_again(http, release)
+    source.content(http, release)
+    assert {call.seen.path for call in mam.calls} == {fakes.SEARCH, fakes.ACCOUNT, fakes.DOWNLOAD}
+    assert all(set(call.seen.query) <= {"snatch_summary", "tid"} for call in mam.calls)
+    assert mam.wedges_spent == 0
     assert len({call.seen.headers["user-agent"] for call in mam.calls}) == 1
 
 
@@ -981,3 +968,154 @@ def test_every_recorded_row_is_read() -> None:
         assert (release.seeders, release.fetched) == (each["seeders"], each["times_completed"])
         assert release.free is (True if each["free"] else None if each["vip"] else False)
         assert release.formats == tuple(each["filetypes"])
+
+
+# -- what it is fetched by
+
+
+HARBOUR = Release(source="myanonamouse", id="1", name="The Blue Harbour", facts=WANTED)
+TORRENT = Reply(200, torrent(), {"Content-Type": "application/x-bittorrent"})
+
+
+def to(location: str) -> Reply:
+    return Reply(302, b"", {"Location": location})
+
+
+def test_a_torrent_is_fetched_with_the_session(
+    mam: FakeMyAnonamouse, http: Doorway, source: MyAnonamouse, store: MemoryStore
+) -> None:
+    assert source.content(http, HARBOUR) == torrent()
+    [call] = mam.calls
+    assert (call.seen.method, call.seen.path, call.seen.query) == ("GET", fakes.DOWNLOAD, {"tid": "1"})
+    assert call.session == SEED and store.saved == [mam.session]
+
+
+def test_a_release_is_looked_at_again_without_a_copy(
+    mam: FakeMyAnonamouse, http: Doorway, source: MyAnonamouse
+) -> None:
+    [found] = source.search(http, WANTED)
+    mam.rows = [row(1, "The Blue Harbour", free=1, size="1.0 GiB"), row(2)]
+    again = source.look_again(http, found)
+    assert again is not None and (again.free, again.size) == (True, 2**30)
+    assert mam.calls[-1].tor["id"] == 1 and mam.calls[-1].tor["text"] == ""
+    mam.rows = [row(2)]
+    assert source.look_again(http, found) is None
+    assert source.look_again(http, replace(found, id="../1")) is None
+    assert len(mam.calls) == 3
+
+
+def test_a_search_that_knows_no_number_proves_nothing(
+    mam: FakeMyAnonamouse, http: Doorway, source: MyAnonamouse
+) -> None:
+    mam.faults = [Reply.of({"found": 2, "data": [row(7), row(8)]})]
+    with pytest.raises(SourceError, match="others"):
+        source.look_again(http, HARBOUR)
+
+
+def test_redirects_of_a_torrent_stay_on_the_site(
+    mam: FakeMyAnonamouse, http: Doorway, source: MyAnonamouse, store: MemoryStore
+) -> None:
+    """The cookie is on each hop, and what each gives is kept."""
+    mam.faults = [to("/tor/a"), to(f"{mam.url}/tor/b"), to("c?tid=1")]
+    mam.faults.append(TORRENT)
+    assert source.content(http, HARBOUR) == torrent()
+    assert [call.seen.path for call in mam.calls] == [fakes.DOWNLOAD, "/tor/a", "/tor/b", "/tor/c"]
+    assert [call.session for call in mam.calls] == [SEED, *store.saved[:3]]
+    assert store.saved[-1] == mam.session and len(store.saved) == 4
+
+
+@pytest.mark.parametrize(
+    ("locations", "kind"),
+    [
+        (["/a", "/b", "/c", "/d"], SourceError),
+        (["http://127.0.0.1:9/x.torrent"], SourceError),
+        (["https://elsewhere.example/x.torrent"], SourceError),
+        (["//elsewhere.example/x"], SourceError),
+        (["http://[::1"], SourceError),
+        (["magnet:?xt=urn:btih:" + "0" * 40], SourceError),
+        (["/tor/download.php?tid=1&fl"], SourceError),
+        (["/tor/download.php?tid=1&FL=1"], SourceError),
+        (["/login.php?returnto=x", "/login.php?returnto=x"], SignedOut),
+    ],
+)
+def test_redirects_that_are_not_followed(
+    mam: FakeMyAnonamouse, http: Doorway, source: MyAnonamouse, locations: list[str], kind: type[SourceError]
+) -> None:
+    mam.faults = [*map(to, locations), TORRENT]
+    with pytest.raises(kind) as caught:
+        source.content(http, HARBOUR)
+    assert type(caught.value) is kind
+    assert mam.wedges_spent == 0 and len(mam.calls) <= 4
+    assert "tid" not in str(caught.value) and "elsewhere" not in str(caught.value)
+
+
+CUT_TORRENT = torrent()[:-20]
+
+
+@pytest.mark.parametrize(
+    ("reply", "kind", "permanent"),
+    [
+        (fakes.UNSATISFIED, Refused, False),
+        (fakes.page(fakes.UNSATISFIED.body, 403), Refused, False),
+        (fakes.INVALID_LINK, Gone, True),
+        (fakes.page(b"<html>404</html>", 404), Gone, True),
+        (fakes.SIGNED_OUT, SignedOut, True),
+        (fakes.SIGNED_OUT_403, SignedOut, True),
+        (Reply(401, b""), SignedOut, True),
+        (fakes.LOGIN_PAGE, SignedOut, True),
+        (fakes.IP_MISMATCH, WrongAddress, False),
+        (fakes.page(b"Your IP does not match, and no cookie was given", 401), WrongAddress, False),
+        (fakes.WRONG_SESSION, WrongSession, True),
+        (fakes.THROTTLED, Throttled, False),
+        (fakes.SOME_PAGE, SourceError, False),
+        (fakes.FIREWALL, SourceError, False),
+        (Reply(500, b""), SourceError, False),
+        (Reply(200, b""), BadAnswer, False),
+        (Reply(200, b"\x00\x01"), BadAnswer, False),
+        (Reply(200, CUT_TORRENT), SourceError, False),
+        (Reply(200, torrent(info=None)), SourceError, False),
+        (Reply(200, torrent(info="text")), SourceError, False),
+        (Reply(200, b" " + torrent()), SourceError, False),
+        (Reply(200, torrent() + b"x"), SourceError, False),
+        (Reply(500, torrent()), SourceError, False),
+        (Reply(404, torrent()), Gone, True),
+        (Reply(200, torrent(), cut=30), Unreachable, False),
+        (Reply(200, torrent(junk="x" * 11 * 2**20)), BadAnswer, False),
+        (Reply(200, b"d" + b"l" * 100_000), BadAnswer, False),
+    ],
+    ids=lambda value: f"{value.status}-{value.body[:12]!r}" if isinstance(value, Reply) else None,
+)
+def test_what_comes_in_place_of_a_torrent(
+    mam: FakeMyAnonamouse,
+    http: Doorway,
+    source: MyAnonamouse,
+    caplog: pytest.LogCaptureFixture,
+    reply: Reply,
+    kind: type[ServiceError],
+    permanent: bool,
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    mam.faults = [reply] * 3
+    with pytest.raises(ServiceError) as caught:
+        source.content(http, HARBOUR)
+    assert type(caught.value) is kind and caught.value.permanent is permanent
+    said = f"{caught.value!r} {vars(caught.value)} {caught.value.__context__!r} {caplog.text}"
+    said += repr(list(Host.objects.values_list("last_error", flat=True)))
+    assert PASSKEY not in said and PASSKEY[:12] not in said and SEED not in said and "Rotated" not in said
+
+
+def test_a_torrent_is_kept_nowhere(
+    mam: FakeMyAnonamouse, http: Doorway, source: MyAnonamouse, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    source.content(http, HARBOUR)
+    assert not HttpCopy.objects.exists()
+    assert caplog.records and PASSKEY not in caplog.text
+    assert PASSKEY not in repr(Download(body=torrent(), type="", location=PASSKEY))
+
+
+def test_what_is_no_number_is_asked_for_nowhere(mam: FakeMyAnonamouse, http: Doorway, source: MyAnonamouse) -> None:
+    for odd in ("", "1&fl", "１", "1/../2", "9" * 13):
+        with pytest.raises(Gone):
+            source.content(http, replace(HARBOUR, id=odd))
+    assert not mam.calls

@@ -95,6 +95,7 @@ def test_what_torznab_answers_say() -> None:
     root = torznab.read_xml((RECORDED / "torznab/torznab-prowlarr.xml").read_text(encoding="utf-8"))
     found = [torznab._Row(item, "redacted").release("indexer", {}) for item in root.iter("item")]
     assert [each and each.free for each in found] == [False, False, True]
+    assert [each and each.counts for each in found] == [True, True, True]
     assert [each and each.fetched for each in found] == [106, 438, 438]
     assert found[0] and found[0].fetch.startswith("http://localhost:9696/2/download?apikey={key}&link=xxx&")
 

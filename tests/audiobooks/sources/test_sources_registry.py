@@ -13,7 +13,7 @@ from django.test import override_settings
 from django.utils import timezone
 
 from audiobooks.checks import check_sources
-from audiobooks.exceptions import ServiceError
+from audiobooks.exceptions import Gone, Refused, ServiceError
 from audiobooks.http import Doorway
 from audiobooks.models import ServiceState, SourceSession
 from audiobooks.sources import registry
@@ -80,6 +80,15 @@ def test_one_that_failed_is_left_alone_beside_a_provider_of_its_name(http: Doorw
     with override_settings(TORZNAB_INDEXERS=INDEXERS), time_machine.travel(timezone.now() + timedelta(days=2)):
         assert ask(http, fake, partial(fake.newest, cursor="1")).error is None
     assert {state.name for state in ServiceState.objects.all()} == {"fiction", "source:fiction"}
+
+
+@pytest.mark.parametrize("error", [Gone("It is gone.", permanent=True), Refused("Too many.")])
+@pytest.mark.django_db
+def test_what_is_not_given_is_no_failure_of_the_source(http: Doorway, error: ServiceError) -> None:
+    fake = Fake(error, error, Page(releases=(), rows=1))
+    asked = [ask(http, fake, fake.newest) for _ in range(3)]  # type: ignore[arg-type]
+    assert [each.error for each in asked] == [error, error, None] and asked[2].answer is not None
+    assert not ServiceState.objects.exists()
 
 
 @pytest.mark.django_db(transaction=True)

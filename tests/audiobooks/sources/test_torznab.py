@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from xml.etree.ElementTree import Element, SubElement
 
@@ -11,13 +12,25 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from audiobooks.exceptions import BadAnswer, HttpError, ServiceError, SignedOut, SourceError
+from audiobooks.exceptions import (
+    BadAnswer,
+    Forbidden,
+    Gone,
+    HttpError,
+    Refused,
+    ServiceError,
+    SignedOut,
+    SourceError,
+    Throttled,
+    Unreachable,
+)
 from audiobooks.facts import BookFacts, Contributor
 from audiobooks.http import Doorway
 from audiobooks.models import HttpCopy
-from audiobooks.sources.torznab import MOST_PAGES, Torznab, TorznabError, _Row, read_caps, read_xml
-from tests.audiobooks.outside import Reply
-from tests.fakes.torznab import HASH, KEY, PASSKEY, FakeTorznab, Item, xml
+from audiobooks.sources.torznab import MOST_PAGES, OVERLAP, Torznab, TorznabError, _Row, read_caps, read_xml
+from tests.audiobooks.outside import Outside, Reply
+from tests.fakes.torrent_files import torrent
+from tests.fakes.torznab import HASH, KEY, PASSKEY, FakeTorznab, Item, error_of, xml
 
 pytestmark = pytest.mark.django_db
 
@@ -34,6 +47,28 @@ def fake(request: pytest.FixtureRequest) -> Iterator[FakeTorznab]:
 @pytest.fixture
 def source(fake: FakeTorznab) -> Torznab:
     return Torznab(url=fake.url, key=KEY, name="indexer", label="My indexer")
+
+
+@pytest.mark.parametrize(
+    ("privacy", "attrs", "counts"),
+    [
+        ("public", {"downloadvolumefactor": "1", "minimumratio": "1"}, False),
+        ("private", {}, True),
+        ("semi-private", {"downloadvolumefactor": "0"}, True),
+        ("semiPrivate", {}, True),
+        ("", {"downloadvolumefactor": "0"}, True),
+        ("", {"minimumratio": "1.0"}, True),
+        ("", {"minimumseedtime": "172800"}, True),
+        ("", {"uploadvolumefactor": "1"}, None),
+        ("", {}, None),
+    ],
+)
+def test_whether_its_tracker_counts(
+    fake: FakeTorznab, source: Torznab, http: Doorway, privacy: str, attrs: dict[str, str], counts: bool | None
+) -> None:
+    fake.privacy, fake.items = privacy, [Item(NAME, attrs={"downloadvolumefactor": None, **attrs})]
+    [release] = source.search(http, HARBOUR)
+    assert release.counts is counts
 
 
 def test_a_release_is_read(fake: FakeTorznab, source: Torznab, http: Doorway) -> None:
@@ -156,15 +191,27 @@ def test_page_by_page(fake: FakeTorznab, source: Torznab, http: Doorway, tells_t
     fake.most, fake.tells_total = 2, tells_total
     fake.items = [Item(NAME, each) for each in range(1, 6)]
     pages = walk(source, http)
-    assert [len(each) for each in pages] == ([2, 2, 1] if tells_total else [2, 2, 1, 0])
+    assert [len(each) for each in pages] == ([2] * 4 if tells_total else [2, 2, 2, 2, 1])
     assert len({each for page in pages for each in page}) == 5
+
+
+def test_what_is_removed_between_two_pages_hides_none(fake: FakeTorznab, source: Torznab, http: Doorway) -> None:
+    fake.most, fake.items = 20, [Item(NAME, each) for each in range(100)]
+    page = source.newest(http)
+    seen = [each.id for each in page.releases]
+    while page.cursor:
+        # Of those that were read.
+        del fake.items[:OVERLAP]
+        page = source.newest(http, page.cursor)
+        seen += [each.id for each in page.releases]
+    assert len(set(seen)) == 100
 
 
 @pytest.mark.parametrize("paging", ["same", "empty"])
 def test_the_offset_is_ignored(fake: FakeTorznab, source: Torznab, http: Doorway, paging: str) -> None:
     fake.most, fake.paging = 2, paging
     fake.items = [Item(NAME, each) for each in range(1, 6)]
-    assert [len(each) for each in walk(source, http)] == [2, 0]
+    assert [len(each) for each in walk(source, http)] == [2, 2 if paging == "same" else 0]
 
 
 def test_pages_end(fake: FakeTorznab, source: Torznab, http: Doorway) -> None:
@@ -184,6 +231,20 @@ def test_popular_are_those_fetched_most(fake: FakeTorznab, source: Torznab, http
     found = source.popular(http, "Audio/Audiobook", since=date(2026, 1, 1), limit=2)
     assert [each.fetched for each in found] == [9, 5]
     assert source.popular(http, "No such", since=date(2026, 1, 1)) == ()
+
+
+def test_popular_are_of_the_categories_of_audio(fake: FakeTorznab, source: Torznab, http: Doorway) -> None:
+    fake.categories = (
+        '<category id="3000" name="Audio"><subcat id="3050" name="Fantasy"/></category>'
+        '<category id="7000" name="Books"><subcat id="7060" name="Fantasy"/><subcat id="7020" name="EBook"/></category>'
+        '<category id="100042" name="Hörbuch"/><category id="130500" name="Fantasy"/>'
+    )
+    fake.items = [Item(NAME, 9, category="7060"), Item(NAME, 3, category="3050"), Item(NAME, 5, category="100042")]
+    since = date(2026, 1, 1)
+    assert [each.fetched for each in source.popular(http, "Fantasy", since=since)] == [3]
+    assert fake.asked[-1]["cat"] == "3050"
+    assert [each.fetched for each in source.popular(http, "Hörbuch", since=since)] == [5]
+    assert source.popular(http, "EBook", since=since) == source.popular(http, "7060", since=since) == ()
 
 
 # -- errors
@@ -358,13 +419,138 @@ def test_the_key_comes_back_for_the_request(fake: FakeTorznab, source: Torznab, 
     assert source.address(http, first).startswith(
         ("http://prowlarr.local:9696/3/download?apikey=", "http://jackett.local")
     )
-    assert source.address(http, magnet).startswith(f"magnet:?xt=urn:btih:{HASH}")
-    assert (third.fetch, fourth.fetch) == ("", "")
+    # Without the tracker that has the passkey in it, the magnet would be worth nothing.
+    assert (magnet.fetch, third.fetch, fourth.fetch) == ("", "", "")
+    assert source.address(http, magnet) == fake.items[1].link
     assert PASSKEY in source.address(http, third)
     assert PASSKEY in source.address(http, fourth)
-    fake.items = []
-    with pytest.raises(SourceError, match="no more"):
+    fake.items = LEAKY[3:4]
+    with pytest.raises(Gone, match="no more"):
         source.address(http, third)
+    # Prowlarr lists nothing also where its own search failed.
+    fake.items = []
+    with pytest.raises(SourceError, match="whatever it is asked for") as nothing:
+        source.address(http, third)
+    assert not isinstance(nothing.value, Gone) and not nothing.value.permanent
+
+
+# -- what it is fetched by
+
+MAGNET = f"magnet:?xt=urn:btih:{HASH}&dn=x&tr=https://tracker.example/{PASSKEY}/announce"
+
+
+def test_a_torrent_is_fetched_with_the_key(fake: FakeTorznab, source: Torznab, http: Doorway) -> None:
+    fake.is_home = True
+    [release] = source.search(http, HARBOUR)
+    assert KEY not in release.fetch
+    assert source.content(http, release) == torrent()
+    assert not [copy for copy in HttpCopy.objects.all() if "download" in copy.url or "/dl/" in copy.url]
+
+
+def test_a_release_that_is_asked_for_again_by_its_own_name(fake: FakeTorznab, source: Torznab, http: Doorway) -> None:
+    """Neither title nor author of it can be searched for: the indexer knows the name alone."""
+    fake.is_home = True
+    fake.items = [Item("Some Other Book", 5), Item("TBH-NF-2019", 6)]
+    _, odd = source.newest(http).releases
+    odd = replace(odd, facts=HARBOUR, fetch="")
+    again = source.look_again(http, odd)
+    assert again is not None and again.id == odd.id
+    assert source.content(http, odd) == torrent()
+
+
+@pytest.mark.parametrize("status", [301, 302, 307])
+def test_a_redirect_to_a_magnet_is_its_content(
+    fake: FakeTorznab, source: Torznab, http: Doorway, status: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    fake.is_home = True
+    fake.downloads[1] = Reply(status, b"", {"Location": MAGNET})
+    [release] = source.search(http, HARBOUR)
+    assert source.content(http, release) == MAGNET
+    assert PASSKEY not in caplog.text and KEY not in caplog.text
+
+
+def test_a_link_that_is_a_magnet(fake: FakeTorznab, source: Torznab, http: Doorway) -> None:
+    fake.items = [Item(NAME, 1, link=MAGNET), Item(NAME, 2, link=f"magnet:?xt=urn:btih:{HASH}&tr=udp://t.example:1")]
+    private, public = source.newest(http).releases
+    assert (private.fetch, bool(public.fetch)) == ("", True)
+    assert source.content(http, private) == MAGNET
+    asked = len(fake.asked)
+    assert str(source.content(http, public)).startswith(f"magnet:?xt=urn:btih:{HASH}")
+    assert len(fake.asked) == asked
+    fake.items = [Item(NAME, 3, link="magnet:?dn=x")]
+    with pytest.raises(SourceError, match="no torrent"):
+        source.content(http, source.newest(http).releases[0])
+
+
+@pytest.mark.parametrize(
+    ("reply", "kind", "waits"),
+    [
+        (error_of(429, 429, "Blocked", {"Retry-After": "120"}), Throttled, timedelta(seconds=120)),
+        (error_of(429, 200, "Grab limit"), Throttled, timedelta(hours=1)),
+        (error_of(900, 429, "Upstream", {"Retry-After": "60"}), Throttled, timedelta(seconds=60)),
+        (error_of(500, 200, "Request limit reached"), Throttled, timedelta(hours=1)),
+        (error_of(501, 200, "Download limit reached"), Refused, timedelta(hours=1)),
+        (error_of(500, 500, "Download failed"), TorznabError, None),
+        (error_of(410, 410, "Release is no longer available"), Gone, None),
+        (error_of(300, 200, "No such item"), Gone, None),
+        (error_of(100, 200, "Invalid API Key"), SignedOut, None),
+        (Reply(401, b""), SignedOut, None),
+        (Reply(403, b"<html>No</html>"), Refused, None),
+        (Reply(404, b"<html>No</html>"), Gone, None),
+        (Reply(410, b""), Gone, None),
+        (Reply(429, b"", {"Retry-After": "7200"}), Throttled, timedelta(hours=2)),
+        (Reply(502, b"<html>Bad gateway</html>"), HttpError, None),
+        (Reply(200, b"<html><body>Log in</body></html>"), SourceError, None),
+        (Reply(200, b"<html>Daily download limit reached</html>"), Throttled, timedelta(hours=1)),
+        (Reply(200, b""), SourceError, None),
+        (Reply(200, torrent()[:-3]), SourceError, None),
+        (Reply(200, torrent(info=None)), SourceError, None),
+        (Reply(200, b"d4:infod" * 5000), SourceError, None),
+        (Reply(200, torrent(), cut=20), Unreachable, None),
+        (Reply(200, b"d4:junk11000000:" + b"x" * 11_000_000), BadAnswer, None),
+        (Reply(301, b"", {"Location": "magnet:?dn=nothing"}), SourceError, None),
+        (Reply(301, b"", {"Location": "ftp://x.example/y"}), Forbidden, None),
+        (Reply(301, b"", {"Location": "http://[::1"}), SourceError, None),
+        (Reply(301, b"", {"Location": "http://10.0.0.1/x.torrent"}), Forbidden, None),
+        (Reply(301, b"", {"Location": "?again=1&path=BLOB1&link=BLOB1&apikey=" + KEY}), SourceError, None),
+    ],
+    ids=lambda value: f"{value.status}-{value.body[-40:]!r}" if isinstance(value, Reply) else None,
+)
+def test_what_comes_in_place_of_a_torrent(
+    fake: FakeTorznab,
+    source: Torznab,
+    http: Doorway,
+    reply: Reply,
+    kind: type[ServiceError],
+    waits: timedelta | None,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    fake.is_home, fake.downloads = True, {1: reply}
+    [release] = source.search(http, HARBOUR)
+    with pytest.raises(ServiceError) as caught:
+        source.content(http, release)
+    assert type(caught.value) is kind and caught.value.retry_after == waits
+    said = f"{caught.value!r} {vars(caught.value)} {caught.value.__context__!r} {caplog.text}"
+    assert KEY not in said and PASSKEY not in said and "announce" not in said
+
+
+def test_a_link_may_lead_into_a_private_network_only_at_the_indexer(
+    fake: FakeTorznab, source: Torznab, http: Doorway
+) -> None:
+    with Outside() as neighbour:
+        neighbour.otherwise = lambda seen: Reply(200, torrent())
+        fake.items = [Item(NAME, 1, link=f"{neighbour.url}/x.torrent")]
+        [release] = source.newest(http).releases
+        with pytest.raises(Forbidden):
+            source.content(http, release)
+        fake.is_home = True
+        fake.items, fake.downloads = [Item(NAME, 2)], {2: Reply(302, b"", {"Location": f"{neighbour.url}/y"})}
+        [release] = source.newest(http).releases
+        with pytest.raises(Forbidden):
+            source.content(http, release)
+        assert neighbour.connections == 0
 
 
 # -- anything at all
