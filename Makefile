@@ -1,5 +1,11 @@
 # The verbs of the project. `make run` and `make test` are all that a new person needs.
 PYTHON ?= python3
+# Of the tests; `test` and `test-all` set it.
+SPEED ?= not slow
+LANES := processes sqlite postgres elsewhere
+PROCESSES := tests/scheduling tests/audiobooks/test_start.py tests/audiobooks/test_wsgi.py
+# Where a server is installed; in CI there has to be one.
+POSTGRES := $(or $(CI),$(REQUIRE_POSTGRES),$(wildcard /usr/lib/postgresql/*/bin/initdb),$(shell command -v initdb))
 VENV := .venv
 BIN := $(VENV)/bin
 
@@ -35,14 +41,12 @@ $(VENV)/.installed-dev: requirements-dev.txt requirements.txt | $(BIN)/pip
 	@$(BIN)/python -c 'import os, pathlib, secrets; text = pathlib.Path(".env.example").read_text().replace("SECRET_KEY=\n", f"SECRET_KEY={secrets.token_urlsafe(50)}\n", 1); os.write(os.open(".env", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), text.encode())'
 
 test: checks ## Checks and the tests, on SQLite and PostgreSQL side by side.
-	@$(MAKE) --no-print-directory -j2 sqlite postgres PYTEST_MARKS='-m "not slow"'
+	@$(MAKE) --no-print-directory -j4 $(LANES) SPEED="not slow"
 
-test-all: checks ## As test, then the slow proofs, one database after the other: those measure time.
-	@$(MAKE) --no-print-directory -j2 sqlite postgres PYTEST_MARKS='-m "not slow"'
-	@$(MAKE) --no-print-directory sqlite PYTEST_MARKS='-m slow'
-	@$(MAKE) --no-print-directory postgres PYTEST_MARKS='-m slow'
+test-all: checks ## As test, with the slow proofs.
+	@$(MAKE) --no-print-directory -j4 $(LANES) SPEED="(slow or not slow)"
 
-.PHONY: checks sqlite postgres
+.PHONY: checks $(LANES)
 checks: export SECRET_KEY := checks
 checks: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
@@ -51,16 +55,30 @@ checks: $(VENV)/.installed-dev
 	$(BIN)/mypy
 	$(BIN)/python manage.py makemigrations --check --dry-run
 
+# These wait much, for processes and clocks, and are served first; the others take what they leave.
+processes: $(VENV)/.installed-dev
+	@echo "Tests of processes, on SQLite."
+	@TEST_DATABASE=sqlite $(BIN)/pytest $(PROCESSES) -m "database and $(SPEED)"
+ifdef POSTGRES
+	@echo "Tests of processes, on PostgreSQL."
+	@TEST_DATABASE=postgres $(BIN)/pytest $(PROCESSES) -m "database and $(SPEED)"
+endif
+
 sqlite: $(VENV)/.installed-dev
 	@echo "Tests on SQLite."
-	@TEST_DATABASE=sqlite $(BIN)/pytest $(PYTEST_MARKS)
+	@TEST_DATABASE=sqlite nice -n 3 $(BIN)/pytest $(PROCESSES:%=--ignore=%) -m "database and $(SPEED)"
 
 postgres: $(VENV)/.installed-dev
-	@if [ -z "$$CI$$REQUIRE_POSTGRES" ] && ! ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 && ! command -v initdb >/dev/null; then \
-		echo "The run on PostgreSQL is left out: no server is installed (apt-get install postgresql)."; \
-	else \
-		echo "Tests on PostgreSQL."; TEST_DATABASE=postgres $(BIN)/pytest $(PYTEST_MARKS); \
-	fi
+ifdef POSTGRES
+	@echo "Tests on PostgreSQL."
+	@TEST_DATABASE=postgres nice -n 3 $(BIN)/pytest $(PROCESSES:%=--ignore=%) -m "database and $(SPEED)"
+else
+	@echo "The run on PostgreSQL is left out: no server is installed (apt-get install postgresql)."
+endif
+
+elsewhere: $(VENV)/.installed-dev ## What knows no database.
+	@echo "Tests without a database."
+	@TEST_DATABASE=sqlite nice -n 6 $(BIN)/pytest -m "not database and $(SPEED)"
 
 bench: $(VENV)/.installed-dev ## Figures beside stock django-apscheduler, about an hour; BENCH="--quick" tries it out.
 	$(BIN)/python -m benchmarks $(BENCH)

@@ -30,9 +30,9 @@ def serve(releases: int, seconds: float) -> None:
         )
         for number in range(1, releases + 1)
     ]
-    with FakeMyAnonamouse(rows) as outside:
-        outside.takes = seconds
-        print(f"READY {outside.url}", flush=True)
+    with FakeMyAnonamouse(rows) as site:
+        site.outside.takes = seconds
+        print(f"READY {site.url}", flush=True)
         while True:
             time.sleep(3600)
 

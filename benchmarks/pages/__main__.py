@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.databases import Database, Postgres, Sqlite
+from benchmarks.here import django_on
 
 JOBS = 200
 DAYS = 30
@@ -18,12 +17,9 @@ DAYS = 30
 def main() -> int:
     options = parse()
     with tempfile.TemporaryDirectory(prefix="benchmarks-", ignore_cleanup_errors=True) as temporary:
-        folder = Path(temporary)
-        database: Database = Postgres(folder) if options.database == "postgres" else Sqlite(folder)
-        try:
-            return measure(database, options)
-        finally:
-            database.stop()
+        shown = {"ALLOWED_HOSTS": "testserver", "HTTPS": "false", "TIME_ZONE": "UTC"}
+        with django_on(options.database, Path(temporary), **shown):
+            return measure(options)
 
 
 def parse() -> argparse.Namespace:
@@ -37,25 +33,8 @@ def parse() -> argparse.Namespace:
     return options
 
 
-def measure(database: Database, options: argparse.Namespace) -> int:
+def measure(options: argparse.Namespace) -> int:
     """Returns the exit code: 1 if a goal is missed."""
-    database.create("pages")
-    os.environ.update(
-        {
-            "DJANGO_SETTINGS_MODULE": "audiobooks.settings",
-            "DATABASE_URL": database.url("pages"),
-            "SECRET_KEY": "a-key-for-measuring",
-            "ALLOWED_HOSTS": "testserver",
-            "AUDIOBOOKS_EXTRA_APPS": "",
-            "DEBUG": "false",
-            "HTTPS": "false",
-            "LOG_LEVEL": "WARNING",
-            "TIME_ZONE": "UTC",
-        }
-    )
-    import django
-
-    django.setup()
     # These read the settings.
     from benchmarks.pages import filling, measuring
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.databases import Database, Postgres, Sqlite
+from benchmarks.here import django_on
 from benchmarks.processes import ROOT, Process
 from benchmarks.refresh.library import SOURCE
 
@@ -33,14 +33,14 @@ def main() -> int:
         return 0
     with tempfile.TemporaryDirectory(prefix="benchmarks-", ignore_cleanup_errors=True) as temporary:
         folder = Path(temporary)
-        database: Database = Postgres(folder) if options.database == "postgres" else Sqlite(folder)
         command = [sys.executable, "-m", "benchmarks.refresh.standin", str(options.books), str(options.latency / 1000)]
-        try:
-            with Process(command, {**os.environ, "PYTHONPATH": str(ROOT)}, folder / "standin.log") as outside:
-                outside.wait_until(lambda: "READY" in outside.output, seconds=120)
-                return measure(database, outside.output.split()[1], options)
-        finally:
-            database.stop()
+        with Process(command, {**os.environ, "PYTHONPATH": str(ROOT)}, folder / "standin.log") as outside:
+            outside.wait_until(lambda: "READY" in outside.output, seconds=120)
+            url = outside.output.split()[1]
+            services = {"AUDNEXUS_URL": url, "AUDIBLE_URL": url, "AUDIBLE_REGION": "us"}
+            whole = {"METADATA_PROVIDERS": "audnexus", "METADATA_GUARD_PERCENT": "100"}
+            with django_on(options.database, folder, **services, **whole):
+                return measure(options)
 
 
 def parse() -> argparse.Namespace:
@@ -54,27 +54,8 @@ def parse() -> argparse.Namespace:
     return options
 
 
-def measure(database: Database, url: str, options: argparse.Namespace) -> int:
+def measure(options: argparse.Namespace) -> int:
     """Returns the exit code: 1 if a goal is missed."""
-    database.create("refresh")
-    os.environ.update(
-        {
-            "DJANGO_SETTINGS_MODULE": "audiobooks.settings",
-            "DATABASE_URL": database.url("refresh"),
-            "SECRET_KEY": "a-key-for-measuring",
-            "AUDIOBOOKS_EXTRA_APPS": "",
-            "DEBUG": "false",
-            "LOG_LEVEL": "WARNING",
-            "METADATA_PROVIDERS": "audnexus",
-            "METADATA_GUARD_PERCENT": "100",
-            "AUDNEXUS_URL": url,
-            "AUDIBLE_URL": url,
-            "AUDIBLE_REGION": "us",
-        }
-    )
-    import django
-
-    django.setup()
     # It reads the settings.
     from benchmarks.refresh import measuring
 
