@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import importlib
 import os
+import signal
 from collections.abc import Iterator
 
 import hypothesis
@@ -30,6 +31,8 @@ hypothesis.settings.load_profile("any machine")
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # Ignored where the suite is started to outlive its terminal; what the tests start would inherit that.
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     if os.environ.get("CI") and not RECORDED.is_dir():
         raise pytest.UsageError(f"There is no {RECORDED}; AUDIOBOOKS_DATA names the folder that has it.")
 
