@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -111,27 +112,33 @@ def new_releases(run: TaskRun) -> None:
 
     Raises:
         TaskFailed: no source is turned on, or one did not answer; what was read of the others is kept.
+        Exception: an answer of one that this code does not bear; likewise.
     """
     turned_on = sources()
     if not turned_on:
         raise TaskFailed("No source is turned on (SOURCES). Nothing was done.")
     http = Doorway()
     last = Crawl.objects.order_by("-crawled_at").values_list("crawled_at", flat=True).exclude(crawled_at=None).first()
-    crawls = []
-    for source in turned_on:
-        if run.should_stop:
-            break
-        crawls.append(_Crawl(run, http, source))
-        crawls[-1].go()
-    # What was read before a book came could not be recognised. A day more, since books may come during a crawl.
-    matched = match_again(since=last - timedelta(days=1)) if last is not None else 0
-    forget_raw(run)
-    _conclude(run, crawls, matched)
+    crawls: list[_Crawl] = []
+
+    def crawl(source: Source) -> None:
+        if not run.should_stop:
+            crawls.append(_Crawl(run, http, source))
+            crawls[-1].go()
+
+    # All of these are called, last to first, also where one raises: an answer that our code trips over costs only its own.
+    with ExitStack() as steps:
+        steps.callback(_conclude, run, crawls, last)
+        for source in reversed(turned_on):
+            steps.callback(crawl, source)
     if problems := [crawl.problem for crawl in crawls if crawl.problem]:
         raise TaskFailed(" ".join(problems))
 
 
-def _conclude(run: TaskRun, crawls: Sequence[_Crawl], matched: int) -> None:
+def _conclude(run: TaskRun, crawls: Sequence[_Crawl], last: datetime | None) -> None:
+    # What was read before a book came could not be recognised. A day more, since books may come during a crawl.
+    matched = match_again(since=last - timedelta(days=1)) if last is not None else 0
+    forget_raw(run)
     told = {
         crawl.source.name: {
             **{name: getattr(crawl.reading, name) for name in ("pages", "releases", "new", "changed")},

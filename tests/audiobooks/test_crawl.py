@@ -432,6 +432,20 @@ def test_one_source_that_fails_costs_only_its_own(mam: FakeMyAnonamouse, indexer
     assert Release.objects.get().source == "fiction"
 
 
+def test_an_answer_that_our_code_trips_over_costs_only_its_own(
+    mam: FakeMyAnonamouse, indexer: FakeTorznab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def trips(*args: object, **values: object) -> None:
+        raise KeyError("no such thing")
+
+    indexer.items = [Item("Nora Ferris - The Blue Harbour [M4B]")]
+    mam.rows = [offered(1)]
+    monkeypatch.setattr(myanonamouse.MyAnonamouse, "newest", trips)
+    with pytest.raises(KeyError, match="no such thing"):
+        run()
+    assert Release.objects.get().source == "fiction"
+
+
 SHAPES: dict[str, tuple[list[Reply], str]] = {
     "signed out": ([site.SIGNED_OUT] * 2, "make a new one .* and set MAM_SESSION"),
     "signed out, 403": ([site.SIGNED_OUT_403] * 2, "make a new one .* and set MAM_SESSION"),
