@@ -73,12 +73,12 @@ endif
 
 sqlite: $(VENV)/.installed-dev
 	@echo "Tests on SQLite."
-	@$(call pytest,$@,sqlite,3,$(PROCESSES:%=--ignore=%) -m "database and $(SPEED)")
+	@$(call pytest,$@,sqlite,4,$(PROCESSES:%=--ignore=%) -m "database and $(SPEED)")
 
 postgres: $(VENV)/.installed-dev
 ifdef POSTGRES
 	@echo "Tests on PostgreSQL."
-	@$(call pytest,$@,postgres,3,$(PROCESSES:%=--ignore=%) -m "database and $(SPEED)")
+	@$(call pytest,$@,postgres,2,$(PROCESSES:%=--ignore=%) -m "database and $(SPEED)")
 else
 	@echo "The run on PostgreSQL is left out: no server is installed (apt-get install postgresql)."
 endif

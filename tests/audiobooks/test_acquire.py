@@ -223,6 +223,7 @@ def told() -> list[tuple[Any, ...]]:
 
 
 @pytest.mark.parametrize("most", [1, 2, 3, 99])
+@pytest.mark.slow
 def test_to_plan_and_then_apply_does_what_a_run_does(
     missing: Book, indexer: FakeTorznab, settings: Any, most: int
 ) -> None:

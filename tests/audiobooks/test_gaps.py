@@ -654,6 +654,7 @@ def test_what_a_set_has_is_no_gap_of_its_author() -> None:
 
 
 @pytest.mark.timeout(200)
+@pytest.mark.slow
 def test_tables_full_of_dead_rows_make_it_no_slower(settings: Any) -> None:
     """As where much was written and taken back, and PostgreSQL has not cleaned up: it believes that little is there."""
     with contextlib.suppress(Undone), transaction.atomic():

@@ -265,6 +265,7 @@ def hostile() -> list[tuple[str, Any]]:
 
 
 @pytest.mark.parametrize("name", [name for name, _ in hostile()])
+@pytest.mark.slow
 def test_the_longest_texts_are_compared_in_seconds(name: str) -> None:
     old, new = dict(hostile())[name]
     started = time.process_time()

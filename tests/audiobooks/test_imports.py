@@ -187,6 +187,7 @@ def _shortened(export: Export) -> Export:
 
 
 @pytest.mark.parametrize("path", sorted((RECORDED / "library_exports").glob("*")) or [None])
+@pytest.mark.slow
 def test_a_recorded_export_is_imported_twice_with_the_same_result(
     path: Path | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:

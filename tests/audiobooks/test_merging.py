@@ -127,6 +127,7 @@ def test_merges_of_merged_rows_are_undone_in_any_order(first: int, by: User) -> 
 
 @pytest.mark.parametrize("order", list(permutations(range(3))))
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.slow
 def test_a_book_that_several_of_the_merged_have_is_given_back_to_each(
     kind: str, order: tuple[int, ...], by: User
 ) -> None:

@@ -132,6 +132,7 @@ def test_of_two_standings_the_higher_counts(one: str, other: str, result: str) -
     assert higher(one, other) == result
 
 
+@pytest.mark.slow
 def test_each_is_recorded_one_for_one_and_in_order() -> None:
     helds = [held(str(number), title=f"Book {number % 7}") for number in range(250)]
     recorded = list(record_each(helds, now=timezone.now()))
@@ -283,6 +284,7 @@ def recorded_state() -> list[Any]:
 
 
 @pytest.mark.parametrize("seed", range(4))
+@pytest.mark.slow
 def test_many_at_once_become_what_they_become_one_by_one(seed: int) -> None:
     now = datetime(2026, 3, 1, tzinfo=UTC)
     helds = some_helds(seed)

@@ -137,7 +137,13 @@ def schedulers_alive() -> int:
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
+@pytest.mark.parametrize(
+    "number",
+    [
+        *(signal.SIGTERM, signal.SIGKILL),
+        *(pytest.param(number, marks=pytest.mark.slow) for number in (signal.SIGINT, signal.SIGHUP)),
+    ],
+)
 def test_its_children_end_with_it(number: signal.Signals, process_env: dict[str, str], tmp_path: Path) -> None:
     with started(process_env, tmp_path) as start:
         start.wait_until_up()
@@ -149,7 +155,7 @@ def test_its_children_end_with_it(number: signal.Signals, process_env: dict[str,
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGHUP, marks=pytest.mark.slow)])
 def test_the_work_at_hand_may_end_first(number: signal.Signals, process_env: dict[str, str], tmp_path: Path) -> None:
     with started(process_env, tmp_path) as start:
         start.wait_until_up()

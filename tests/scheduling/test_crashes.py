@@ -251,6 +251,7 @@ def test_a_poisoned_runtime_row_executes_nothing(process_env: dict[str, str], tm
     assert DjangoJob.objects.filter(pk="poison").exists()
 
 
+@pytest.mark.slow
 def test_pauses_at_the_due_moment_are_never_lost(process_env: dict[str, str], tmp_path: Path) -> None:
     with running_scheduler(process_env, tmp_path):
         due = timezone.now() + timedelta(seconds=2)

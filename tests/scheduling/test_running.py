@@ -53,6 +53,7 @@ class TestStopping:
             "the scheduler is killed with words unread",
         ],
     )
+    @pytest.mark.slow
     def test_programs_that_a_task_started_end_with_it(self, scheduler: SchedulerUnderTest, how: str) -> None:
         job = make_job("sample.start_program", arguments={"then_die": how == "its worker dies"})
         task = started(job.run_now())
@@ -147,6 +148,7 @@ class TestSteering:
         assert ended(make_job("sample.noop").run_now()).status == "completed"
 
 
+@pytest.mark.slow
 def test_a_thousand_runs_recycle_workers_without_a_loss(scheduler: SchedulerUnderTest) -> None:
     due = timezone.now() + timedelta(seconds=1)
     for number in range(12):

@@ -94,6 +94,7 @@ def test_every_zone_of_the_matrix_changes_its_clocks_twice_in_2025() -> None:
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize(("zone", "index"), CASES)
+@pytest.mark.slow
 def test_the_chain_over_a_change_is_that_of_cronsim(zone: str, index: int, shape: str) -> None:
     start, end = both_sides(zone, index)
     chain = list(by_chain(CronTrigger(shape, zone), start, end))

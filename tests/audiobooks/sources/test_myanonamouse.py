@@ -640,6 +640,7 @@ for _ in range(2):
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.slow
 def test_processes_share_pace_and_session(mam: FakeMyAnonamouse, process_env: dict[str, str], tmp_path: Path) -> None:
     mam.outside.takes = 0.3
     command = [sys.executable, "-c", PROCESS, mam.url, str(tmp_path / "session"), SEED]

@@ -368,6 +368,7 @@ def test_a_guide_is_laid_out() -> None:
         "<a " * 29_000 + 'x="' + "y" * 4_000_000, "<font>" * 400_000, "<p title='" + "x" * 4_000_000, "<table><tr><td><table>x<!---->" * 100_000,
     ],
 )  # fmt: skip
+@pytest.mark.slow
 def test_a_hostile_page_costs_its_length(page: str) -> None:
     def cost(text: str) -> float:
         started = time.process_time()
