@@ -6,6 +6,7 @@ applies differ in nothing but whether it is called.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,6 +21,7 @@ from django.utils import timezone
 
 from scheduling.context import TaskRun
 from scheduling.exceptions import NotAllowedNow, TaskFailed
+from scheduling.outcomes import storable
 
 from . import budget, crawl
 from .facts import BookFacts
@@ -347,7 +349,8 @@ def _take(acquisition: Acquisition, row: Release, judgement: Judgement) -> None:
 
 
 def _note(acquisition: Acquisition, text: str, by: User | None = None) -> None:
-    AcquisitionEvent.objects.create(acquisition=acquisition, state=acquisition.state, text=text, by=by)
+    # It may name a file, whose name need be no UTF-8.
+    AcquisitionEvent.objects.create(acquisition=acquisition, state=acquisition.state, text=storable(text), by=by)
 
 
 def drop_unwanted() -> None:
@@ -605,7 +608,7 @@ def block(row: Acquisition, reason: str, *, by: User | None, until: datetime | N
         name=row.name,
         size=row.size,
         name_key=key_of(row.name)[:255],
-        reason=reason,
+        reason=storable(reason),
         until=until,
         by=by,
     )
@@ -648,7 +651,9 @@ def is_owned(row: Acquisition) -> bool:
     """By its work, or as whatever book is surely the same; but not as what this has brought itself."""
     owned = Book.objects.filter(standing=Book.Standing.OWNED)
     if row.target:
-        owned = owned.exclude(path__startswith=row.target)
+        its_own = re.compile(rf"{re.escape(row.target)}(?: \(\d+\))?(?:/.*)?", re.DOTALL)
+        near = owned.filter(path__startswith=row.target).values_list("pk", "path")
+        owned = owned.exclude(pk__in=[pk for pk, path in near if its_own.fullmatch(path or "")])
     if owned.filter(work=row.work_id).exists():
         return True
     book = _book_of(row)

@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
@@ -23,8 +24,9 @@ from django.conf import settings
 from django.db.models import F, Q
 from django.utils import timezone
 
-from scheduling.context import TaskRun
+from scheduling.context import TaskRun, each_on_its_own
 from scheduling.exceptions import NotAllowedNow
+from scheduling.outcomes import storable
 
 from . import budget, recordings, shelf
 from .acquire import (
@@ -42,7 +44,7 @@ from .acquire import (
 from .clients import over_http
 from .clients.base import Download, Phase, TorrentClient
 from .clients.registry import torrent_client
-from .exceptions import ClientError, Gone, LibraryError, Refused, ServiceError, TorrentRefused
+from .exceptions import ClientError, Gone, LibraryError, OtherContent, Refused, ServiceError, TorrentRefused
 from .facts import BookFacts
 from .fields import facts_of
 from .http import Doorway
@@ -111,9 +113,14 @@ def monitor(run: TaskRun) -> None:
     """Take each acquisition as far as it goes; `run.result` tells how many went where."""
     budget.forget_accounts_of_the_future(timezone.now())
     look = Monitor(run, client=torrent_client())
+    run.result = look.counts
     drop_unwanted()
     # So that who approves something need not wait for it.
-    refresh_accounts(run, look.http, Acquisition.objects.filter(state__in=Acquisition.OPEN))
+    accounts = partial(refresh_accounts, run, look.http, Acquisition.objects.filter(state__in=Acquisition.OPEN))
+    each_on_its_own([accounts, *(partial(step, look) for step in (_advance_all, _settle, _clear))])
+
+
+def _advance_all(look: Monitor) -> None:
     _ask_client(look)
     rows = Acquisition.objects.filter(state__in=Acquisition.RESERVING)
     # What is nearly on the shelf first, then what is fetched here, which takes long, and last what took too long to check.
@@ -122,11 +129,8 @@ def monitor(run: TaskRun) -> None:
         rows.values_list("pk", "state", "client", "check_result__unended"),
         key=lambda row: (bool(row[3]), row[2] == HTTP, order.index(State(row[1])), row[0]),
     )
-    for pk, *_ in run.items(due):
-        _advance(look, pk)
-    _settle(look)
-    _clear(look)
-    run.result = dict(look.counts)
+    look.run.progress(total=len(due))
+    each_on_its_own(partial(_advance, look, pk) for pk, *_ in due)
 
 
 def _ask_client(look: Monitor) -> None:
@@ -223,6 +227,27 @@ def check_again(row: Acquisition) -> None:
 
 
 def _advance(look: Monitor, pk: int) -> None:
+    if look.run.should_stop:
+        return
+    with contextlib.ExitStack() as at_its_end:
+        at_its_end.callback(lambda: look.run.progress(look.run.processed + 1))
+        at_its_end.push(partial(_tell_what_tripped, look, pk))
+        _go_on(look, pk)
+
+
+def _tell_what_tripped(look: Monitor, pk: int, _: object, error: BaseException | None, __: object) -> None:
+    """What no step foresees ends the Task, which has the traceback, when the others were seen to; the row says so, too."""
+    if isinstance(error, Exception):
+        look.counts["need you"] += 1
+        look.run.failed()
+        _needs_you(
+            Acquisition.objects.get(pk=pk),
+            f"This program tripped over it ({type(error).__name__}); the Task that failed says where. It is tried again in "
+            "each run. Give it up, or take the next candidate.",
+        )
+
+
+def _go_on(look: Monitor, pk: int) -> None:
     """Step after step, until one waits."""
     while not look.run.should_stop:
         row = Acquisition.objects.select_related("work").get(pk=pk)
@@ -255,6 +280,8 @@ def _advance(look: Monitor, pk: int) -> None:
 
 def _needs_you(row: Acquisition, why: str) -> None:
     """Since when it does is kept while the cause is the same."""
+    # It may name a file, whose name need be no UTF-8.
+    why = storable(why)
     if row.problem != why:
         Acquisition.objects.filter(pk=row.pk, state=row.state).update(problem=why, problem_since=timezone.now())
         row.problem = why
@@ -285,7 +312,9 @@ def _hand_over(look: Monitor, row: Acquisition) -> None:
         raise NeedsAPerson(f"The source {row.source} is not turned on any more. Turn it on in .env, or decline this.")
     source = registry.source(row.source)
     if source.by_torrent:
+        # Before the source is asked for a torrent, which it may count as fetched.
         _is_ready(look)
+        _has_room(look, row.hash, row.size)
     try:
         release = release_of(row)
     except Release.DoesNotExist:
@@ -331,7 +360,6 @@ def _reserve(row: Acquisition, *, size: int | None, free: bool | None, **kept: A
 
 
 def _is_ready(look: Monitor) -> None:
-    """Before the source is asked for a torrent, which it may count as fetched."""
     if look.client is None:
         raise NeedsAPerson(
             "No download client is set. Set QBITTORRENT_URL or TRANSMISSION_URL in .env, which says how."
@@ -366,7 +394,7 @@ def _asked(look: Monitor, row: Acquisition, question: Callable[[Doorway], Any]) 
 
 def _propose_again(row: Acquisition, why: str, **values: Any) -> None:
     """What was approved is not what is offered: this reservation ends, and no rule approves it anew."""
-    begin_anew(row, why, verdict=Verdict.DOUBTFUL, reasons=[why, *row.reasons], **values)
+    begin_anew(row, why, verdict=Verdict.DOUBTFUL, reasons=[storable(why), *row.reasons], **values)
 
 
 def _take_parts(row: Acquisition, parts: tuple[RemoteFile, ...]) -> None:
@@ -594,7 +622,7 @@ def _fetch_parts(look: Monitor, row: Acquisition) -> None:
             should_stop=stop_wanted,
             progress=keep,
         )
-    except Gone as error:
+    except (Gone, OtherContent) as error:
         next_candidate(row, State.FAILED, str(error))
         return
     except ServiceError as error:
@@ -615,6 +643,7 @@ def _check(look: Monitor, row: Acquisition) -> None:
     if row.check_result.get("unended"):
         # The run that tried it may have been killed.
         _mark_overdue(row, _UNENDED)
+    _follow(look, row)
     book = _book(row)
     wanted = recordings.Wanted(
         facts=wanted_of(book),
@@ -661,6 +690,26 @@ _UNENDED = "Its check has not come to an end. Is its disk slow? It is tried agai
 
 def _doubts(problems: list[dict[str, Any]]) -> str:
     return f"It may be the wrong recording. {' '.join(each['sentence'] for each in problems)}"
+
+
+def _follow(look: Monitor, row: Acquisition) -> None:
+    """Where the client has moved it since it was downloaded; what its check found goes on to hold.
+
+    Raises:
+        Waits, NeedsAPerson: the client does not answer.
+    """
+    if look.client is None or look.client.name != row.client or _is_there(Path(row.content)):
+        return
+    try:
+        download = _with_client(look, lambda client: client.downloads([row.hash])).get(row.hash)
+    except ClientError as error:
+        _raise(error)
+    if download is None or download.phase != Phase.DONE or download.path is None or not _is_there(download.path):
+        return
+    row.content = str(download.path)
+    if row.check_result.get("of"):
+        row.check_result = {**row.check_result, "of": row.content}
+    Acquisition.objects.filter(pk=row.pk, state=row.state).update(content=row.content, check_result=row.check_result)
 
 
 def _book(row: Acquisition) -> Book:
@@ -742,6 +791,7 @@ def _import(look: Monitor, row: Acquisition) -> None:
     book = _book(row)
     library = Path(settings.AUDIOBOOKS_LIBRARY)
     _is_mounted(library)
+    _follow(look, row)
     content, files, _ = _files_of(row)
     if not row.target:
         target = target_for(settings.SHELF_PATH, _on_the_shelf(book, row))

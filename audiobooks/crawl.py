@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -20,7 +19,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from scheduling.context import TaskRun
+from scheduling.context import TaskRun, each_on_its_own
 from scheduling.exceptions import TaskFailed
 from scheduling.redaction import blanked, redact
 
@@ -126,11 +125,7 @@ def new_releases(run: TaskRun) -> None:
             crawls.append(_Crawl(run, http, source))
             crawls[-1].go()
 
-    # All of these are called, last to first, also where one raises: an answer that our code trips over costs only its own.
-    with ExitStack() as steps:
-        steps.callback(_conclude, run, crawls, last)
-        for source in reversed(turned_on):
-            steps.callback(crawl, source)
+    each_on_its_own([*(partial(crawl, source) for source in turned_on), partial(_conclude, run, crawls, last)])
     if problems := [crawl.problem for crawl in crawls if crawl.problem]:
         raise TaskFailed(" ".join(problems))
 

@@ -21,7 +21,8 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
 
-from audiobooks.exceptions import BadAnswer, ClientError, HttpError, Unreachable
+from audiobooks.disk import sync_folder
+from audiobooks.exceptions import BadAnswer, ClientError, HttpError, OtherContent, Unreachable
 from audiobooks.http import Doorway, Pace, Stream
 from audiobooks.sources.base import RemoteFile
 
@@ -61,7 +62,8 @@ def download(
     should_stop: looked at between chunks; then the answer is False, and what came stays. progress: bytes of it so far.
 
     Raises:
-        ClientError: no room, no leave to write, or twice another content than was promised.
+        ClientError: no room, or no leave to write.
+        OtherContent: twice another content than was promised.
         ServiceError: as Doorway.stream.
     """
     with _as_of_the_disk(target):
@@ -74,7 +76,7 @@ def download(
                     part.finish()
                     return True
                 part.clear()
-    raise ClientError(f"{_host(file)} sent “{target.name}” twice with another content than it has.", permanent=True)
+    raise OtherContent(f"{_host(file)} sent “{target.name}” twice with another content than it has.", permanent=True)
 
 
 def is_right(file: RemoteFile, place: Path) -> bool:
@@ -221,7 +223,7 @@ class _Part:
         os.replace(self._path, self._target)
         folder = os.open(self._target.parent, os.O_RDONLY | os.O_DIRECTORY)
         try:
-            os.fsync(folder)
+            sync_folder(folder)
         finally:
             os.close(folder)
         self._note.unlink(missing_ok=True)

@@ -111,6 +111,10 @@ class ClientError(ServiceError):
     """Of a download client. `permanent`: a person has to do something, such as to correct the password."""
 
 
+class OtherContent(ClientError):
+    """What is sent is not what was promised, as its size or checksum tells."""
+
+
 class TorrentRefused(ClientError):
     """The client is well, and does not take this torrent."""
 

@@ -17,6 +17,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from .disk import sync_folder
 from .library.base import PATH_CHARACTERS
 from .library.folder import AUDIO, is_hidden, is_part_folder
 from .shelf_path import NAME_BYTES, safe_name
@@ -387,7 +388,7 @@ def _fill(job: _Job, hidden: str) -> list[PlacedFile]:
                     files[source] = file
                 else:
                     sizes[source] = _regular(outer, source.name).st_size
-                os.fsync(inner)
+                sync_folder(inner)
         left = sum(sizes.values())
         for source, size in sizes.items():
             path = job.plan[source]
@@ -395,10 +396,10 @@ def _fill(job: _Job, hidden: str) -> list[PlacedFile]:
             with _parent_of(folder, path) as inner, _parent_of(job.source, source) as outer:
                 status = _regular(outer, source.name)
                 _copy(outer, source.name, inner, path.name, status)
-                os.fsync(inner)
+                sync_folder(inner)
             files[source] = PlacedFile(path=str(path), size=status.st_size, is_link=False)
             left -= size
-        os.fsync(folder)
+        sync_folder(folder)
     return [files[source] for source in job.plan]
 
 
@@ -467,7 +468,7 @@ def _show(job: _Job, hidden: str, parents: list[str], name: str, files: list[Pla
             there = _entry(handle, part)
             if not there:
                 os.mkdir(part, dir_fd=handle)
-                os.fsync(handle)
+                sync_folder(handle)
             inner = os.open(there or part, _FOLDER, dir_fd=handle)
             os.close(handle)
             handle = inner
@@ -482,8 +483,8 @@ def _show(job: _Job, hidden: str, parents: list[str], name: str, files: list[Pla
                 if error.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
                     continue
                 raise
-            os.fsync(handle)
-            os.fsync(job.root)
+            sync_folder(handle)
+            sync_folder(job.root)
             return _placed("/".join([*place, twin]), files)
     finally:
         os.close(handle)

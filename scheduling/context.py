@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Sized
+from collections.abc import Callable, Iterable, Iterator, Sized
+from contextlib import ExitStack
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
 T = TypeVar("T")
@@ -120,6 +122,23 @@ class TaskRun:
         from .models import Task
 
         Task.objects.filter(pk=self.task_id).update(checkpoint=values)
+
+
+def each_on_its_own(calls: Iterable[Callable[[], object]]) -> None:
+    """Call all of them in order, also behind one that raises: what is unforeseen in one item holds up no other.
+
+    Raises:
+        Exception: the last that one raised, when all were called; those before it are its context.
+        BaseException: what is none, such as TaskStopped, at once.
+    """
+    with ExitStack() as stack:
+        for call in reversed(list(calls)):
+            stack.push(partial(_called_behind, call))
+
+
+def _called_behind(call: Callable[[], object], _: object, error: BaseException | None, __: object) -> None:
+    if error is None or isinstance(error, Exception):
+        call()
 
 
 def checked_count(name: str, value: object) -> int:

@@ -51,7 +51,8 @@ def fetch(
 
     Raises:
         Gone: a part is not there any more (404, 410).
-        ClientError: permanent where a part is not given (401, 403) or comes twice as another than it is.
+        OtherContent: a part comes twice as another than it is.
+        ClientError: permanent where a part is not given (401, 403).
         ServiceError: what else the doorway raises.
     """
     if not 0 < len(parts) <= MOST_PARTS:

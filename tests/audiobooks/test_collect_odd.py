@@ -9,6 +9,7 @@ import itertools
 import json
 import os
 import shutil
+import stat
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -31,6 +32,7 @@ from audiobooks.placing import NoSpace
 from audiobooks.scan import scan_library
 from audiobooks.sources.torznab import Torznab
 from audiobooks.tasks import series_completion_task
+from audiobooks.torrents import read_torrent
 from scheduling.context import TaskRun
 from scheduling.exceptions import NotAllowedNow, TaskFailed
 from scheduling.models import Task
@@ -589,6 +591,135 @@ def test_a_row_behind_one_that_breaks_is_seen_to(way: Way, monkeypatch: Any) -> 
     (way.content.parent / "link").symlink_to(way.content)
     way.look()
     assert way.state == ("imported", ""), way.state
+
+
+def test_what_is_unforeseen_of_one_is_told_and_holds_up_no_other(way: Way, monkeypatch: Any) -> None:
+    """Here in an adapter, a step and the account; and what was given up is still settled."""
+    [other] = next_volumes(1)
+    now = timezone.now()
+    made = {
+        "work": other.work, "book": other, "cause": "series", "why": "x", "source": "fiction", "key": "k", "name": "n",
+        "size": 10**6, "verdict": "fit", "client": "qbittorrent", "approved_at": now, "handed_at": now, "state_since": now,
+    }  # fmt: skip
+    bad = Acquisition.objects.create(**made, state="fetched", hash="c" * 40, fetched_at=now, content="/nowhere")
+    given_up = Acquisition.objects.create(**made, state="cancelled", hash="d" * 40)
+    files_of = collect._files_of
+
+    def trips(row: Acquisition) -> Any:
+        if row.pk == bad.pk:
+            raise KeyError("no such thing")
+        return files_of(row)
+
+    def away(*a: object) -> None:
+        raise LookupError("an account of another shape")
+
+    monkeypatch.setattr(collect, "_files_of", trips)
+    monkeypatch.setattr(collect, "refresh_accounts", away)
+    for _ in range(2):
+        with pytest.raises(KeyError, match="no such thing") as caught:
+            way.look()
+        assert isinstance(caught.value.__context__, LookupError)
+    assert way.state == ("imported", "")
+    bad.refresh_from_db()
+    assert bad.state == "fetched" and "tripped over it (KeyError)" in bad.problem
+    given_up.refresh_from_db()
+    assert given_up.fetched_at is not None and given_up not in budget.running_on()
+    monkeypatch.setattr(collect, "_files_of", files_of)
+    monkeypatch.setattr(collect, "refresh_accounts", acquire.refresh_accounts)
+    way.look()
+    bad.refresh_from_db()
+    assert "tripped" not in bad.problem
+
+
+def test_names_that_are_no_text_are_told(way: Way, monkeypatch: Any) -> None:
+    """As a mount shows them that does not know in what they are written."""
+    broken = os.fsencode(str(way.content)) + b"/Caf\xe9.mp3"
+    Path(os.fsdecode(broken)).write_bytes(b"junk" * 5000)
+    monkeypatch.setattr(Torznab, "content", lambda *a: f"magnet:?xt=urn:btih:{read_torrent(way.torrent).hash}")
+    way.look()
+    assert way.state[0] == "quarantined"
+    assert "Caf\\udce9.mp3" in way.acquisition.events.latest("pk").text
+
+
+def test_a_link_whose_name_is_no_text_is_told(way: Way, monkeypatch: Any) -> None:
+    os.symlink("/etc/passwd", os.fsencode(str(way.content)) + b"/Caf\xe9.mp3")
+    monkeypatch.setattr(Torznab, "content", lambda *a: f"magnet:?xt=urn:btih:{read_torrent(way.torrent).hash}")
+    way.look()
+    assert way.state[0] == "checked" and "Caf\\udce9.mp3" in way.state[1]
+
+
+def test_a_full_disk_of_the_client_asks_the_source_for_nothing(way: Way) -> None:
+    way.client.free = 1000
+    seen = len(way.source.outside.seen)
+    way.look(3)
+    assert way.state[0] == "approved" and len(way.source.outside.seen) == seen
+    way.client.free = None
+    way.look()
+    assert way.state == ("imported", "")
+
+
+def test_a_book_beside_its_place_on_the_shelf_is_another(way: Way, monkeypatch: Any) -> None:
+    def full(*a: Any, **k: Any) -> Any:
+        raise NoSpace("full")
+
+    monkeypatch.setattr(collect, "place", full)
+    way.look()
+    for path, is_another in (
+        *((SHELF, False), (f"{SHELF} (2)", False), (f"{SHELF}/CD1", False)),
+        *((f"{SHELF} {{Mara Quill}}", True), (f"{SHELF} (1999)x", True)),
+    ):
+        book = Book.objects.create(work=way.acquisition.work, title=TITLE, standing="owned", path=path)
+        assert acquire.is_owned(way.acquisition) == is_another, path
+        book.delete()
+
+
+def test_what_is_moved_in_the_client_is_followed(way: Way, monkeypatch: Any, tmp_path: Path) -> None:
+    place = collect.place
+
+    def full(*a: Any, **k: Any) -> Any:
+        raise NoSpace("full")
+
+    monkeypatch.setattr(collect, "place", full)
+    way.look()
+    moved = tmp_path / "elsewhere" / "glass"
+    moved.parent.mkdir()
+    shutil.move(way.content, moved)
+    way.client.content = moved
+    monkeypatch.setattr(collect, "place", place)
+    way.look()
+    assert way.state == ("imported", "")
+
+
+def test_what_is_moved_while_a_person_is_asked_is_not_played_again(
+    way: Way, monkeypatch: Any, admin_user: Any, tmp_path: Path
+) -> None:
+    Book.objects.update(runtime=None)
+    way.look()
+    assert "is it a sample?" in way.state[1]
+    moved = tmp_path / "elsewhere" / "glass"
+    moved.parent.mkdir()
+    shutil.move(way.content, moved)
+    way.client.content = moved
+    monkeypatch.setattr(recordings, "check", None)
+    way.look()
+    assert "is it a sample?" in way.state[1]
+    acquire.accept(way.acquisition, admin_user)
+    way.look()
+    assert way.state == ("imported", "")
+
+
+@pytest.mark.parametrize("code", [errno.EINVAL, errno.ENOTSUP, errno.EIO])
+def test_a_file_system_that_cannot_sync_folders(way: Way, monkeypatch: Any, code: int) -> None:
+    fsync = os.fsync
+
+    def of_files(handle: int) -> None:
+        if stat.S_ISDIR(os.fstat(handle).st_mode):
+            raise OSError(code, os.strerror(code))
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", of_files)
+    way.look()
+    assert way.state[0] == ("checked" if code == errno.EIO else "imported")
 
 
 def test_looked_at_again_a_doubtful_recording_is_played_again(client: Any, admin_user: Any, way: Way) -> None:
