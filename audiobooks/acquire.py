@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from django.conf import settings
@@ -19,7 +21,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
-from scheduling.context import TaskRun
+from scheduling.context import TaskRun, each_on_its_own
 from scheduling.exceptions import NotAllowedNow, TaskFailed
 from scheduling.outcomes import storable
 
@@ -37,6 +39,7 @@ from .models import (
     BlockedRelease,
     Book,
     FetchingStop,
+    Proposal,
     Release,
     WorkSearch,
     with_names,
@@ -55,6 +58,7 @@ LADDER = (timedelta(weeks=1), timedelta(weeks=2), timedelta(weeks=4), timedelta(
 """Until the next search of a work, by how many in a row found nothing fit."""
 ACCOUNT_FRESH_FOR = timedelta(hours=1)
 OWNED = "The library has it by now; nothing was fetched."
+UNWANTED = "A person wants it no more; nothing was fetched."
 _FAULTS = frozenset({Kind.NO_AUDIO, Kind.ARCHIVE, Kind.FORMAT, Kind.BROKEN, Kind.MISSING, Kind.SAMPLE})
 """Found by a check: what makes a recording wrong whatever book is wanted."""
 _SAME_SIZE = 0.01
@@ -242,37 +246,79 @@ def complete(run: TaskRun, missing: Sequence[Missing], *, plan_only: bool) -> No
 
     Raises:
         TaskFailed: no source is turned on, or none answered.
+        Exception: what our code does not foresee of a work, when the others were searched for.
     """
     sources = registry.sources()
     if not sources:
         raise TaskFailed("No source is turned on, so nothing can be searched for. SOURCES in .env names them.")
-    http, counts, errors, silent = Doorway(), Counter[str](), dict[str, str](), 0
     drop_unwanted()
     for row in Acquisition.objects.filter(state=State.PROPOSED):
         _drop_owned(row)
-    for each in run.items(missing):
-        run.progress(text=each.why)
-        book = with_names(Book.objects.filter(pk=each.book)).first()
+    completion = _Completion(run, sources)
+    run.progress(total=len(missing))
+    ends = [partial(completion.end, apply=not plan_only and settings.ACQUIRE == "auto")]
+    each_on_its_own([*(partial(completion.complete, each) for each in missing), *ends])
+
+
+@dataclass
+class _Completion:
+    """A run that searches. errors: label -> why a source did not answer. silent: works of which none did."""
+
+    run: TaskRun
+    sources: Sequence[Source]
+    http: Doorway = field(default_factory=Doorway)
+    counts: Counter[str] = field(default_factory=Counter)
+    errors: dict[str, str] = field(default_factory=dict)
+    silent: int = 0
+
+    def complete(self, missing: Missing) -> None:
+        if self.run.should_stop:
+            return
+        with ExitStack() as at_its_end:
+            at_its_end.callback(lambda: self.run.progress(self.run.processed + 1))
+            at_its_end.push(partial(self._put_off, missing))
+            self._search(missing)
+
+    def _search(self, missing: Missing) -> None:
+        self.run.progress(text=missing.why)
+        book = with_names(Book.objects.filter(pk=missing.book)).first()
         if book is None:
-            run.log("%s: It is not known any more.", each.why)
-            continue
-        searched = search(http, sources, book)
-        errors |= searched.errors
-        counts[searched.outcome] += 1
-        made, words = _conclude(each, book, searched)
+            self.run.log("%s: It is not known any more.", missing.why)
+            return
+        searched = search(self.http, self.sources, book)
+        self.errors |= searched.errors
+        self.counts[searched.outcome] += 1
+        made, words = _conclude(missing, book, searched)
         if searched.is_silent:
-            silent += 1
-            run.failed()
-            continue
-        run.succeeded()
-        counts["proposed"] += made is not None
-        run.log("%s: %s.", each.why, words)
-    if not plan_only and settings.ACQUIRE == "auto" and not run.should_stop:
-        counts["approved"] = apply_plan(run)
-    run.result = {**counts, **({"failed sources": errors} if errors else {})}
-    if silent and silent == sum(counts[each] for each in Outcome):
-        reasons = "; ".join(f"{label}: {error}" for label, error in errors.items())
-        raise TaskFailed(f"No source answered, so nothing is concluded. {reasons}")
+            self.silent += 1
+            self.run.failed()
+            return
+        self.run.succeeded()
+        self.counts["proposed"] += made is not None
+        self.run.log("%s: %s.", missing.why, words)
+
+    def _put_off(self, missing: Missing, _: object, error: BaseException | None, __: object) -> None:
+        """A work that our code trips over would be first in each run, being never searched. The error ends the Task later."""
+        if isinstance(error, Exception):
+            self.run.failed()
+            self.run.error("%s: This program tripped over it (%s).", missing.why, type(error).__name__)
+            now = timezone.now()
+            told = {"candidates": [], "sources": {"this program": f"tripped over it ({type(error).__name__})"}}
+            tried = {
+                "outcome": Outcome.UNANSWERED,
+                "searched_at": now,
+                "next_at": now + timedelta(days=1),
+                "decision": told,
+            }
+            WorkSearch.objects.update_or_create(work_id=missing.work, defaults=tried)
+
+    def end(self, *, apply: bool) -> None:
+        if apply and not self.run.should_stop:
+            self.counts["approved"] = apply_plan(self.run)
+        self.run.result = {**self.counts, **({"failed sources": self.errors} if self.errors else {})}
+        if self.silent and self.silent == sum(self.counts[each] for each in Outcome):
+            reasons = "; ".join(f"{label}: {error}" for label, error in self.errors.items())
+            raise TaskFailed(f"No source answered, so nothing is concluded. {reasons}")
 
 
 def _conclude(missing: Missing, book: Book, searched: Searched) -> tuple[Acquisition | None, str]:
@@ -356,11 +402,34 @@ def _note(acquisition: Acquisition, text: str, by: User | None = None) -> None:
 def drop_unwanted() -> None:
     """Acquisitions of works that a person wants no recording of, or that are owned by now, as far as nothing was handed over."""
     undone = Acquisition.objects.filter(state__in=(State.PROPOSED, State.APPROVED), hash="", handed_at=None)
-    for row in undone.filter(work__mark__isnull=False):
-        move(row, State.CANCELLED, "A person wants no recording of this work.")
+    for row in unwanted(undone):
+        move(row, State.CANCELLED, UNWANTED)
     owned = Book.objects.filter(standing=Book.Standing.OWNED, work=OuterRef("work"))
     for row in undone.filter(Exists(owned)):
         move(row, State.CANCELLED, OWNED)
+
+
+_IS_WISHED = Exists(
+    Book.objects.filter(Q(work=OuterRef("work")) | Q(pk=OuterRef("book")), standing=Book.Standing.WANTED)
+)
+
+
+def unwanted(rows: QuerySet[Acquisition]) -> QuerySet[Acquisition]:
+    """Those that a person has decided against since: of the work, of the wish for it, or of its proposal by a chart.
+
+    What a person approved in spite of a declined proposal is wanted.
+    """
+    declined = Proposal.objects.declined().filter(book__work=OuterRef("work"))
+    is_marked = Q(work__mark__isnull=False)
+    is_lapsed = Q(cause=Acquisition.Cause.WISH) & ~_IS_WISHED
+    is_declined = ~Q(cause=Acquisition.Cause.WISH) & Q(approved_by=None) & Exists(declined)
+    return rows.filter(is_marked | is_lapsed | is_declined)
+
+
+def leave_out(works: Collection[int], cause: str) -> None:
+    """What was proposed of these works as gaps of a series or an author that a person wants less of now."""
+    for row in Acquisition.objects.filter(~_IS_WISHED, state=State.PROPOSED, work__in=works, cause=cause):
+        move(row, State.CANCELLED, UNWANTED)
 
 
 def _drop_owned(row: Acquisition) -> bool:

@@ -30,6 +30,7 @@ from scheduling.outcomes import storable
 
 from . import budget, recordings, shelf
 from .acquire import (
+    UNWANTED,
     State,
     begin_anew,
     drop_unwanted,
@@ -39,6 +40,7 @@ from .acquire import (
     next_candidate,
     refresh_accounts,
     release_of,
+    unwanted,
     wanted_of,
 )
 from .clients import over_http
@@ -52,7 +54,7 @@ from .ledger import GB, Unreadable, silence_of
 from .library.base import LibraryUnavailable
 from .library.folder import is_hidden
 from .matching.profile import Verdict
-from .models import Acquisition, Book, FetchingStop, LibraryFile, Release, ServiceState, WorkMark, with_names
+from .models import Acquisition, Book, FetchingStop, LibraryFile, Release, ServiceState, with_names
 from .placing import PlacingError, below, forget, place, shelf_files
 from .scan import scan_place
 from .services import configured_by
@@ -302,8 +304,8 @@ def _mark_overdue(row: Acquisition, why: str) -> None:
 def _hand_over(look: Monitor, row: Acquisition) -> None:
     if FetchingStop.objects.filter(ended_at=None).exists():
         raise Waits("All fetching is stopped by a person.")
-    if WorkMark.objects.filter(work=row.work_id).exists():
-        move(row, State.CANCELLED, "A person wants no recording of this work.")
+    if unwanted(Acquisition.objects.filter(pk=row.pk)).exists():
+        move(row, State.CANCELLED, UNWANTED)
         return
     if is_owned(row):
         move(row, State.CANCELLED, "The library has it by now; nothing was fetched.")

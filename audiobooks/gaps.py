@@ -36,6 +36,7 @@ from .models import (
     Authorship,
     Book,
     Follow,
+    Proposal,
     Series,
     SeriesEntry,
     Work,
@@ -76,6 +77,7 @@ class Reason(TextChoices):
     NAMESAKE = "namesake", "another series of this name"
     HEARD = "heard", "heard elsewhere"
     IGNORED = "ignored", "ignored"
+    DECLINED = "declined", "declined as a proposal"
 
 
 OF_OUTCOME: dict[str, Reason] = {
@@ -87,7 +89,7 @@ OF_OUTCOME: dict[str, Reason] = {
 }
 HAD = frozenset({Reason.IN_A_SET, Reason.HEARD})
 """As good as owned."""
-SETTLED = HAD | {Reason.IGNORED, Reason.NAMESAKE}
+SETTLED = HAD | {Reason.IGNORED, Reason.DECLINED, Reason.NAMESAKE}
 """No gaps, but named where works are listed."""
 
 
@@ -470,6 +472,7 @@ class _Shelf:
         self.owned = {first.get(book.work, book.work) for book in self.books.values() if book.standing == _OWNED}
         self.covered: dict[int, str] = {}
         self.marks: dict[int, tuple[str, int]] = {}
+        self.declined: set[int] = set()
         self.searches: dict[int, _Search] = {}
         self.acquisitions: dict[int, tuple[str, str]] = {}
         for places in self.series.values():
@@ -493,11 +496,17 @@ class _Shelf:
                 "work_id", *_said("acquisition", F("state"), told=F("problem"))
             ),
         }
+        declined = (
+            Proposal.objects.declined() if works is None else Proposal.objects.declined().filter(book__work__in=works)
+        )
+        said["declined"] = declined.values_list("book__work_id", *_said("declined", F("state")))
         first, *others = (rows.order_by() for rows in said.values())
         for work, what, state, next_at, at, told in first.union(*others, all=True):
             key = self.first(work)
             if what == "mark":
                 self.marks[key] = (state, work)
+            elif what == "declined":
+                self.declined.add(key)
             elif what == "acquisition":
                 self.acquisitions[key] = (state, told)
             # Of several rows of one work the last search counts.
@@ -715,6 +724,8 @@ class _Shelf:
             return {"work": work, "reason": Reason.HEARD if kind == WorkMark.Kind.HEARD else Reason.IGNORED}
         if open_one := self.acquisitions.get(first):
             return _of_acquisition(*open_one)
+        if wanted is not None and first in self.declined:
+            return {"reason": Reason.DECLINED}
         if wanted is not None and first in self.covered:
             return {"reason": Reason.IN_A_SET, "note": self.covered[first]}
         if wanted is not None and not self._counts(first, wanted):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sized
 from contextlib import ExitStack
-from functools import partial
 from typing import Any, Protocol, TypeVar
 
 T = TypeVar("T")
@@ -128,17 +127,24 @@ def each_on_its_own(calls: Iterable[Callable[[], object]]) -> None:
     """Call all of them in order, also behind one that raises: what is unforeseen in one item holds up no other.
 
     Raises:
-        Exception: the last that one raised, when all were called; those before it are its context.
-        BaseException: what is none, such as TaskStopped, at once.
+        Exception: what one of them raised, when all were called; an ExceptionGroup of those that several raised.
+        BaseException: what is no Exception, such as TaskStopped, at once.
     """
-    with ExitStack() as stack:
-        for call in reversed(list(calls)):
-            stack.push(partial(_called_behind, call))
+    raised: list[Exception] = []
 
+    def kept(_: object, error: BaseException | None, __: object) -> bool:
+        if isinstance(error, Exception):
+            raised.append(error)
+        return isinstance(error, Exception)
 
-def _called_behind(call: Callable[[], object], _: object, error: BaseException | None, __: object) -> None:
-    if error is None or isinstance(error, Exception):
-        call()
+    for call in calls:
+        with ExitStack() as stack:
+            stack.push(kept)
+            call()
+    if len(raised) > 1:
+        raise ExceptionGroup("Several items failed", raised)
+    if raised:
+        raise raised[0]
 
 
 def checked_count(name: str, value: object) -> int:

@@ -16,6 +16,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.safestring import SafeString
 
+from audiobooks.acquire import leave_out
 from audiobooks.gaps import AUTHOR, SERIES, Board, Gap, Reason, all_boards, preview
 from audiobooks.library.albums import key_of
 from audiobooks.models import Author, Follow, Listing, Series
@@ -234,7 +235,11 @@ def _initial(row: Any) -> dict[str, Any]:
 
 def _follow(kind: str, form: FollowForm) -> Any:
     def verb(_: Any, request: HttpRequest, row: Any) -> str:
+        both = preview(kind, row.pk, Follow(**form.values))
         Follow.objects.update_or_create(**{kind: row}, defaults={**form.values, "by": who(request)})
+        if both is not None:
+            before, after = ({gap.work for gap in board.open_gaps if gap.work is not None} for board in both)
+            leave_out(before - after, kind)
         return f"Wanted of it: {Follow.Scope(form.values['scope']).label}."
 
     return verb

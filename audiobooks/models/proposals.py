@@ -14,6 +14,10 @@ class Proposals(models.QuerySet["Proposal"]):
         """For a decision: what the library has by now, or wants already, asks nobody."""
         return self.filter(WAITING)
 
+    def declined(self) -> Proposals:
+        """Of a book that nobody wants besides."""
+        return self.filter(state=Proposal.State.DECLINED, book__standing=Book.Standing.KNOWN)
+
     def of_standing(self, standing: str) -> Proposals:
         """Of a `Proposal.standing`; all of any other text."""
         return self.filter(_STANDINGS.get(standing, Q()))

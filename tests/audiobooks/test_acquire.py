@@ -12,11 +12,24 @@ from django.db import IntegrityError, transaction
 from django.test import Client
 from django.utils import timezone
 
-from audiobooks import acquire, budget, gaps
+from audiobooks import acquire, budget, gaps, proposing
+from audiobooks.facts import BookFacts, Contributor
 from audiobooks.fields import Offer, edit, new_book
 from audiobooks.ledger import GB, Volume
-from audiobooks.models import Acquisition, BlockedRelease, Book, Crawl, Release, Work, WorkMark, WorkSearch
-from audiobooks.tasks import series_completion_task
+from audiobooks.models import (
+    Acquisition,
+    BlockedRelease,
+    Book,
+    Crawl,
+    Proposal,
+    Release,
+    Series,
+    Work,
+    WorkMark,
+    WorkSearch,
+)
+from audiobooks.sources.torznab import Torznab
+from audiobooks.tasks import series_completion_task, wanted_books_task
 from scheduling.context import TaskRun
 from scheduling.exceptions import NotAllowedNow, TaskFailed
 from tests.audiobooks.outside import Reply
@@ -576,3 +589,131 @@ def test_a_book_that_is_called_otherwise_takes_along_what_is_known_of_its_work(
     Acquisition.objects.create(work=third.work, state_since=timezone.now(), cause="wish", source="x", key="1")
     edit(third, {"title": other.title}, by=admin_user)
     assert Acquisition.objects.filter(work=third.work, state="proposed").count() == 1
+
+
+# --- what a person decides meanwhile ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def somebody(db: None) -> User:
+    return User.objects.create_user("somebody")
+
+
+def on_a_chart() -> Proposal:
+    """That work, as a chart proposes it."""
+    facts = BookFacts(title=TITLE, authors=(Contributor(name=AUTHOR),), language="en")
+    proposal = proposing.propose(facts, cause="chart", why="x")
+    proposing.learn(proposal, [facts])
+    proposing.look_in_library()
+    proposal.refresh_from_db()
+    return proposal
+
+
+def run_wishes() -> None:
+    wanted_books_task.function(TaskRun(task_id=0, attempt=1, channel=Quiet()))
+
+
+@pytest.mark.parametrize("room", [0, 5])
+def test_a_wish_that_is_taken_back_is_not_fetched(
+    indexer: FakeTorznab, settings: Any, somebody: User, room: int
+) -> None:
+    """Whether it waits for the budget meanwhile or was approved by rule already."""
+    settings.BUDGET_RUN = room
+    proposal = on_a_chart()
+    proposing.want(proposal, somebody)
+    indexer.items = [offer()]
+    run_wishes()
+    assert states() == ["approved" if room else "proposed"]
+    proposing.take_back(proposal)
+    settings.BUDGET_RUN = 5
+    run_wishes()
+    assert states() == ["cancelled"]
+    # It is searched for again once it is wanted again.
+    proposing.want(proposal, somebody)
+    WorkSearch.objects.update(next_at=timezone.now())
+    run_wishes()
+    assert states() == ["cancelled", "approved"]
+
+
+def test_what_was_declined_on_a_chart_is_no_gap(missing: Book, indexer: FakeTorznab, somebody: User) -> None:
+    indexer.items = [offer()]
+    proposal = on_a_chart()
+    assert proposal.book == missing
+    proposing.decline(proposal, somebody)
+    assert gaps.series_boards()[0].gaps[0].reason == gaps.Reason.DECLINED
+    run_series()
+    assert not states() and not WorkSearch.objects.exists()
+    proposing.take_back(proposal)
+    run_series()
+    assert states() == ["approved"]
+
+
+def test_what_is_declined_on_a_chart_while_it_waits_is_not_approved_by_rule(
+    missing: Book, indexer: FakeTorznab, settings: Any, somebody: User
+) -> None:
+    settings.BUDGET_RUN = 0
+    indexer.items = [offer()]
+    run_series()
+    assert states() == ["proposed"]
+    proposing.decline(on_a_chart(), somebody)
+    settings.BUDGET_RUN = 5
+    run_wishes()
+    assert states() == ["cancelled"]
+
+
+def test_what_a_person_approves_in_spite_of_a_declined_proposal_is_got(
+    missing: Book, indexer: FakeTorznab, settings: Any, somebody: User
+) -> None:
+    settings.ACQUIRE = "review"
+    indexer.items = [offer()]
+    run_series()
+    acquire.approve(Acquisition.objects.get(), somebody)
+    proposing.decline(on_a_chart(), somebody)
+    acquire.drop_unwanted()
+    assert states() == ["approved"]
+
+
+@pytest.mark.parametrize(("scope", "state"), [("none", "cancelled"), ("future", "cancelled"), ("gaps", "proposed")])
+@pytest.mark.parametrize("is_wished", [False, True])
+def test_less_that_is_wanted_of_a_series_is_less_that_is_proposed(
+    missing: Book, indexer: FakeTorznab, settings: Any, admin_client: Client, scope: str, state: str, is_wished: bool
+) -> None:
+    settings.ACQUIRE = "review"
+    missing.released = "2020-01-01"
+    missing.standing = "wanted" if is_wished else "known"
+    missing.save()
+    indexer.items = [offer()]
+    run_series()
+    assert states() == ["proposed"]
+    series = Series.objects.get().pk
+    admin_client.post(f"/admin/audiobooks/follow/series/{series}/", {"scope": scope})
+    assert states() == ["proposed" if is_wished else state]
+
+
+def test_a_work_that_our_code_trips_over_holds_up_no_other(
+    missing: Book, indexer: FakeTorznab, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = next_volumes(1, runtime=10 * HOUR)[0]
+    indexer.items = [offer(), offer(other.title, 2)]
+    search, asked = Torznab.search, []
+
+    def trips(self: Torznab, http: Any, wanted: BookFacts, *, limit: int = 50) -> Any:
+        asked.append(wanted.title)
+        if wanted.title == TITLE:
+            raise TypeError("unhashable type")
+        return search(self, http, wanted, limit=limit)
+
+    monkeypatch.setattr(Torznab, "search", trips)
+    with pytest.raises(TypeError, match="unhashable"):
+        run_series()
+    assert asked == [TITLE, other.title]
+    assert list(Acquisition.objects.values_list("work", "state")) == [(other.work_id, "approved")]
+    put_off = WorkSearch.objects.get(work=missing.work)
+    assert put_off.outcome == "unanswered" and put_off.next_at > timezone.now() + timedelta(hours=23)
+    run_series()
+    assert len(asked) == 2
+    monkeypatch.undo()
+    with time_machine.travel(timezone.now() + timedelta(days=2)):
+        settings.SOURCES, settings.ACQUIRE = ["fiction"], "review"
+        run_series()
+    assert states() == ["approved", "proposed"]

@@ -8,12 +8,13 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
 
-from scheduling.context import TaskRun
-from scheduling.exceptions import TaskFailed
+from scheduling.context import TaskRun, each_on_its_own
+from scheduling.exceptions import TaskFailed, TaskStopped
 from scheduling.outcomes import Outcome
 from scheduling.registry import TaskFunction
 from scheduling.runner import LogCapture, Printed, execute, progress_fields, stoppable
@@ -156,3 +157,39 @@ def test_a_process_that_a_function_forked_can_be_ended() -> None:
         assert os.waitstatus_to_exitcode(os.waitpid(forked, 0)[1]) == -signal.SIGTERM
     os.close(reader)
     os.close(writer)
+
+
+class TestEachOnItsOwn:
+    def test_all_are_called_in_order_and_what_was_raised_is_raised(self) -> None:
+        called = []
+
+        def trips(number: int) -> None:
+            called.append(number)
+            if number in raising:
+                raise KeyError(number)
+
+        calls = [partial(trips, number) for number in range(4)]
+        raising: set[int] = set()
+        each_on_its_own(calls)
+        assert called == [0, 1, 2, 3]
+        raising = {1}
+        with pytest.raises(KeyError, match="1"):
+            each_on_its_own(iter(calls))
+        assert called == [0, 1, 2, 3] * 2
+        raising = {0, 3}
+        with pytest.raises(ExceptionGroup) as caught:
+            each_on_its_own(calls)
+        assert [each.args for each in caught.value.exceptions] == [(0,), (3,)]
+        assert called == [0, 1, 2, 3] * 3
+
+    @pytest.mark.parametrize("end", [TaskStopped, KeyboardInterrupt, SystemExit])
+    def test_a_stop_ends_it_at_once(self, end: type[BaseException]) -> None:
+        called = []
+
+        def stop() -> None:
+            called.append(1)
+            raise end
+
+        with pytest.raises(end):
+            each_on_its_own([stop, stop])
+        assert called == [1]
