@@ -41,9 +41,18 @@ _UNFINISHED = frozenset({".part", ".!qb", ".!ut", ".bc!", ".crdownload", ".tmp"}
 _SAMPLE = re.compile(r"(?:^|[^a-z])(?:samples?|preview|excerpt|snippet|leseprobe|hörprobe|extrait)(?:[^a-z]|$)", re.I)
 _CUT_GERMAN = re.compile(r"\b(un)?gekürzte?\b", re.I)
 _READ_BY = re.compile(r"\b(?:narrated|read|performed|gelesen|narrator|reader)(?: by| von)?:?\s+([^.;()\n]{3,80})", re.I)
+# Names and tags are written by strangers, and may be long. What repeats here can be read in one way only: where it fails,
+# every other way would be tried, and they double with each word or digit.
 _NOTHING = re.compile(
-    r"(?:(?:unknown|untitled|no|new|various)\s*(?:album|title|artists?|author)?|audio ?books?|audio|speech|spoken word|track|"
-    r"artist|author|new folder|downloads?|chapter|kapitel|disc|cd|part|side|book|title|mp3|m4b|file|kbps|\d+|\W)+",
+    r"(?:(?:unknown|untitled|no|new|various)(?:\s*(?:album|artists))?|audio(?: ?books)?|speech|spoken word|track|"
+    r"artist|author|new folder|downloads?|chapter|kapitel|disc|cd|part|side|book|title|mp3|m4b|file|kbps|\d|\W)+",
+    re.I,
+)
+# "The Glass Meridian - Chapter 0" of those that end in 01, 02, … It begins at no place within separators or digits, from which
+# it would be sought to their end again.
+_PART_BEHIND = re.compile(
+    r"(?<![\s\-–—_,.:(\[#])(?!(?<=\d)\d)[\s\-–—_,.:(\[#]*+"
+    r"(?:chapter|chap|ch|part|pt|track|kapitel|teil|cd|disc)?[\s.#_-]*+\d*+$",
     re.I,
 )
 
@@ -514,10 +523,7 @@ def _common(titles: Sequence[str]) -> str:
         return titles[0] if len(titles) == 1 else ""
     first, last = min(titles), max(titles)
     start = first[: next((at for at, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), len(first))]
-    # "The Glass Meridian - Chapter 0" of those that end in 01, 02, …
-    return re.sub(
-        r"[\s\-–—_,.:(\[#]*(?:chapter|chap|ch|part|pt|track|kapitel|teil|cd|disc)?[\s.#_-]*\d*$", "", start, flags=re.I
-    )
+    return _PART_BEHIND.sub("", start)
 
 
 def _says_nothing(text: str, wanted: BookFacts) -> bool:

@@ -16,7 +16,7 @@ from audiobooks.facts import BookFacts, Contributor
 from audiobooks.library.audio import Fault, Listener, hear
 from audiobooks.library.base import FileTags
 from audiobooks.parts import missing_parts
-from audiobooks.recordings import Check, ExpectedFile, Kind, Verdict, Wanted, check
+from audiobooks.recordings import _NOTHING, Check, ExpectedFile, Kind, Verdict, Wanted, _common, check
 from audiobooks.tongues import tongues_of
 from benchmarks.recordings.__main__ import SEEDS, measure
 from tests.samples.recordings import CODECS, ODD, WRONG, clip, write_tags
@@ -203,6 +203,44 @@ def test_single_traps(
     found = check(put(tmp_path / "The Glass Meridian", *names, **tags), wanted, listener=listener)
     assert kinds(found) == expected, found.problems
     assert all(problem.sentence.endswith((".", "?")) for problem in found.problems)
+
+
+@pytest.mark.parametrize(
+    ("text", "says_nothing"),
+    [
+        ("Unknown Album", True), ("various  artists", True), ("New Folder (2)", True), ("Audio Books", True), ("audiobook", True),
+        ("Track 07", True), ("CD 1 - 128 kbps", True), ("Spoken Word", True), ("Chapter 1984", True), ("no-title", True), ("", False),
+        ("Albums", False), ("Unknown Artists' Club", False), ("The Book", False), ("New Folders", False), ("Track_07", False),
+    ],
+)  # fmt: skip
+def test_words_of_the_trade_say_nothing(text: str, says_nothing: bool) -> None:
+    assert bool(_NOTHING.fullmatch(text)) == says_nothing
+
+
+@pytest.mark.parametrize(
+    ("titles", "common"),
+    [
+        ("The Glass Meridian - Chapter 01|The Glass Meridian - Chapter 02", "The Glass Meridian"), ("Salt (CD 1)|Salt (CD 2)", "Salt"),
+        ("Salt 1984 - 1|Salt 1984 - 2", "Salt 1984"), ("Salt_pt.1|Salt_pt.2", "Salt"), ("Chapter 1|Chapter 2", ""), ("Salt 101|Salt 102", "Salt"),
+        ("Salt, Teil #1|Salt, Teil #2", "Salt"), ("Chapter, 1|Chapter, 2", "Chapter"), ("Salt 1\n|Salt 1\n2", "Salt"), ("One|", ""), ("One 1", "One 1"),
+    ],
+)  # fmt: skip
+def test_titles_have_in_common_what_comes_before_the_number(titles: str, common: str) -> None:
+    assert _common(titles.split("|")) == common
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1", "- ", " ", "no ", "no title ", "unknown album ", "audio book ", "audiobook", "new folder ", "chapter", "chapter - ", "ch. 1 ", "#1_",
+    ],
+)  # fmt: skip
+def test_no_name_takes_long_to_read(text: str) -> None:
+    text = (text * 2_000)[:2_000]
+    began = time.monotonic()
+    assert not _NOTHING.fullmatch(text + "x")
+    assert _common([f"{text}x1", f"{text}x2"]) == f"{text}x"
+    assert time.monotonic() - began < 1
 
 
 @pytest.mark.parametrize(
