@@ -203,7 +203,11 @@ def check(
     problems += _broken(files)
     if not any(problem.kind is Kind.BROKEN for problem in problems):
         problems += [*_runtime(case), *_parts(case)]
-    problems += [*_book(case), *_language(case), *_abridged(case), *_narrator(case)]
+    said = [*_book(case), *_language(case), *_abridged(case), *_narrator(case)]
+    if any(_is_unheard(file) for file in files):
+        # Its tags and its length might speak for it.
+        said = [replace(problem, is_sure=False) for problem in said]
+    problems += said
     return Check(problems=tuple(problems), files=files)
 
 
@@ -297,7 +301,11 @@ def _without_audio(found: Iterable[PurePosixPath]) -> Iterator[Problem]:
 def _broken(files: Sequence[CheckedFile]) -> Iterator[Problem]:
     for file in files:
         for fault in file.sound.faults:
-            yield Problem(Kind.BROKEN, f"{file.path} {fault.text}.", fault.kind != "unreadable")
+            yield Problem(Kind.BROKEN, f"{file.path} {fault.text}.", not _is_unheard(file))
+
+
+def _is_unheard(file: CheckedFile) -> bool:
+    return any(fault.kind == "unreadable" for fault in file.sound.faults)
 
 
 def _storable(text: str) -> str:
