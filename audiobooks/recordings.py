@@ -41,9 +41,18 @@ _UNFINISHED = frozenset({".part", ".!qb", ".!ut", ".bc!", ".crdownload", ".tmp"}
 _SAMPLE = re.compile(r"(?:^|[^a-z])(?:samples?|preview|excerpt|snippet|leseprobe|hörprobe|extrait)(?:[^a-z]|$)", re.I)
 _CUT_GERMAN = re.compile(r"\b(un)?gekürzte?\b", re.I)
 _READ_BY = re.compile(r"\b(?:narrated|read|performed|gelesen|narrator|reader)(?: by| von)?:?\s+([^.;()\n]{3,80})", re.I)
+# Names and tags are written by strangers, and may be long. What repeats here can be read in one way only: where it fails,
+# every other way would be tried, and they double with each word or digit.
 _NOTHING = re.compile(
-    r"(?:(?:unknown|untitled|no|new|various)\s*(?:album|title|artists?|author)?|audio ?books?|audio|speech|spoken word|track|"
-    r"artist|author|new folder|downloads?|chapter|kapitel|disc|cd|part|side|book|title|mp3|m4b|file|kbps|\d+|\W)+",
+    r"(?:(?:unknown|untitled|no|new|various)(?:\s*(?:album|artists))?|audio(?: ?books)?|speech|spoken word|track|"
+    r"artist|author|new folder|downloads?|chapter|kapitel|disc|cd|part|side|book|title|mp3|m4b|file|kbps|\d|\W)+",
+    re.I,
+)
+# "The Glass Meridian - Chapter 0" of those that end in 01, 02, … It begins at no place within separators or digits, from which
+# it would be sought to their end again.
+_PART_BEHIND = re.compile(
+    r"(?<![\s\-–—_,.:(\[#])(?!(?<=\d)\d)[\s\-–—_,.:(\[#]*+"
+    r"(?:chapter|chap|ch|part|pt|track|kapitel|teil|cd|disc)?[\s.#_-]*+\d*+$",
     re.I,
 )
 
@@ -194,7 +203,11 @@ def check(
     problems += _broken(files)
     if not any(problem.kind is Kind.BROKEN for problem in problems):
         problems += [*_runtime(case), *_parts(case)]
-    problems += [*_book(case), *_language(case), *_abridged(case), *_narrator(case)]
+    said = [*_book(case), *_language(case), *_abridged(case), *_narrator(case)]
+    if any(_is_unheard(file) for file in files):
+        # Its tags and its length might speak for it.
+        said = [replace(problem, is_sure=False) for problem in said]
+    problems += said
     return Check(problems=tuple(problems), files=files)
 
 
@@ -288,7 +301,11 @@ def _without_audio(found: Iterable[PurePosixPath]) -> Iterator[Problem]:
 def _broken(files: Sequence[CheckedFile]) -> Iterator[Problem]:
     for file in files:
         for fault in file.sound.faults:
-            yield Problem(Kind.BROKEN, f"{file.path} {fault.text}.", fault.kind != "unreadable")
+            yield Problem(Kind.BROKEN, f"{file.path} {fault.text}.", not _is_unheard(file))
+
+
+def _is_unheard(file: CheckedFile) -> bool:
+    return any(fault.kind == "unreadable" for fault in file.sound.faults)
 
 
 def _storable(text: str) -> str:
@@ -514,10 +531,7 @@ def _common(titles: Sequence[str]) -> str:
         return titles[0] if len(titles) == 1 else ""
     first, last = min(titles), max(titles)
     start = first[: next((at for at, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), len(first))]
-    # "The Glass Meridian - Chapter 0" of those that end in 01, 02, …
-    return re.sub(
-        r"[\s\-–—_,.:(\[#]*(?:chapter|chap|ch|part|pt|track|kapitel|teil|cd|disc)?[\s.#_-]*\d*$", "", start, flags=re.I
-    )
+    return _PART_BEHIND.sub("", start)
 
 
 def _says_nothing(text: str, wanted: BookFacts) -> bool:

@@ -11,11 +11,12 @@ import json
 import os
 import resource
 import select
+import signal
 import stat
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, Self
@@ -28,7 +29,11 @@ from .base import FileTags, FileUnavailable, UnreadableFile
 from .tags import MOST_HOURS, read_tags
 
 SECONDS = 60.0
-"""That one file may take; a whole book of ten hours takes one or two."""
+"""That one file may take, and once more where it is tried again; a whole book of ten hours takes one or two."""
+_ALONE = round(SECONDS) + 10
+"""Seconds after which the process ends on its own: its parent, which would have ended it before, is gone."""
+_FROM_OUTSIDE = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
+"""Sent to all processes of a service or a terminal at once. What goes on here is for the parent to decide."""
 PLACES = (0.0, 0.1, 0.25, 0.4, 0.5, 0.6, 0.75, 0.9)
 """Shares of the file at which it is played, its end besides."""
 PLAYED = 1.0
@@ -43,7 +48,10 @@ _TAGS = {"artist", "comment", "description", "synopsis", "genre", "track", "disc
 
 @dataclass(frozen=True, kw_only=True)
 class Fault:
-    """kind: `unreadable` (cannot be got at), `broken`, `cut` (its end is missing) or `hole`. text: goes on after the file's name."""
+    """kind: `unreadable` (it was not got at, or not played: nothing is known of it), `broken`, `cut` (its end is missing) or `hole`.
+
+    text: goes on after the file's name.
+    """
 
     kind: str
     text: str
@@ -75,11 +83,16 @@ class Sound:
         return cls(**fields)
 
 
+COMMAND = (sys.executable, "-B", "-m", __name__)
+"""Runs `main`."""
+
+
 class Listener:
     """The process that plays files, one after the other. Use it as a context manager; it starts with the first file."""
 
-    def __init__(self, *, seconds: float = SECONDS) -> None:
+    def __init__(self, *, seconds: float = SECONDS, command: Sequence[str] = COMMAND) -> None:
         self._seconds = seconds
+        self._command = command
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
@@ -90,6 +103,14 @@ class Listener:
 
     def hear(self, path: Path) -> Sound:
         """Never fails: what is wrong with the file is among its faults."""
+        found = self._tried(path)
+        if isinstance(found, Fault):
+            # It need not be of the file: a disk may have slept, and the system ends what is large when memory is short.
+            found = self._tried(path)
+        return Sound(faults=(found,)) if isinstance(found, Fault) else found
+
+    def _tried(self, path: Path) -> Sound | Fault:
+        """The fault is that the process came to no answer."""
         process = self._process or self._start()
         assert process.stdin and process.stdout
         try:
@@ -101,8 +122,11 @@ class Listener:
         if answer.endswith(b"\n"):
             return Sound.from_json(json.loads(answer))
         self._end()
-        text = "cannot be played: the decoder failed on it, or did not come to an end"
-        return Sound(faults=(Fault(kind="broken", text=text),))
+        # SIGKILL may have been ours, of one that took too long; a decoder that fails ends by other signals, or by itself.
+        if -process.returncode in (*_FROM_OUTSIDE, signal.SIGKILL):
+            text = "could not be played: that took too long (is its disk slow?), or was ended from outside"
+            return Fault(kind="unreadable", text=text)
+        return Fault(kind="broken", text="cannot be played: the decoder failed on it")
 
     def _answer(self, pipe: Any) -> bytes:
         """One line; without its end where the process died or took too long."""
@@ -120,7 +144,7 @@ class Listener:
         root = str(Path(__file__).resolve().parents[2])
         kept = {name: value for name in ("PATH", "LD_LIBRARY_PATH") if (value := os.environ.get(name))}
         self._process = subprocess.Popen(
-            [sys.executable, "-B", "-m", __name__],
+            self._command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -149,11 +173,15 @@ def main() -> None:
         (resource.RLIMIT_CORE, 0),
     ):
         resource.setrlimit(limit, (most, most))
+    for number in _FROM_OUTSIDE:
+        signal.signal(number, signal.SIG_IGN)
     av.logging.set_level(av.logging.PANIC)
     for line in sys.stdin.buffer:
+        signal.alarm(_ALONE)
         sound = hear(Path(json.loads(line)))
         sys.stdout.buffer.write(json.dumps(sound.as_json()).encode() + b"\n")
         sys.stdout.buffer.flush()
+        signal.alarm(0)
 
 
 # --- one file -----------------------------------------------------------------------------------------------------

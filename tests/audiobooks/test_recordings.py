@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
+import signal
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -13,10 +17,10 @@ from pathlib import Path
 import pytest
 
 from audiobooks.facts import BookFacts, Contributor
-from audiobooks.library.audio import Fault, Listener, hear
+from audiobooks.library.audio import COMMAND, Fault, Listener, hear
 from audiobooks.library.base import FileTags
 from audiobooks.parts import missing_parts
-from audiobooks.recordings import Check, ExpectedFile, Kind, Verdict, Wanted, check
+from audiobooks.recordings import _NOTHING, Check, ExpectedFile, Kind, Verdict, Wanted, _common, check
 from audiobooks.tongues import tongues_of
 from benchmarks.recordings.__main__ import SEEDS, measure
 from tests.samples.recordings import CODECS, ODD, WRONG, clip, write_tags
@@ -134,20 +138,80 @@ def test_glued_files_are_measured_and_not_believed(tmp_path: Path) -> None:
 def test_a_file_that_takes_too_long_costs_itself_only(tmp_path: Path) -> None:
     put(tmp_path, "a.mp3", "b.mp3")
     with Listener(seconds=0.0) as listener:
-        assert [fault.kind for fault in listener.hear(tmp_path / "a.mp3").faults] == ["broken"]
+        assert [fault.kind for fault in listener.hear(tmp_path / "a.mp3").faults] == ["unreadable"]
         listener._seconds = 30
         assert listener.hear(tmp_path / "b.mp3").faults == ()
 
 
-def test_a_decoder_that_dies_costs_one_file_only(tmp_path: Path) -> None:
-    put(tmp_path, "a.mp3", "b.mp3")
-    with Listener() as listener:
+def decoder(ending: str, *, unless: Path | None = None) -> tuple[str, ...]:
+    """One that ends so when it is given a file; where `unless` is there, ours."""
+    ours = f"[ -e {unless} ] && exec {shlex.join(COMMAND)}; touch {unless};" if unless else ""
+    return "sh", "-c", f"ulimit -c 0; {ours} read path; {ending}"
+
+
+FROM_OUTSIDE = ["kill -TERM $$", "kill -KILL $$", "exec sleep 30"]
+BY_ITSELF = ["kill -SEGV $$", "kill -ABRT $$", "exit 1"]
+
+
+@pytest.mark.parametrize("ending", FROM_OUTSIDE + BY_ITSELF)
+def test_what_ends_the_decoder_once_is_no_fault(ending: str, tmp_path: Path) -> None:
+    put(tmp_path, "a.mp3")
+    with Listener(seconds=5.0, command=decoder(ending, unless=tmp_path / "once")) as listener:
         assert listener.hear(tmp_path / "a.mp3").faults == ()
-        assert listener._process
-        listener._process.kill()
-        listener._process.wait()
-        assert [fault.kind for fault in listener.hear(tmp_path / "a.mp3").faults] == ["broken"]
-        assert listener.hear(tmp_path / "b.mp3").faults == ()
+
+
+@pytest.mark.parametrize(
+    ("ending", "verdict"),
+    [(each, Verdict.DOUBTFUL) for each in FROM_OUTSIDE] + [(each, Verdict.WRONG) for each in BY_ITSELF],
+)
+@pytest.mark.parametrize("name", ["The Glass Meridian", "Blackthorn House (Abridged) [German]"])
+def test_only_what_the_file_does_to_the_decoder_is_its_fault(
+    ending: str, verdict: Verdict, name: str, tmp_path: Path
+) -> None:
+    put(tmp_path / name, "a.mp3", "b.mp3")
+    began = time.monotonic()
+    with Listener(seconds=0.3, command=decoder(ending)) as listener:
+        found = check(tmp_path / name, WANTED, listener=listener)
+    assert found.verdict is verdict and Kind.BROKEN in kinds(found), found.problems
+    assert time.monotonic() - began < 5, "each file is tried twice"
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT, signal.SIGTERM])
+def test_a_decoder_outlives_what_stops_a_whole_service(number: signal.Signals, tmp_path: Path) -> None:
+    put(tmp_path, "a.mp3")
+    with Listener() as listener:
+        listener.hear(tmp_path / "a.mp3")
+        process = listener._process
+        assert process
+        process.send_signal(number)
+        assert listener.hear(tmp_path / "a.mp3").faults == () and listener._process is process
+
+
+def test_a_decoder_ends_with_its_parent(tmp_path: Path) -> None:
+    put(tmp_path, "a.mp3")
+    script = (
+        "import sys, time; from pathlib import Path; from audiobooks.library.audio import Listener;"
+        "listener = Listener(); listener.hear(Path(sys.argv[1]));"
+        "print(listener._process.pid, flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen([sys.executable, "-c", script, tmp_path / "a.mp3"], stdout=subprocess.PIPE) as parent:
+        assert parent.stdout
+        decoder = Path("/proc", parent.stdout.readline().decode().strip())
+        assert decoder.exists()
+        parent.kill()
+    deadline = time.monotonic() + 10
+    while decoder.exists() and "Z" not in (decoder / "stat").read_text().rpartition(")")[2]:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_a_decoder_without_a_parent_comes_to_an_end_with_any_file() -> None:
+    script = (
+        "import time; from audiobooks.library import audio;"
+        "audio._ALONE = 1; audio.hear = lambda path: time.sleep(60); audio.main()"
+    )
+    done = subprocess.run([sys.executable, "-c", script], input=b'"a.mp3"\n', timeout=20, check=False)
+    assert done.returncode == -signal.SIGALRM
 
 
 def test_the_decoder_is_given_no_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -203,6 +267,44 @@ def test_single_traps(
     found = check(put(tmp_path / "The Glass Meridian", *names, **tags), wanted, listener=listener)
     assert kinds(found) == expected, found.problems
     assert all(problem.sentence.endswith((".", "?")) for problem in found.problems)
+
+
+@pytest.mark.parametrize(
+    ("text", "says_nothing"),
+    [
+        ("Unknown Album", True), ("various  artists", True), ("New Folder (2)", True), ("Audio Books", True), ("audiobook", True),
+        ("Track 07", True), ("CD 1 - 128 kbps", True), ("Spoken Word", True), ("Chapter 1984", True), ("no-title", True), ("", False),
+        ("Albums", False), ("Unknown Artists' Club", False), ("The Book", False), ("New Folders", False), ("Track_07", False),
+    ],
+)  # fmt: skip
+def test_words_of_the_trade_say_nothing(text: str, says_nothing: bool) -> None:
+    assert bool(_NOTHING.fullmatch(text)) == says_nothing
+
+
+@pytest.mark.parametrize(
+    ("titles", "common"),
+    [
+        ("The Glass Meridian - Chapter 01|The Glass Meridian - Chapter 02", "The Glass Meridian"), ("Salt (CD 1)|Salt (CD 2)", "Salt"),
+        ("Salt 1984 - 1|Salt 1984 - 2", "Salt 1984"), ("Salt_pt.1|Salt_pt.2", "Salt"), ("Chapter 1|Chapter 2", ""), ("Salt 101|Salt 102", "Salt"),
+        ("Salt, Teil #1|Salt, Teil #2", "Salt"), ("Chapter, 1|Chapter, 2", "Chapter"), ("Salt 1\n|Salt 1\n2", "Salt"), ("One|", ""), ("One 1", "One 1"),
+    ],
+)  # fmt: skip
+def test_titles_have_in_common_what_comes_before_the_number(titles: str, common: str) -> None:
+    assert _common(titles.split("|")) == common
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1", "- ", " ", "no ", "no title ", "unknown album ", "audio book ", "audiobook", "new folder ", "chapter", "chapter - ", "ch. 1 ", "#1_",
+    ],
+)  # fmt: skip
+def test_no_name_takes_long_to_read(text: str) -> None:
+    text = (text * 2_000)[:2_000]
+    began = time.monotonic()
+    assert not _NOTHING.fullmatch(text + "x")
+    assert _common([f"{text}x1", f"{text}x2"]) == f"{text}x"
+    assert time.monotonic() - began < 1
 
 
 @pytest.mark.parametrize(
