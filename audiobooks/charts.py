@@ -18,15 +18,18 @@ is never touched.
 
 from __future__ import annotations
 
+import traceback
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from functools import partial
 
 from django.db import transaction
 from django.utils import timezone
 
-from scheduling.context import TaskRun
+from scheduling.context import TaskRun, each_on_its_own
 from scheduling.exceptions import TaskFailed
 from scheduling.history import today
 
@@ -231,6 +234,7 @@ def discover(run: TaskRun, *, sources: Sequence[Source] | None = None) -> None:
 
     Raises:
         TaskFailed: no genre is looked at, no source is turned on, or none answered.
+        Exception: something of one genre that this code does not bear; the charts of the others are made.
     """
     genres = list(Genre.objects.filter(enabled=True).order_by("name", "pk").prefetch_related("aliases"))
     if not genres:
@@ -245,22 +249,41 @@ def discover(run: TaskRun, *, sources: Sequence[Source] | None = None) -> None:
     )
     run.progress(text="Looking for what was proposed in the library")
     _look_in_library(run)
+    run.progress(total=len(genres))
     http = Doorway()
-    for genre in run.items(genres):
-        run.progress(text=genre.name)
-        asked = ask(run, http, genre, sources)
-        if run.should_stop:
-            break
-        failed |= asked.errors
-        outcome = _keep(run, genre, week, asked, counts)
+
+    def count(outcome: str) -> None:
         counts[outcome] += 1
-        if outcome == "failed":
+        if outcome in ("broken", "failed"):
             run.failed()
         else:
             run.succeeded()
-    if run.should_stop:
-        run.warning("Stopped: %s of %s genres are done. What is done stays.", run.items_succeeded, len(genres))
-    run.result = {"week": week.isoformat(), **counts, **({"failed sources": failed} if failed else {})}
+        run.progress(run.processed + 1)
+
+    def tell_what_broke(genre: Genre, _: object, error: BaseException | None, __: object) -> None:
+        if isinstance(error, Exception):
+            run.error("%s: making its chart broke.\n%s", genre, "".join(traceback.format_exception(error)))
+            count("broken")
+
+    def chart(genre: Genre) -> None:
+        if run.should_stop:
+            return
+        run.progress(text=genre.name)
+        with ExitStack() as at_its_end:
+            at_its_end.push(partial(tell_what_broke, genre))
+            asked = ask(run, http, genre, sources)
+            if run.should_stop:
+                return
+            failed.update(asked.errors)
+            outcome = _keep(run, genre, week, asked, counts)
+        count(outcome)
+
+    def conclude() -> None:
+        if run.should_stop:
+            run.warning("Stopped: %s of %s genres are done. What is done stays.", run.items_succeeded, len(genres))
+        run.result = {"week": week.isoformat(), **counts, **({"failed sources": failed} if failed else {})}
+
+    each_on_its_own([*(partial(chart, genre) for genre in genres), conclude])
     if counts["failed"] and counts["failed"] == run.processed:
         reasons = "; ".join(f"{label}: {error}" for label, error in failed.items())
         raise TaskFailed(f"No source answered, so no chart was made or changed. {reasons}")

@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.contrib.auth.models import User
-from django.db import DataError, IntegrityError, connection, connections, transaction
+from django.db import DataError, IntegrityError, InterfaceError, OperationalError, connection, connections, transaction
 from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
@@ -218,7 +218,7 @@ def refresh_books(run: TaskRun, kind: str) -> None:
     """Go on with the unfinished run of this kind, or begin one.
 
     Raises:
-        TaskFailed: there is no provider, none answers, or the guard asks a person.
+        TaskFailed: there is no provider, none answers, asking broke over each book, or the guard asks a person.
     """
     now = timezone.now()
     last = MetadataRun.objects.filter(kind=kind).first()
@@ -239,7 +239,7 @@ def refresh_books(run: TaskRun, kind: str) -> None:
 
 def refresh_book(run: TaskRun, pk: int) -> None:
     """Raises:
-    TaskFailed: there is no such book, no provider, or none answers.
+    TaskFailed: there is no such book, no provider, none answers, or asking broke.
     """
     if not Book.objects.filter(pk=pk).exists():
         raise TaskFailed(f"There is no book {pk}.", retry=False)
@@ -472,12 +472,16 @@ class _Refresh:
             finally:
                 # Also where it ends before: what was answered is written.
                 self._write(askers)
-        is_silent = self.silent > 0 and self.silent == self.run.processed
+        got_nothing = self.run.items_failed > 0 and not self.run.items_succeeded
+        is_silent = got_nothing and self.silent > 0
         if finished and not is_silent:
             going.update(state=MetadataRun.State.FINISHED, finished_at=timezone.now())
         self._conclude(finished)
         if is_silent:
             raise TaskFailed(self._nobody())
+        if got_nothing:
+            # The same would break again.
+            raise TaskFailed(f"Asking broke over each book, as the log tells. {self._reasons()}", retry=not finished)
 
     def _go_through(self, askers: _Askers) -> bool:
         """Whether nothing is left."""
@@ -528,10 +532,14 @@ class _Refresh:
             if all(future.done() for future in asked.values()) or not wait(asked.values(), timeout=LOOK).not_done:
                 break
             self._write(askers)
-        answers = self._answers(known, asked)
+        answers, broke = self._answers(known, asked)
         self.run.progress(self.run.processed + 1, text=known.facts.title[:200])
         if all(answer.is_none for answer in answers):
             self.run.failed()
+            if broke:
+                # Else it would come first in each run, and ten of its kind would end them all.
+                Book.objects.filter(pk=known.book.pk).update(tried_at=timezone.now())
+                return True
             self.silent += 1
             self.unanswered += 1
             if self.unanswered >= UNANSWERED:
@@ -546,19 +554,23 @@ class _Refresh:
             self._write(askers)
         return self._have_covers(AHEAD)
 
-    def _answers(self, known: Known, asked: Asked) -> list[Answer]:
-        """None of a provider where asking it broke: a record that an adapter cannot digest keeps nothing else from being asked."""
-        answers = []
+    def _answers(self, known: Known, asked: Asked) -> tuple[list[Answer], bool]:
+        """None of a provider where asking it broke: a record that an adapter cannot digest keeps nothing else from being asked.
+
+        And whether one broke over the book, which it does not where the database is away.
+        """
+        answers, broke_over_it = [], False
         for provider, future in asked.items():
             if (broke := future.exception()) is not None:
                 told = "".join(traceback.format_exception(broke))
                 self.run.error("%s could not be asked about at %s.\n%s", known.book, provider, told)
                 self.reasons[provider] = f"{type(broke).__name__}: {broke}"
+                broke_over_it |= not isinstance(broke, (InterfaceError, OperationalError))
                 continue
             answers.append(answer := future.result())
             if answer.error is not None:
                 self.reasons[provider] = str(answer.error)
-        return answers
+        return answers, broke_over_it
 
     def _guard(self, askers: _Askers, due: Due) -> None:
         """Stop and ask where one more book would be changed than the guard allows."""
@@ -618,8 +630,10 @@ class _Refresh:
         return [(pk, url) for pk, url in urls.items() if url]
 
     def _nobody(self) -> str:
-        reasons = " ".join(f"{name}: {reason}" for name, reason in self.reasons.items())
-        return f"No provider answers; the books it did not answer for are as they were. {reasons} The next run goes on."
+        return f"No provider answers; the books it did not answer for are as they were. {self._reasons()} The next run goes on."
+
+    def _reasons(self) -> str:
+        return " ".join(f"{name}: {reason}" for name, reason in self.reasons.items())
 
     def _conclude(self, finished: bool) -> None:
         self.run.result = {

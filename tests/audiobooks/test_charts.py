@@ -375,6 +375,55 @@ def test_where_nobody_answers_the_task_fails_and_says_why(fake: Charted, fantasy
     assert on_chart() == ["Amber"]
 
 
+@pytest.mark.parametrize("step", ["asking", "writing"])
+def test_a_genre_that_our_code_trips_over_costs_its_own_chart_only(
+    fake: Charted, fantasy: Genre, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, step: str
+) -> None:
+    """Found: those behind it by name had no chart, each week."""
+    for name in ("Horror", "Sea Stories"):
+        Genre.objects.create(name=name, key=key_of(name), enabled=True)
+    for name in ("Fantasy", "Horror", "Sea Stories"):
+        fake.put(name, ["Amber", f"{name} Birch"])
+    owner, name, place = (Charted, "popular", 2) if step == "asking" else (charts, "make_chart", 0)
+    right = getattr(owner, name)
+
+    def wrong(*args: Any, **more: Any) -> Any:
+        if str(args[place]) != "Sea Stories":
+            raise TypeError(f"unhashable {args[place]}")
+        return right(*args, **more)
+
+    monkeypatch.setattr(owner, name, wrong)
+    run = TaskRun(task_id=0, attempt=1, channel=Quiet())
+    with pytest.raises(TypeError, match="unhashable Horror"):
+        discover(run, sources=[fake])
+    assert [chart.name for chart in Chart.objects.all()] == ["Sea Stories"]
+    assert Proposal.objects.count() == 2
+    assert run.result == {"week": "2026-10-26", "broken": 2, "works": 2, "proposed": 2, "charts": 1}
+    assert (run.processed, run.items_succeeded, run.items_failed) == (3, 1, 2)
+    told = [record.getMessage() for record in caplog.records if "broke" in record.getMessage()]
+    assert ["TypeError: unhashable Fantasy" in line for line in told] == [True, False], "the Task tells the last alone"
+    assert told[1].startswith("Horror: ")
+
+
+def test_a_stop_behind_a_genre_that_broke_is_heeded(
+    fake: Charted, fantasy: Genre, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Genre.objects.create(name="Horror", key="horror", enabled=True)
+    asked: list[str] = []
+
+    def wrong(_: Charted, http: Doorway, genre: str, **more: Any) -> None:
+        asked.append(genre)
+        raise TypeError("a bug")
+
+    monkeypatch.setattr(Charted, "popular", wrong)
+    run = TaskRun(task_id=0, attempt=1, channel=Quiet(stop_after=1))
+    with pytest.raises(TypeError, match="a bug"):
+        discover(run, sources=[fake])
+    assert asked == ["Fantasy"]
+    assert run.result == {"week": "2026-10-26", "broken": 1}
+    assert (run.processed, run.items_failed) == (1, 1)
+
+
 def test_without_a_genre_the_task_says_what_to_do(fake: Charted) -> None:
     Genre.objects.create(name="Fantasy", key="fantasy")
     with pytest.raises(TaskFailed, match="press “Choose genres”"):
