@@ -38,6 +38,8 @@ T = TypeVar("T")
 
 MOST_JSON_BYTES = 32 * 1024 * 1024
 MOST_TEXT_BYTES = 8 * 1024 * 1024
+MOST_JSON_DEPTH = 64
+"""Lists and objects within each other; of those who go through an answer, some call themselves for each."""
 NOTHING_IS_FRESH_FOR = timedelta(days=1)
 """At most: that a catalogue has no such book is sooner untrue than what it says of one."""
 _MOST_REDIRECTS = 5
@@ -920,13 +922,43 @@ def _text(response: _Response) -> str:
 
 
 def _json(response: _Response, request: _Request) -> Any:
-    """NaN and Infinity, which JSON does not have, are unknown."""
     try:
-        return json.loads(_text(response), parse_constant=lambda _: None)
-    except (ValueError, RecursionError):
-        begins = _beginning(response, request)
-        message = f"{request.host} answered with something that is not JSON: {begins}."
-        raise BadAnswer(message, text=_shown(response, request)) from None
+        return _loads(_text(response))
+    except RecursionError:
+        wrong = "JSON that is nested too deeply"
+    except ValueError:
+        wrong = "something that is not JSON"
+    message = f"{request.host} answered with {wrong}: {_beginning(response, request)}."
+    raise BadAnswer(message, text=_shown(response, request))
+
+
+def _loads(text: str) -> Any:
+    """NaN and Infinity, which JSON does not have, are unknown.
+
+    Raises:
+        ValueError: it is no JSON.
+        RecursionError: it is deeper than MOST_JSON_DEPTH.
+    """
+    data = json.loads(text, parse_constant=lambda _: None)
+    if _is_deeper(data, MOST_JSON_DEPTH):
+        # As json itself does of what is too deep for it.
+        raise RecursionError(f"JSON of more than {MOST_JSON_DEPTH} levels")
+    return data
+
+
+def _is_deeper(data: Any, most: int) -> bool:
+    # Level by level, for this may not call itself. Its cost is that of each answer: isinstance would double it.
+    level = [data] if type(data) in (dict, list) else []
+    for _ in range(most):
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if type(outer) is dict else outer)
+            if type(inner) is dict or type(inner) is list
+        ]
+        if not level:
+            return False
+    return True
 
 
 def _error_of(response: _Response, request: _Request) -> HttpError | None:
@@ -935,7 +967,7 @@ def _error_of(response: _Response, request: _Request) -> HttpError | None:
     try:
         # Adapters quote from it.
         data = _without(_text(response), request.secrets)
-        data = data if request.reads == "text" else json.loads(data)
+        data = data if request.reads == "text" else _loads(data)
     except (ValueError, RecursionError):
         data = None
     return HttpError(

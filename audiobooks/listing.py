@@ -7,8 +7,10 @@ not list is left as it is. A listed recording goes under the work that it is a r
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from django.conf import settings
@@ -16,7 +18,7 @@ from django.db import DataError, IntegrityError, transaction
 from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
-from scheduling.context import TaskRun
+from scheduling.context import TaskRun, each_on_its_own
 
 from .exceptions import NoRecord
 from .facts import BookFacts
@@ -58,13 +60,21 @@ class Listed:
 
 
 def list_series(run: TaskRun, most: int = 50, *, only: int | None = None) -> Listed:
-    """Ask for the books of at most so many series of which something is owned, or that are followed; or of one alone."""
+    """Ask for the books of at most so many series of which something is owned, or that are followed; or of one alone.
+
+    Raises:
+        Exception: what this program tripped over at one, when the others were asked for.
+    """
     rows = watched_series() if only is None else Series.objects.filter(pk=only)
     return _list(run, SERIES, _due(rows, most), _of_series)
 
 
 def list_authors(run: TaskRun, most: int = 25, *, only: int | None = None) -> Listed:
-    """Ask for the books of at most so many authors who are followed, by rule or by a person; or of one alone."""
+    """Ask for the books of at most so many authors who are followed, by rule or by a person; or of one alone.
+
+    Raises:
+        Exception: what this program tripped over at one, when the others were asked for.
+    """
     rows = watched_authors() if only is None else Author.objects.filter(pk=only)
     return _list(run, AUTHOR, _due(rows, most), _of_author)
 
@@ -74,38 +84,78 @@ def _due(rows: QuerySet[Any], most: int) -> QuerySet[Any]:
 
 
 def _list(run: TaskRun, kind: str, rows: QuerySet[Any], ask: Callable[[Any, Audnexus], _Question]) -> Listed:
-    listed, provider, http, silent = Listed(), catalogue(), Doorway(), 0
-    turned_off = _why_not(provider)
-    for row in run.items(list(rows)):
-        listed.asked += 1
-        if provider is None or turned_off:
-            _note(kind, row, error=turned_off)
-            listed.failed += 1
-            continue
-        question = ask(row, provider)
-        outcome = put(http, provider, question.put)
-        error = str(outcome.error) if outcome.error else question.lacks if not outcome.answer else ""
-        silent = silent + 1 if outcome.error and outcome.answer is None else 0
-        try:
-            new = record(outcome.answer or (), series=row if kind == SERIES else None, beside=question.beside)
-        except (DataError, IntegrityError, OverflowError) as failed:
-            new, error = 0, str(failed).strip().partition("\n")[0]
-        _note(kind, row, books=len(outcome.answer or ()), error=error)
-        listed.books += len(outcome.answer or ())
-        listed.new += new
-        listed.failed += bool(error)
-        if error:
-            run.failed()
-            run.warning("%s: %s", row, error)
-        else:
-            run.succeeded()
-            run.log("%s: %s books are listed, %s of them new.", row, len(outcome.answer or ()), new)
-        if silent == UNANSWERED:
-            run.warning("%s answers nothing; the others are asked in the next run.", provider.label)
-            break
-    if turned_off and listed.asked:
-        run.warning("Nothing was listed: %s", turned_off)
-    return listed
+    look = _Look(run, kind, ask)
+    due = list(rows)
+    run.progress(total=len(due))
+    each_on_its_own(partial(_take, look, row) for row in due)
+    if look.turned_off and look.listed.asked:
+        run.warning("Nothing was listed: %s", look.turned_off)
+    return look.listed
+
+
+@dataclass
+class _Look:
+    """A run. silent: how many in a row the catalogue did not answer for."""
+
+    run: TaskRun
+    kind: str
+    ask: Callable[[Any, Audnexus], _Question]
+    provider: Audnexus | None = field(default_factory=catalogue)
+    http: Doorway = field(default_factory=Doorway)
+    listed: Listed = field(default_factory=Listed)
+    silent: int = 0
+
+    @property
+    def turned_off(self) -> str:
+        return _why_not(self.provider)
+
+
+def _take(look: _Look, row: Any) -> None:
+    if look.run.should_stop or look.silent >= UNANSWERED:
+        return
+    look.listed.asked += 1
+    with ExitStack() as at_its_end:
+        at_its_end.callback(lambda: look.run.progress(look.run.processed + 1))
+        at_its_end.push(partial(_note_what_tripped, look, row))
+        _look_up(look, row)
+
+
+def _note_what_tripped(look: _Look, row: Any, _: object, error: BaseException | None, __: object) -> None:
+    """What nobody foresees ends the Task, which has the traceback, when the others were asked for; else it would be the
+    first of each run."""
+    if isinstance(error, Exception):
+        look.listed.failed += 1
+        look.run.failed()
+        why = f"This program tripped over the answer ({type(error).__name__}); the Task that failed says where."
+        _note(look.kind, row, error=why)
+
+
+def _look_up(look: _Look, row: Any) -> None:
+    run, listed, provider = look.run, look.listed, look.provider
+    if provider is None or look.turned_off:
+        _note(look.kind, row, error=look.turned_off)
+        listed.failed += 1
+        return
+    question = look.ask(row, provider)
+    outcome = put(look.http, provider, question.put)
+    error = str(outcome.error) if outcome.error else question.lacks if not outcome.answer else ""
+    look.silent = look.silent + 1 if outcome.error and outcome.answer is None else 0
+    try:
+        new = record(outcome.answer or (), series=row if look.kind == SERIES else None, beside=question.beside)
+    except (DataError, IntegrityError, OverflowError) as failed:
+        new, error = 0, str(failed).strip().partition("\n")[0]
+    _note(look.kind, row, books=len(outcome.answer or ()), error=error)
+    listed.books += len(outcome.answer or ())
+    listed.new += new
+    listed.failed += bool(error)
+    if error:
+        run.failed()
+        run.warning("%s: %s", row, error)
+    else:
+        run.succeeded()
+        run.log("%s: %s books are listed, %s of them new.", row, len(outcome.answer or ()), new)
+    if look.silent == UNANSWERED:
+        run.warning("%s answers nothing; the others are asked in the next run.", provider.label)
 
 
 def _why_not(provider: Audnexus | None) -> str:

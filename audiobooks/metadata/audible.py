@@ -6,6 +6,7 @@ What is known of it: https://audible.readthedocs.io/en/latest/misc/external_api.
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -199,12 +200,15 @@ def parse(product: dict[str, Any], region: str) -> BookFacts | None:
 
 
 def is_no_book(product: dict[str, Any]) -> bool:
-    return product.get("content_delivery_type") in _NO_BOOKS or product.get("content_type") == "Podcast"
+    return reading.text(product.get("content_delivery_type")) in _NO_BOOKS or product.get("content_type") == "Podcast"
 
 
 def _largest(images: dict[str, Any]) -> str:
     """Of {"500": address, ...}."""
-    sized = sorted((int(size), url) for size, url in images.items() if size.isdigit() and isinstance(url, str))
+    # Not isdigit, which a superscript is too.
+    sized = sorted(
+        (int(size), url) for size, url in images.items() if re.fullmatch("[0-9]{1,9}", size) and isinstance(url, str)
+    )
     return reading.https(sized[-1][1]) if sized else ""
 
 

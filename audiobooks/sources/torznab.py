@@ -641,7 +641,7 @@ class _Row:
 
     def _download(self) -> str:
         urls = [reading.text(self._enclosure.get("url")), self._text("link"), self._attr("magneturl")]
-        return next((url for url in urls if url.lower().startswith(("http://", "https://", "magnet:"))), "")
+        return next((url for url in urls if _is_address(url)), "")
 
     def _fetch(self) -> str:
         """`download` with a place for the key; empty where it has other secrets, or what may be one."""
@@ -688,6 +688,15 @@ class _Row:
         """Without secrets, wherever they stand."""
         text = _ADDRESS.sub(lambda match: _without_secrets(match[0], self._key), text)
         return clean(text, (self._key,) if self._key else ())
+
+
+def _is_address(url: str) -> bool:
+    """Whether it may lead to a torrent, and can be taken apart, as all that is done with it takes for granted."""
+    try:
+        urlsplit(url)
+    except ValueError:
+        return False
+    return url.lower().startswith(("http://", "https://", "magnet:"))
 
 
 def _without_secrets(url: str, key: str) -> str:

@@ -6,6 +6,7 @@ import contextlib
 import gzip
 import json
 import logging
+import re
 import shutil
 import socket
 import ssl
@@ -378,7 +379,37 @@ def test_what_is_not_json_is_said_with_its_beginning(outside: Outside, http: Doo
         get(http, f"{outside.url}/x", fresh_for=timedelta(hours=1))
     assert shown in str(caught.value) and len(str(caught.value)) < 250 and "\x00" not in str(caught.value)
     assert not HttpCopy.objects.exists() and len(outside.seen) == 1
-    assert "not JSON" in Host.objects.get().last_error
+    assert re.search("not JSON|nested too deeply", Host.objects.get().last_error)
+
+
+def nested(depth: int, *, beside: int = 0) -> bytes:
+    """Lists and objects in turn; each list has so many others beside the next object."""
+    kinds = [('{"a":', "}") if level % 2 else (f"[{'[],' * beside}", "]") for level in range(depth)]
+    return "".join([*(opens for opens, _ in kinds), "7", *(closes for _, closes in reversed(kinds))]).encode()
+
+
+@pytest.mark.parametrize("beside", [0, 3])
+def test_what_is_nested_so_deeply_that_to_go_through_it_would_fail_is_refused(
+    outside: Outside, http: Doorway, beside: int
+) -> None:
+    """Who goes through it may be a function that calls itself, which Python allows a thousand times."""
+    outside.gives("/x", Reply(body=nested(64, beside=beside)))
+    outside.gives("/deep", Reply(body=nested(65, beside=beside)))
+    outside.gives("/deeper", Reply(body=nested(900, beside=beside)))
+    outside.gives("/none", Reply(404, nested(900, beside=beside)))
+    assert get(http, f"{outside.url}/x", fresh_for=timedelta(hours=1)) == json.loads(nested(64, beside=beside))
+    for path in ("deep", "deeper"):
+        with pytest.raises(BadAnswer, match="nested"):
+            get(http, f"{outside.url}/{path}", fresh_for=timedelta(hours=1))
+    with pytest.raises(HttpError) as caught:
+        get(http, f"{outside.url}/none", fresh_for=timedelta(hours=1))
+    assert (caught.value.status, caught.value.data) == (404, None)
+
+
+def test_many_brackets_are_not_deep(outside: Outside, http: Doorway) -> None:
+    wide = {"rows": [{"a": [[]]}] * 500, "text": "[{" * 500}
+    outside.gives("/x", Reply.of(wide))
+    assert get(http, f"{outside.url}/x") == wide
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from audiobooks.fields import Offer, apply, new_book, offers_of
 from audiobooks.gaps import series_boards
 from audiobooks.library.albums import key_of
 from audiobooks.listing import Listed, list_authors, list_series
+from audiobooks.metadata.audnexus import Audnexus
 from audiobooks.models import (
     Author,
     Book,
@@ -297,6 +298,44 @@ def test_what_does_not_fit_costs_its_own_series_only(catalogue: FakeCatalogue, m
     assert found.asked == 2 and error_of() == "value too long" and known() == []
     monkeypatch.setattr(listing, "new_books", real)
     assert list_series(task()).new == 4
+
+
+def trips(*args: Any) -> Any:
+    raise TypeError("unhashable type: 'list'")
+
+
+def test_what_the_code_trips_over_costs_its_own_series_only(
+    catalogue: FakeCatalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It ends the Task, when the others were asked for."""
+    own(volume(1))
+    make_series(2)
+    with monkeypatch.context() as broken, pytest.raises(TypeError):
+        # No other gets as far as that.
+        broken.setattr(Audnexus, "series_books", trips)
+        list_series(run := task())
+    assert (run.processed, run.items_failed) == (3, 3)
+    assert "TypeError" in error_of() and "no such series" in error_of("Series 1")
+    assert list_series(task()).new == 4 and error_of() == ""
+
+
+def test_what_the_code_trips_over_is_not_the_first_of_each_run(
+    catalogue: FakeCatalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = make_series(3)
+    monkeypatch.setattr(Audnexus, "series_of", trips)
+    for asked in (1, 2, 3):
+        with pytest.raises(TypeError):
+            list_series(task(stop_after=1))
+        assert [each.series for each in Listing.objects.order_by("asked_at")] == rows[:asked]
+
+
+def test_what_cannot_be_recorded_is_noted_too(catalogue: FakeCatalogue, monkeypatch: pytest.MonkeyPatch) -> None:
+    own(volume(1))
+    monkeypatch.setattr(listing, "_works", trips)
+    with pytest.raises(TypeError):
+        list_series(task())
+    assert "TypeError" in error_of() and known() == []
 
 
 def test_long_and_odd_values_are_kept_as_far_as_they_fit(catalogue: FakeCatalogue) -> None:

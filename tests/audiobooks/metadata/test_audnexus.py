@@ -279,6 +279,19 @@ def test_a_stub_and_a_podcast(outside: Outside, http: Doorway) -> None:
     assert caught.value.reason == "not a book"
 
 
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"content_delivery_type": ["SinglePartBook"]},
+        {"content_delivery_type": {"x": 1}, "content_type": ["Podcast"]},
+        {"product_images": {"²": "https://m.example/2.jpg", "٣": "https://m.example/3.jpg", "9" * 5000: "x"}},
+        {"product_images": {"500": ["x"], "": "x", "large": "x"}},
+    ],
+)
+def test_odd_shapes_cost_a_product_their_field_alone(odd: dict[str, Any]) -> None:
+    assert audible.parse({**product(ASIN), **odd}, "us") == audible.parse(product(ASIN), "us")
+
+
 def series_of(*children: dict[str, Any]) -> Reply:
     base = {"relationship_to_product": "child", "relationship_type": "series"}
     rows = [{**base, **child} for child in children]

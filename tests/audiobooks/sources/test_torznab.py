@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from urllib.parse import urlsplit
 from xml.etree.ElementTree import Element, SubElement
 
 import pytest
@@ -458,6 +459,15 @@ def test_a_release_that_is_asked_for_again_by_its_own_name(fake: FakeTorznab, so
     assert source.content(http, odd) == torrent()
 
 
+@pytest.mark.parametrize("link", ["http://[x/1.torrent", "https://a℀b/1.torrent", "magnet://[x?xt=urn:btih:" + HASH])
+def test_a_link_that_is_no_address_is_none(fake: FakeTorznab, source: Torznab, http: Doorway, link: str) -> None:
+    fake.items = [Item(NAME, link=link)]
+    [release] = source.newest(http).releases
+    assert release.fetch == ""
+    with pytest.raises(Gone, match="no more"):
+        source.content(http, release)
+
+
 @pytest.mark.parametrize("status", [301, 302, 307])
 def test_a_redirect_to_a_magnet_is_its_content(
     fake: FakeTorznab, source: Torznab, http: Doorway, status: int, caplog: pytest.LogCaptureFixture
@@ -594,8 +604,10 @@ def test_rows_of_any_shape(tags: list[tuple[str, str]], attrs: list[tuple[str, s
     for name, value in attrs:
         SubElement(item, "attr", {"name": name, "value": value})
     SubElement(item, "enclosure", {"url": url})
-    release = _Row(item, KEY).release("indexer", {})
+    row = _Row(item, KEY)
+    release = row.release("indexer", {})
     assert release is None or (release.id and release.name and KEY not in repr(release))
+    urlsplit(row.download)
 
 
 @settings(deadline=None, max_examples=200)
