@@ -1,12 +1,13 @@
 """The task functions of the library: a few lines each, each calling a verb."""
 
 from datetime import timedelta
+from functools import partial
 from typing import Literal
 
 from django.conf import settings
 from django.utils import timezone
 
-from scheduling.context import TaskRun
+from scheduling.context import TaskRun, each_on_its_own
 from scheduling.exceptions import TaskFailed
 from scheduling.registry import task
 
@@ -201,8 +202,13 @@ def series_completion_task(
         most: how many works are searched for at most; the others come first in the next run.
         plan_only: propose, and approve nothing by rule.
     """
-    listing.list_series(run, only=series)
-    acquire.complete(run, gaps.missing(cause=gaps.SERIES, only=series, scope=scope)[:most], plan_only=plan_only)
+
+    def complete() -> None:
+        # Read once the catalogue has listed what is new.
+        missing = gaps.missing(cause=gaps.SERIES, only=series, scope=scope)[:most]
+        acquire.complete(run, missing, plan_only=plan_only)
+
+    each_on_its_own([partial(listing.list_series, run, only=series), complete])
 
 
 @task(
@@ -228,8 +234,13 @@ def author_completion_task(
         most: how many works are searched for at most; the others come first in the next run.
         plan_only: propose, and approve nothing by rule.
     """
-    listing.list_authors(run, only=author)
-    acquire.complete(run, gaps.missing(cause=gaps.AUTHOR, only=author, scope=scope)[:most], plan_only=plan_only)
+
+    def complete() -> None:
+        # Read once the catalogue has listed what is new.
+        missing = gaps.missing(cause=gaps.AUTHOR, only=author, scope=scope)[:most]
+        acquire.complete(run, missing, plan_only=plan_only)
+
+    each_on_its_own([partial(listing.list_authors, run, only=author), complete])
 
 
 @task(

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
+from urllib.parse import urlsplit
 
 from audiobooks.facts import BookFacts, Contributor, SeriesPlace
 from audiobooks.matching.names import asin, isbn13, language_code
@@ -737,6 +738,10 @@ def _abridged(text: str) -> bool | None:
 
 
 def _https(text: str) -> str:
+    try:
+        urlsplit(text)
+    except ValueError:
+        return ""
     return text if text.startswith("https://") else ""
 
 

@@ -649,6 +649,9 @@ class _Row:
             # Without a tracker of its own nobody is found who has it.
             kept = _without_secrets(self.download, self._key)
             return kept if kept.count("tr=") == len(re.findall(r"[?&]tr=", self.download)) else ""
+        if _KEY in self.download:
+            # Of a tracker that would be given the key.
+            return ""
         held = self.download
         for form in {self._key, quote(self._key, safe="")} - {""}:
             held = held.replace(form, _KEY)

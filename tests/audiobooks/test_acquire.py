@@ -12,7 +12,7 @@ from django.db import IntegrityError, transaction
 from django.test import Client
 from django.utils import timezone
 
-from audiobooks import acquire, budget, gaps, proposing
+from audiobooks import acquire, budget, gaps, listing, proposing
 from audiobooks.facts import BookFacts, Contributor
 from audiobooks.fields import Offer, edit, new_book
 from audiobooks.ledger import GB, Volume
@@ -688,6 +688,19 @@ def test_less_that_is_wanted_of_a_series_is_less_that_is_proposed(
     series = Series.objects.get().pk
     admin_client.post(f"/admin/audiobooks/follow/series/{series}/", {"scope": scope})
     assert states() == ["proposed" if is_wished else state]
+
+
+def test_a_listing_that_breaks_keeps_nothing_from_being_searched(
+    missing: Book, indexer: FakeTorznab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def breaks(*args: object, **values: object) -> None:
+        raise KeyError("of another shape")
+
+    monkeypatch.setattr(listing, "list_series", breaks)
+    indexer.items = [offer()]
+    with pytest.raises(KeyError):
+        run_series()
+    assert states() == ["approved"]
 
 
 def test_a_work_that_our_code_trips_over_holds_up_no_other(

@@ -207,6 +207,10 @@ def test_openaudible() -> None:
     assert facts.cover_url == "https://example.org/c.jpg"
 
 
+def test_a_cover_that_has_no_address() -> None:
+    assert only(OPENAUDIBLE.replace("https://example.org/c.jpg", "https://[x")).facts.cover_url == ""
+
+
 def test_openaudible_of_old() -> None:
     row = only(OPENAUDIBLE_OLD)
     assert (row.facts.title, row.facts.series, row.added) == ("The Glass Meridian", (), date(2019, 3, 25))

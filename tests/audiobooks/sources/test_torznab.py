@@ -412,6 +412,15 @@ def test_steps_of_a_path_that_may_be_passkeys(fake: FakeTorznab, source: Torznab
     assert source.address(http, found[0]) == links[0]
 
 
+@pytest.mark.parametrize(
+    "link", ["https://elsewhere.example/{key}/1.torrent", "magnet:?xt=urn:btih:" + "a" * 40 + "&dn={key}"]
+)
+def test_nobody_is_given_the_key_who_asks_for_it(fake: FakeTorznab, source: Torznab, http: Doorway, link: str) -> None:
+    fake.items = [Item(NAME, 1, guid="1", link=link)]
+    (release,) = source.newest(http).releases
+    assert KEY not in source.address(http, release)
+
+
 def test_the_key_comes_back_for_the_request(fake: FakeTorznab, source: Torznab, http: Doorway) -> None:
     fake.items = LEAKY[:4]
     first, magnet, third, fourth = source.newest(http).releases
