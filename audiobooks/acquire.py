@@ -401,12 +401,15 @@ def _note(acquisition: Acquisition, text: str, by: User | None = None) -> None:
 
 def drop_unwanted() -> None:
     """Acquisitions of works that a person wants no recording of, or that are owned by now, as far as nothing was handed over."""
-    undone = Acquisition.objects.filter(state__in=(State.PROPOSED, State.APPROVED), hash="", handed_at=None)
-    for row in unwanted(undone):
+    for row in unwanted(_undone()):
         move(row, State.CANCELLED, UNWANTED)
     owned = Book.objects.filter(standing=Book.Standing.OWNED, work=OuterRef("work"))
-    for row in undone.filter(Exists(owned)):
+    for row in _undone().filter(Exists(owned)):
         move(row, State.CANCELLED, OWNED)
+
+
+def _undone() -> QuerySet[Acquisition]:
+    return Acquisition.objects.filter(state__in=(State.PROPOSED, State.APPROVED), hash="", handed_at=None)
 
 
 _IS_WISHED = Exists(
@@ -417,18 +420,18 @@ _IS_WISHED = Exists(
 def unwanted(rows: QuerySet[Acquisition]) -> QuerySet[Acquisition]:
     """Those that a person has decided against since: of the work, of the wish for it, or of its proposal by a chart.
 
-    What a person approved in spite of a declined proposal is wanted.
+    What a person wished for, or approved in spite of a declined proposal, is wanted.
     """
     declined = Proposal.objects.declined().filter(book__work=OuterRef("work"))
     is_marked = Q(work__mark__isnull=False)
     is_lapsed = Q(cause=Acquisition.Cause.WISH) & ~_IS_WISHED
-    is_declined = ~Q(cause=Acquisition.Cause.WISH) & Q(approved_by=None) & Exists(declined)
+    is_declined = ~_IS_WISHED & Q(approved_by=None) & Exists(declined)
     return rows.filter(is_marked | is_lapsed | is_declined)
 
 
 def leave_out(works: Collection[int], cause: str) -> None:
-    """What was proposed of these works as gaps of a series or an author that a person wants less of now."""
-    for row in Acquisition.objects.filter(~_IS_WISHED, state=State.PROPOSED, work__in=works, cause=cause):
+    """What was proposed, or approved by rule, of these works as gaps of a series or an author that a person wants less of now."""
+    for row in _undone().filter(~_IS_WISHED, approved_by=None, work__in=works, cause=cause):
         move(row, State.CANCELLED, UNWANTED)
 
 

@@ -673,21 +673,29 @@ def test_what_a_person_approves_in_spite_of_a_declined_proposal_is_got(
     assert states() == ["approved"]
 
 
-@pytest.mark.parametrize(("scope", "state"), [("none", "cancelled"), ("future", "cancelled"), ("gaps", "proposed")])
+@pytest.mark.parametrize(("scope", "state"), [("none", "cancelled"), ("future", "cancelled"), ("gaps", "")])
 @pytest.mark.parametrize("is_wished", [False, True])
+@pytest.mark.parametrize("how", ["proposed", "approved"])
 def test_less_that_is_wanted_of_a_series_is_less_that_is_proposed(
-    missing: Book, indexer: FakeTorznab, settings: Any, admin_client: Client, scope: str, state: str, is_wished: bool
+    missing: Book,
+    indexer: FakeTorznab,
+    settings: Any,
+    admin_client: Client,
+    scope: str,
+    state: str,
+    is_wished: bool,
+    how: str,
 ) -> None:
-    settings.ACQUIRE = "review"
+    settings.ACQUIRE = "review" if how == "proposed" else "auto"
     missing.released = "2020-01-01"
     missing.standing = "wanted" if is_wished else "known"
     missing.save()
     indexer.items = [offer()]
     run_series()
-    assert states() == ["proposed"]
+    assert states() == [how]
     series = Series.objects.get().pk
     admin_client.post(f"/admin/audiobooks/follow/series/{series}/", {"scope": scope})
-    assert states() == ["proposed" if is_wished else state]
+    assert states() == [how if is_wished or not state else state]
 
 
 def test_a_listing_that_breaks_keeps_nothing_from_being_searched(
