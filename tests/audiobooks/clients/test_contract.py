@@ -13,6 +13,7 @@ from audiobooks.exceptions import ClientError, TorrentRefused
 from audiobooks.torrents import read_torrent
 from tests.audiobooks.clients.conftest import Stand
 from tests.programs import PASSWORD
+from tests.scheduling.processes import wait_until
 from tests.seeding import bencoded, torrent_of
 
 WRONG = "RECOGNISABLE-wrong-password-41"
@@ -79,7 +80,8 @@ def test_a_magnet_link_is_listed_and_not_taken_to_be_whole(stand: Stand) -> None
 
     client.add(f"magnet:?xt=urn:btih:{hash}&dn=Emma", hash)
 
-    assert client.downloads([hash])[hash].phase == Phase.RUNNING
+    # Transmission looks for a moment what there is of it.
+    wait_until(lambda: client.downloads([hash])[hash].phase == Phase.RUNNING, seconds=30)
     assert client.downloads([hash])[hash].size is None
     assert stand.filed_under(hash) == "audiobooks"
 
